@@ -1,0 +1,260 @@
+//! From a run to its report.
+
+use behaviour::Behaviour;
+use containers::engine::{Role, Seccomp, State as Asked};
+use containers::path::{Engine, Kind as PathKind};
+use event::Text;
+use report::{
+    Cgroup, Container, Cost, Counts, Host, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom, Parent, Pod,
+    ProgramCost, Report, RuntimeInit, SchemaVersion, SensorHealth, Stage, Window,
+};
+use sensors::{Kernel, Slot, State as ProgramState};
+
+use crate::clock::Clock;
+use crate::run::{CommonLosses, Run};
+use crate::usage::Usage;
+
+/// What is the same in every report of a recording.
+pub(crate) struct Common {
+    pub(crate) host: Host,
+    pub(crate) clock: Clock,
+    pub(crate) sensors: Vec<SensorHealth>,
+}
+
+/// Everything that one report is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) run: &'a Run,
+    /// All slots that it consists of.
+    pub(crate) slots: Vec<&'a Slot>,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) losses: CommonLosses,
+    pub(crate) undecoded: u64,
+    pub(crate) end_boot_ns: u64,
+    pub(crate) ended: bool,
+}
+
+pub(crate) fn report(common: &Common, kernel: &Kernel, parts: Parts<'_>) -> Report {
+    let run = parts.run;
+    let mut host = common.host.clone();
+    if let Some(known) = run.known() {
+        host.engine = Some(report::Software {
+            name: known.engine.name().into(),
+            version: known.engine_version.clone().map(Text::from),
+        });
+        host.runtime = known.runtime.clone().map(|name| report::Software { name: name.into(), version: None });
+    }
+    Report {
+        schema_version: SchemaVersion,
+        ringfence_version: env!("CARGO_PKG_VERSION").into(),
+        complete: false,
+        reasons: Vec::new(),
+        counts: Counts::Exact,
+        container: container(run, parts.parent.clone()),
+        window: window(common.clock, &parts),
+        host,
+        losses: losses(&parts),
+        sensors: common.sensors.clone(),
+        cost: cost(kernel),
+        behaviour: parts.behaviour,
+    }
+    .finish()
+}
+
+/// How each sensor fared.
+pub(crate) fn sensors(kernel: &Kernel) -> Vec<SensorHealth> {
+    sensors::sensor_names()
+        .map(|name| {
+            let programs: Vec<_> = kernel.programs().iter().filter(|program| program.sensor == name).collect();
+            let failed = programs.iter().find_map(|program| match &program.state {
+                ProgramState::Failed(why) => Some((report::AttachState::Failed, why)),
+                _ => None,
+            });
+            let unsupported = programs.iter().find_map(|program| match &program.state {
+                ProgramState::Unsupported(why) => Some((report::AttachState::Unsupported, why)),
+                _ => None,
+            });
+            let attached = |hook: &&&sensors::ProgramState| hook.state == ProgramState::Attached;
+            let (state, reason) = match failed.or(unsupported) {
+                Some((state, why)) => (state, Some(Text::from(why.as_str()))),
+                None => (report::AttachState::Attached, None),
+            };
+            SensorHealth {
+                name: name.into(),
+                state,
+                hooks: programs.iter().filter(attached).map(|program| program.hook.into()).collect(),
+                reason,
+            }
+        })
+        .collect()
+}
+
+fn container(run: &Run, parent: Option<Parent>) -> Container {
+    let mut container = Container {
+        run: run.id(),
+        kind: kind(run),
+        engine: run.kind.container().map(|identity| identity.engine.name().into()),
+        id: run.path_id().map(Text::from),
+        name: None,
+        image: None,
+        image_digest: None,
+        labels: Default::default(),
+        command: Vec::new(),
+        security_options: Vec::new(),
+        pod: run.kind.container().and_then(|identity| identity.pod.clone()).map(|uid| Pod {
+            namespace: None,
+            name: None,
+            uid: Some(uid.into()),
+        }),
+        parent,
+        cgroup: (run.slot.cgroup_id != 0)
+            .then(|| Cgroup { path: Text::new(run.slot.path.clone()), id: run.slot.cgroup_id }),
+        metadata: Metadata { state: MetadataState::Pending, reason: None, sources: Default::default() },
+    };
+    if container.id.is_some() {
+        container.metadata.sources.insert("id".into(), "cgroup path".into());
+        container.metadata.sources.insert("engine".into(), "cgroup path".into());
+    }
+    match &run.metadata {
+        Some(Asked::Known(known)) => describe(&mut container, known),
+        Some(Asked::Failed { reason, .. }) => {
+            container.metadata.state = MetadataState::Failed;
+            container.metadata.reason = Some(reason.as_str().into());
+        }
+        Some(Asked::Pending { reason, .. }) => {
+            let reason = reason.as_deref().unwrap_or("no engine had answered when the report was written");
+            container.metadata.reason = Some(reason.into());
+        }
+        // Nobody but us knows it, and all that there is to know is here.
+        None if container.kind == Kind::Sandbox => container.metadata.state = MetadataState::Known,
+        None => {
+            container.metadata.state = MetadataState::Failed;
+            container.metadata.reason = Some("nothing says which engine made it".into());
+        }
+    }
+    container
+}
+
+fn describe(container: &mut Container, known: &containers::engine::Metadata) {
+    container.engine = Some(known.engine.name().into());
+    container.id = Some(known.id.as_str().into());
+    container.name = known.name.clone().map(Text::from);
+    container.image = known.image.clone().map(Text::from);
+    container.image_digest = known.image_digest.clone().map(Text::from);
+    container.labels = known.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+    container.command = known.command.iter().flatten().map(|word| word.as_str().into()).collect();
+    container.security_options = security(&known.security);
+    if let Some(pod) = &known.pod {
+        container.pod = Some(Pod {
+            namespace: pod.namespace.clone().map(Text::from),
+            name: pod.name.clone().map(Text::from),
+            uid: pod.uid.clone().map(Text::from),
+        });
+    }
+    if known.role == Role::PodSandbox {
+        container.kind = Kind::PodSandbox;
+    }
+    container.metadata.state = MetadataState::Known;
+    for (field, source) in &known.sources {
+        container.metadata.sources.insert(field.as_str().into(), source.name().into());
+    }
+}
+
+/// The settings as `docker inspect` words them; what is not known is left out.
+fn security(settings: &containers::engine::Security) -> Vec<Text> {
+    let mut options = Vec::new();
+    let mut flag = |name: &str, value: Option<bool>| {
+        if let Some(value) = value {
+            options.push(format!("{name}={value}"));
+        }
+    };
+    flag("privileged", settings.privileged);
+    flag("no-new-privileges", settings.no_new_privileges);
+    flag("read-only", settings.read_only_root);
+    match &settings.seccomp {
+        Some(Seccomp::Unconfined) => options.push("seccomp=unconfined".into()),
+        Some(Seccomp::EngineDefault) => options.push("seccomp=default".into()),
+        Some(Seccomp::Profile(profile)) => options.push(format!("seccomp={profile}")),
+        None => {}
+    }
+    for (name, value) in [("apparmor", &settings.apparmor), ("label", &settings.selinux), ("user", &settings.user)] {
+        if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+            options.push(format!("{name}={value}"));
+        }
+    }
+    for (name, list) in [
+        ("cap-add", &settings.capabilities_added),
+        ("cap-drop", &settings.capabilities_dropped),
+        ("cap", &settings.capabilities),
+    ] {
+        options.extend(list.iter().flatten().map(|capability| format!("{name}={capability}")));
+    }
+    options.into_iter().map(Text::from).collect()
+}
+
+fn kind(run: &Run) -> Kind {
+    match &run.kind {
+        PathKind::Container(identity) if identity.engine == Engine::Ringfence => Kind::Sandbox,
+        PathKind::Container(identity) if matches!(identity.engine, Engine::Buildkit | Engine::Buildah) => Kind::Build,
+        _ if run.slot.no_cgroup && run.named => Kind::ProcessTree,
+        _ if run.slot.no_cgroup => Kind::NamespaceOnly,
+        _ => Kind::Container,
+    }
+}
+
+fn window(clock: Clock, parts: &Parts<'_>) -> Window {
+    let slot = &parts.run.slot;
+    let unobserved = if slot.attached {
+        Some("the container ran already when the recording began")
+    } else if slot.no_cgroup {
+        Some("the container has no cgroup of its own: it is known only from its first program on")
+    } else {
+        None
+    };
+    Window {
+        observed_from: if slot.attached { ObservedFrom::Attach } else { ObservedFrom::Start },
+        runtime_init: RuntimeInit { observed: unobserved.is_none(), reason: unobserved.map(Text::from) },
+        begin: clock.at(slot.created_ns),
+        end: clock.at(parts.end_boot_ns),
+        ended: parts.ended,
+        exit: parts.run.init_exit.as_ref().map(|exit| InitExit {
+            status: (exit.signal == 0).then_some(exit.status),
+            signal: (exit.signal != 0).then_some(exit.signal),
+        }),
+    }
+}
+
+fn losses(parts: &Parts<'_>) -> Vec<Loss> {
+    let mut losses = Vec::new();
+    let mut lost = |stage, sensor: &str, count: u64, knob: Option<&str>| {
+        losses.push(Loss { stage, sensor: sensor.into(), count, knob: knob.map(Text::from) });
+    };
+    for slot in &parts.slots {
+        for (sensor, &count) in sensors::sensor_names().zip(&slot.losses.samples) {
+            lost(Stage::KernelRing, sensor, count, Some("--buffer"));
+        }
+        lost(Stage::KernelMap, "syscalls", slot.losses.counts, None);
+        lost(Stage::TaskStorage, "syscalls", slot.losses.phases_guessed, None);
+    }
+    let before = parts.run.lost_before;
+    lost(Stage::Decode, "identity", parts.undecoded - before.undecoded.min(parts.undecoded), None);
+    lost(Stage::KernelRing, "identity", parts.losses.without_slot - before.without_slot, Some("--buffer"));
+    lost(Stage::Recursion, "syscalls", parts.losses.missed - before.missed, None);
+    losses
+}
+
+fn cost(kernel: &Kernel) -> Cost {
+    let usage = Usage::now();
+    Cost {
+        cpu_user_ns: usage.cpu_user_ns,
+        cpu_system_ns: usage.cpu_system_ns,
+        rss_bytes: usage.rss_bytes,
+        kernel_map_bytes: kernel.map_bytes(),
+        programs: kernel
+            .program_costs()
+            .into_iter()
+            .filter(|cost| cost.runs > 0)
+            .map(|cost| ProgramCost::new(cost.name, cost.runs, cost.run_time_ns))
+            .collect(),
+    }
+}

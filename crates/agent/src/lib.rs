@@ -1,0 +1,23 @@
+//! Wires it together: from the kernel's ring to the reports.
+//!
+//! One thread reads the ring and does nothing else; the caller's thread runs the pipeline: it books each event on its
+//! container, asks engines for names, reads the kernel's counts when a container has ended, and writes its report.
+//! Between the two is a bounded channel: when it is full the reader waits, the ring fills, and the kernel counts what finds
+//! no room.
+
+mod adopt;
+mod assemble;
+mod clock;
+mod launch;
+mod names;
+mod pipeline;
+mod reader;
+mod recording;
+mod run;
+mod sink;
+mod usage;
+
+pub use launch::{LaunchError, become_command};
+pub use recording::{Ended, FinishError, Progress, Recording, Save, Settings, StartError, Target, Watcher};
+pub use sensors::CallFilter;
+pub use sink::{EventFormat, SinkError};

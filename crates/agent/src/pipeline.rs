@@ -1,0 +1,311 @@
+//! Books what happened on the container it happened in, and closes the book when the container is gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use behaviour::Behaviour;
+use containers::engine::State;
+use containers::path::Kind;
+use containers::proc::Proc;
+use event::{Event, Payload, Phase, RunId, SyscallNames, Text};
+use report::{Parent, Report};
+use sensors::{Kernel, ReadError, Slot, SlotStatus};
+
+use crate::adopt;
+use crate::assemble::{self, Common, Parts};
+use crate::clock;
+use crate::names::Names;
+use crate::run::{CommonLosses, Run};
+
+/// How long the end of a container waits for the first answer of its engine.
+const PATIENCE_NS: u64 = 2_000_000_000;
+/// How long the end of the recording does.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The runs that are open, and what is needed to close them.
+pub(crate) struct Pipeline {
+    kernel: Arc<Kernel>,
+    proc: Proc,
+    names: SyscallNames,
+    common: Common,
+    runs: BTreeMap<RunId, Run>,
+    /// The slots of what was absorbed into a run.
+    inner_slots: BTreeMap<RunId, Vec<Slot>>,
+    engines: Names,
+    /// Events taken in.
+    pub(crate) events: u64,
+    /// Programs started.
+    pub(crate) execs: u64,
+}
+
+/// A run that is over, or that was read at the end of the recording.
+pub(crate) struct Closed {
+    pub(crate) report: Report,
+    /// What is needed to decide whether somebody wants it.
+    pub(crate) run: Run,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        kernel: Arc<Kernel>,
+        proc: Proc,
+        names: SyscallNames,
+        common: Common,
+        engines: Names,
+    ) -> Pipeline {
+        Pipeline {
+            kernel,
+            proc,
+            names,
+            common,
+            engines,
+            runs: BTreeMap::new(),
+            inner_slots: BTreeMap::new(),
+            events: 0,
+            execs: 0,
+        }
+    }
+
+    /// The runs that are open.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
+    }
+
+    /// One of them.
+    pub(crate) fn run(&self, run: RunId) -> Option<&Run> {
+        self.runs.get(&run)
+    }
+
+    /// One of them, to be changed.
+    pub(crate) fn run_mut(&mut self, run: RunId) -> Option<&mut Run> {
+        self.runs.get_mut(&run)
+    }
+
+    /// Takes in one event.
+    pub(crate) fn observe(&mut self, event: &Event, undecoded: u64) {
+        self.events += 1;
+        if self.meet(event.run, undecoded) {
+            self.ask();
+        }
+        let Some(run) = self.runs.get_mut(&event.run) else { return };
+        match &event.payload {
+            Payload::TaskEntered(entered) => {
+                if let Some(past) = adopt::describe(&self.proc, entered.image, event.phase) {
+                    run.builder.adopt(&past);
+                }
+            }
+            Payload::ContainerStarted(_) => {
+                if let Some(slot) = self.kernel.slot(event.run) {
+                    run.slot = slot;
+                }
+            }
+            Payload::Exec(_) => self.execs += 1,
+            Payload::Exit(exit) if event.task.image.process.pid == run.slot.init_pid => {
+                run.init_exit = Some(exit.clone());
+            }
+            _ => {}
+        }
+        run.builder.observe(event);
+    }
+
+    /// Adopts the tasks that were in a container before anybody looked.
+    pub(crate) fn adopt(&mut self) -> Result<(), sensors::MapError> {
+        let mut threads: BTreeMap<(RunId, event::ProcessId), u32> = BTreeMap::new();
+        let mut leaders = Vec::new();
+        for found in self.kernel.adopt()? {
+            let process = found.task.image.process;
+            if found.task.tid == process.pid {
+                leaders.push(found);
+            } else {
+                *threads.entry((found.run, process)).or_default() += 1;
+            }
+        }
+        for found in leaders {
+            self.meet(found.run, 0);
+            let Some(run) = self.runs.get_mut(&found.run) else { continue };
+            // Those that came in later were met when they did.
+            if !run.slot.attached {
+                continue;
+            }
+            let process = found.task.image.process;
+            let mut past = adopt::describe(&self.proc, found.task.image, Phase::Main).unwrap_or(behaviour::Adopted {
+                image: found.task.image,
+                pid_inside: Some(found.tid_inside),
+                parent: None,
+                phase: Phase::Main,
+                threads: 0,
+                program: None,
+            });
+            past.parent = Some(found.parent);
+            past.threads = threads.get(&(found.run, process)).copied().unwrap_or_default();
+            run.builder.adopt(&past);
+        }
+        Ok(())
+    }
+
+    /// Looks at every slot: what a lost sample would have told is there, too. Gives the runs that have ended.
+    pub(crate) fn scan(&mut self, undecoded: u64) -> Vec<RunId> {
+        let kernel = Arc::clone(&self.kernel);
+        let mut ended = Vec::new();
+        for slot in kernel.slots() {
+            let id = slot.run;
+            self.meet(id, undecoded);
+            // Without a cgroup nothing says that nobody will come back: a container is over with its last task.
+            let is_over = slot.status == SlotStatus::Ended
+                || (slot.no_cgroup && slot.tasks_entered > 0 && slot.tasks_entered == slot.tasks_left);
+            if is_over {
+                ended.push(id);
+            }
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.slot = slot;
+            }
+        }
+        self.ask();
+        // An engine that knows the container should have the time to say so.
+        let now = clock::boot_ns();
+        ended.retain(|id| {
+            let ended_ns = self.runs.get(id).and_then(|run| run.slot.ended_ns).unwrap_or_default();
+            !self.engines.is_unanswered(*id) || now.saturating_sub(ended_ns) > PATIENCE_NS
+        });
+        ended
+    }
+
+    /// Asks engines for whatever is a container and was not asked for yet, and takes their answers.
+    pub(crate) fn ask(&mut self) {
+        for (&id, run) in &mut self.runs {
+            match run.metadata {
+                None => {
+                    if let Some(want) = run.question() {
+                        self.engines.want(id, want);
+                        run.metadata = self.engines.state(id);
+                    }
+                }
+                Some(State::Known(_)) => {}
+                Some(_) => run.metadata = self.engines.state(id),
+            }
+        }
+    }
+
+    /// Reads the counts of these runs for the last time, and gives the reports of those that are containers. They stay
+    /// in the kernel until [`Pipeline::release`].
+    pub(crate) fn close(
+        &mut self,
+        mut runs: Vec<RunId>,
+        ended: bool,
+        undecoded: u64,
+    ) -> Result<Vec<Closed>, ReadError> {
+        let now = clock::boot_ns();
+        for (id, tally) in self.kernel.read_counts(&runs)? {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.builder.count(&tally, now, &self.names);
+                if let Some(slot) = self.kernel.slot(id) {
+                    run.slot = slot;
+                }
+            }
+        }
+        self.ask();
+        self.engines.wait_for(&runs, if ended { Duration::ZERO } else { LAST_PATIENCE });
+        self.ask();
+        // What is inside first: it may belong to what is outside.
+        runs.sort_by_key(|id| std::cmp::Reverse(self.runs.get(id).map(|run| run.slot.created_ns)));
+        let mut closed = Vec::new();
+        for id in runs {
+            let Some(run) = self.runs.remove(&id) else { continue };
+            self.engines.forget(id);
+            let behaviour = whole_behaviour(&run);
+            let inner = self.inner_slots.remove(&id).unwrap_or_default();
+            if let Some(outer) = self.part_of(&run) {
+                let slots = self.inner_slots.entry(outer).or_default();
+                slots.push(run.slot.clone());
+                slots.extend(inner);
+                if let Some(outer) = self.runs.get_mut(&outer) {
+                    outer.absorb(behaviour);
+                    if outer.init_exit.is_none() {
+                        outer.init_exit = run.init_exit;
+                    }
+                }
+                continue;
+            }
+            if !run.is_container() && inner.iter().all(|slot| slot.started_ns.is_none()) {
+                continue;
+            }
+            let parts = Parts {
+                slots: std::iter::once(&run.slot).chain(&inner).collect(),
+                behaviour,
+                parent: self.parent(&run),
+                losses: self.losses(),
+                undecoded,
+                end_boot_ns: run.slot.ended_ns.unwrap_or(now),
+                ended,
+                run: &run,
+            };
+            let report = assemble::report(&self.common, &self.kernel, parts);
+            closed.push(Closed { report, run });
+        }
+        Ok(closed)
+    }
+
+    /// Gives the slots of runs that are closed, and safe, back to the kernel.
+    pub(crate) fn release(&mut self, runs: &[RunId]) -> Result<(), ReadError> {
+        for &run in runs {
+            if self.kernel.slot(run).is_some_and(|slot| slot.no_cgroup) {
+                // The kernel must not book anybody on it between now and its next owner.
+                let _ = self.kernel.end(run);
+            }
+        }
+        self.kernel.release(runs)
+    }
+
+    /// Whether the run was not known yet.
+    fn meet(&mut self, id: RunId, undecoded: u64) -> bool {
+        if self.runs.contains_key(&id) {
+            return false;
+        }
+        let Some(slot) = self.kernel.slot(id) else { return false };
+        let lost_before = CommonLosses { undecoded, ..self.losses() };
+        self.runs.insert(id, Run::new(slot, lost_before));
+        true
+    }
+
+    fn losses(&self) -> CommonLosses {
+        CommonLosses {
+            undecoded: 0,
+            without_slot: self.kernel.lost_without_slot(),
+            missed: self.kernel.program_costs().iter().map(|cost| cost.missed).sum(),
+        }
+    }
+
+    /// The run that this one is but a part of: a cgroup that the workload, or the runtime, made inside its container.
+    fn part_of(&self, run: &Run) -> Option<RunId> {
+        let outer = self.outer(run)?;
+        if run.named {
+            return None;
+        }
+        let same_id = run.path_id().is_some() && run.path_id() == outer.path_id();
+        let is_part = match (&run.kind, run.slot.started_ns) {
+            // The runtime's own leaf below the container's cgroup.
+            (_, Some(_)) => same_id && outer.slot.started_ns.is_none(),
+            (Kind::Container(_), None) => same_id,
+            (_, None) => true,
+        };
+        is_part.then(|| outer.id())
+    }
+
+    fn outer(&self, run: &Run) -> Option<&Run> {
+        self.runs.values().filter(|outer| outer.slot.run.slot == run.slot.parent).last()
+    }
+
+    fn parent(&self, run: &Run) -> Option<Parent> {
+        let outer = self.outer(run).filter(|outer| outer.is_container())?;
+        Some(Parent { run: outer.id(), id: outer.path_id().map(Text::from) })
+    }
+}
+
+fn whole_behaviour(run: &Run) -> Behaviour {
+    let own = run.builder.freeze();
+    match &run.absorbed {
+        Some(inner) => own.merge(inner.clone()),
+        None => own,
+    }
+}

@@ -1,0 +1,585 @@
+//! A recording: from attaching the sensors to the last report.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use containers::cgroupfs::{Layout, LayoutError, Mode, Sandbox, SandboxError, Version, cgroup_id};
+use containers::engine::Sockets;
+use containers::proc::Proc;
+use event::{Event, RunId, SyscallNames};
+use report::{Buffers, CgroupLayout, Host, Report};
+use sensors::{CallFilter, Hierarchy, Kernel, LoadError, MapError, Options, Watch};
+
+use crate::adopt::{self, AdoptError};
+use crate::assemble::{self, Common};
+use crate::clock::Clock;
+use crate::launch::{LaunchError, Launched};
+use crate::names::Names;
+use crate::pipeline::{Closed, Pipeline};
+use crate::reader::{BATCH_EVENTS, Batch, QUEUE_BATCHES, Reader};
+use crate::run::Run;
+use crate::sink::{EventFormat, Sink, SinkError};
+
+/// Which containers somebody wants a report of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// All of them.
+    All,
+    /// The container with this name or id, or whose id begins so.
+    Name(String),
+    /// Containers whose image matches; `*` stands for anything.
+    Image(String),
+    /// Containers with this label.
+    Label(String, String),
+    /// The cgroup with this path below the root of its hierarchy.
+    Cgroup(Vec<u8>),
+    /// This process and all that it makes.
+    Pid(u32),
+}
+
+/// How to record.
+pub struct Settings {
+    /// Which containers to report on.
+    pub targets: Vec<Target>,
+    /// The size of the kernel's ring in bytes.
+    pub ring_bytes: u32,
+    /// A file for every event.
+    pub events: Option<(PathBuf, EventFormat)>,
+    /// What system calls are called.
+    pub names: SyscallNames,
+    /// Where engines are asked for names.
+    pub sockets: Sockets,
+    /// Make an event of each system call that matches.
+    pub trace: Option<CallFilter>,
+    /// Gets each event of a container that is reported on, as it comes.
+    pub watch: Option<Watcher>,
+    /// Behave as on a kernel that has no storage for any task: for tests of that path.
+    pub refuse_task_storage: bool,
+    /// Keeps a report; a run is forgotten only when this has succeeded.
+    pub save: Save,
+}
+
+/// Gets events; gives whether it wants more.
+pub type Watcher = Box<dyn FnMut(&Event) -> std::io::Result<bool>>;
+
+/// Keeps a report and says where it is.
+pub type Save = Box<dyn FnMut(&Report) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>>>;
+
+/// Why a recording could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The cgroups.
+    #[error("cannot tell containers apart")]
+    Layout(#[from] LayoutError),
+    /// The hierarchy that tells containers apart has no controller.
+    #[error("the cgroup hierarchy mounted at {} has no controller by which a task's cgroup could be found", .0.display())]
+    NoController(PathBuf),
+    /// The sensors.
+    #[error("the sensors cannot be started")]
+    Load(#[from] LoadError),
+    /// The reader of the ring, or the one that asks engines.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// What runs already.
+    #[error("the containers that run already cannot be observed")]
+    Adopt(#[from] AdoptError),
+    /// The sandbox.
+    #[error("the command's own cgroup cannot be made")]
+    Sandbox(#[from] SandboxError),
+    /// The command.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The events file.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The kernel did not see the sandbox.
+    #[error("the kernel gave the command's cgroup no slot: {exhausted} containers found none free")]
+    NoSlot {
+        /// How many containers found none.
+        exhausted: u64,
+    },
+    /// No such process.
+    #[error("there is no process {0}")]
+    NoProcess(u32),
+}
+
+/// Why a recording could not go on or end well.
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    /// The ring.
+    #[error("the kernel's ring cannot be read: {0}")]
+    Ring(String),
+    /// The counts.
+    #[error("the kernel's counts cannot be read")]
+    Read(#[from] sensors::ReadError),
+    /// The maps.
+    #[error("the kernel's tables cannot be changed")]
+    Map(#[from] MapError),
+    /// A report.
+    #[error("a report cannot be written")]
+    Save(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The events file.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Whoever gets the events.
+    #[error("an event cannot be shown")]
+    Watch(#[source] std::io::Error),
+    /// The command.
+    #[error("the command cannot be waited for")]
+    Wait(#[source] std::io::Error),
+}
+
+/// How far a recording is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Containers that are observed now.
+    pub containers: usize,
+    /// Reports written.
+    pub reports: usize,
+    /// Events taken in.
+    pub events: u64,
+    /// Programs started.
+    pub execs: u64,
+    /// Losses of every kind.
+    pub lost: u64,
+    /// Containers that found no free slot.
+    pub not_recorded: u64,
+}
+
+/// What a recording came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The reports, in the order in which they were written.
+    pub reports: Vec<PathBuf>,
+    /// How many of them are not complete.
+    pub incomplete: usize,
+    /// Containers that found no free slot.
+    pub not_recorded: u64,
+    /// How the command ended, if there was one.
+    pub command: Option<ExitStatus>,
+}
+
+/// A recording in progress. Dropping it detaches everything.
+pub struct Recording {
+    reader: Reader,
+    pipeline: Pipeline,
+    kernel: Arc<Kernel>,
+    layout: Layout,
+    targets: Vec<Target>,
+    save: Save,
+    sink: Option<Sink>,
+    watch: Option<Watcher>,
+    sandbox: Option<(Sandbox, RunId)>,
+    launched: Option<Launched>,
+    command: Option<ExitStatus>,
+    /// Runs that have ended, until everything that happened before has been taken in.
+    ending: Vec<RunId>,
+    drain: u64,
+    last_scan: Instant,
+    ended: Ended,
+    wanted_cgroups: Vec<Vec<u8>>,
+    has_seen_enough: bool,
+}
+
+/// How often the slots are looked at.
+const SCAN: Duration = Duration::from_millis(50);
+
+impl Recording {
+    /// Attaches the sensors and finds what runs already.
+    pub fn start(settings: Settings) -> Result<Recording, StartError> {
+        let proc = Proc::default();
+        let layout = Layout::detect(&proc)?;
+        let identity = layout.identity();
+        let hierarchy = match identity.version {
+            Version::V2 => Hierarchy::Unified,
+            Version::V1 => Hierarchy::Controller {
+                name: identity
+                    .identity_controller()
+                    .ok_or_else(|| StartError::NoController(identity.mount_point.clone()))?
+                    .to_owned(),
+                id: identity.number,
+            },
+        };
+        let sink = settings.events.as_ref().map(|(path, format)| Sink::create(path, *format)).transpose()?;
+        let options = Options {
+            hierarchy,
+            ring_bytes: settings.ring_bytes,
+            refuse_task_storage: settings.refuse_task_storage,
+            trace: settings.trace,
+        };
+        let kernel = Arc::new(Kernel::load(&options)?);
+        let reader = Reader::start(Arc::clone(&kernel)).map_err(StartError::Thread)?;
+        let common = Common {
+            host: host(&layout, settings.ring_bytes),
+            clock: Clock::now(),
+            sensors: assemble::sensors(&kernel),
+        };
+        adopt::enter_running(&kernel, &proc, &layout)?;
+        let mut wanted_cgroups = Vec::new();
+        for target in &settings.targets {
+            match target {
+                Target::Cgroup(path) => match identity.directory(path).and_then(|at| cgroup_id(&at).ok()) {
+                    Some(id) if kernel.run_of_cgroup(id.0).is_none() => {
+                        adopt::enter_cgroup(&kernel, &proc, identity, id.0, path)?;
+                    }
+                    _ => wanted_cgroups.push(path.clone()),
+                },
+                Target::Pid(pid) => enter_tree(&kernel, &proc, *pid)?,
+                _ => {}
+            }
+        }
+        let engines = Names::start(settings.sockets).map_err(StartError::Thread)?;
+        let mut pipeline = Pipeline::new(Arc::clone(&kernel), proc, settings.names, common, engines);
+        pipeline.adopt().map_err(AdoptError::Map)?;
+        kernel.look_for_namespaces();
+        Ok(Recording {
+            reader,
+            pipeline,
+            kernel,
+            layout,
+            targets: settings.targets,
+            save: settings.save,
+            sink,
+            watch: settings.watch,
+            sandbox: None,
+            launched: None,
+            command: None,
+            ending: Vec::new(),
+            drain: 0,
+            last_scan: Instant::now(),
+            ended: Ended::default(),
+            wanted_cgroups,
+            has_seen_enough: false,
+        })
+    }
+
+    /// Runs a command in a cgroup of its own; only that is reported on.
+    pub fn launch(&mut self, command: &[OsString]) -> Result<(), StartError> {
+        let id = format!("{}-{}", std::process::id(), crate::clock::boot_ns());
+        let launched = Launched::start(command)?;
+        let sandbox = match Sandbox::create(self.layout.identity(), &id) {
+            Ok(sandbox) => sandbox,
+            Err(error) => {
+                launched.abandon();
+                return Err(error.into());
+            }
+        };
+        let Some(run) = self.kernel.run_of_cgroup(sandbox.id().0) else {
+            launched.abandon();
+            return Err(StartError::NoSlot { exhausted: self.kernel.slots_exhausted() });
+        };
+        self.kernel.name(run);
+        if let Err(error) = sandbox.add(launched.pid().as_raw_nonzero().get().unsigned_abs()) {
+            launched.abandon();
+            return Err(error.into());
+        }
+        launched.go()?;
+        self.sandbox = Some((sandbox, run));
+        self.launched = Some(launched);
+        Ok(())
+    }
+
+    /// Takes in what happens, for at most this long.
+    pub fn step(&mut self, patience: Duration) -> Result<(), FinishError> {
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).min(SCAN);
+            match self.reader.batches.recv_timeout(left) {
+                Ok(batch) => self.take(batch)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(FinishError::Ring("its thread has ended".into())),
+            }
+            if self.last_scan.elapsed() >= SCAN {
+                self.last_scan = Instant::now();
+                self.scan()?;
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether whoever gets the events wants no more, or the command, if there is one, and all that it started have
+    /// ended.
+    pub fn is_over(&mut self) -> Result<bool, FinishError> {
+        if self.has_seen_enough {
+            return Ok(true);
+        }
+        let Some(launched) = &mut self.launched else { return Ok(false) };
+        if self.command.is_none() {
+            self.command = launched.ended().map_err(FinishError::Wait)?;
+        }
+        let is_empty = match &self.sandbox {
+            Some((sandbox, _)) => sandbox.processes().is_ok_and(|processes| processes.is_empty()),
+            None => true,
+        };
+        Ok(self.command.is_some() && is_empty)
+    }
+
+    /// How the command ended, once it has.
+    pub fn command_status(&self) -> Option<ExitStatus> {
+        self.command
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let lost_of = |run: &Run| {
+            let losses = &run.slot.losses;
+            losses.samples.iter().sum::<u64>() + losses.counts + losses.phases_guessed
+        };
+        Progress {
+            containers: self.pipeline.runs().filter(|run| run.is_container() && self.wants(run)).count(),
+            reports: self.ended.reports.len(),
+            events: self.pipeline.events,
+            execs: self.pipeline.execs,
+            lost: self.pipeline.runs().map(lost_of).sum::<u64>()
+                + self.reader.undecoded()
+                + self.kernel.lost_without_slot(),
+            not_recorded: self.kernel.slots_exhausted(),
+        }
+    }
+
+    /// Ends the recording: takes in what is on the way, and writes a report of every container that still runs.
+    pub fn finish(mut self) -> Result<Ended, FinishError> {
+        if let Some((sandbox, _)) =
+            self.sandbox.take_if(|(sandbox, _)| sandbox.processes().is_ok_and(|left| left.is_empty()))
+        {
+            // With its cgroup gone the counts are final; that it could not be removed only leaves them so.
+            let _ = sandbox.remove(Duration::from_millis(500));
+        }
+        self.drain()?;
+        self.scan()?;
+        self.drain()?;
+        let undecoded = self.reader.undecoded();
+        let left: Vec<RunId> = self.pipeline.runs().map(Run::id).collect();
+        let closed = self.pipeline.close(left, false, undecoded)?;
+        self.keep(closed)?;
+        if let Some(sink) = &mut self.sink {
+            sink.flush()?;
+        }
+        self.ended.not_recorded = self.kernel.slots_exhausted();
+        self.ended.command = self.command;
+        Ok(std::mem::take(&mut self.ended))
+    }
+
+    fn drain(&mut self) -> Result<(), FinishError> {
+        self.drain += 1;
+        let wanted = self.drain;
+        self.reader.ask_to_drain(wanted);
+        loop {
+            match self.reader.batches.recv() {
+                Ok(Batch::Drained(number)) => {
+                    self.close_ended()?;
+                    if number >= wanted {
+                        return Ok(());
+                    }
+                }
+                Ok(batch) => self.take(batch)?,
+                Err(_) => return Err(FinishError::Ring("its thread has ended".into())),
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) -> Result<(), FinishError> {
+        match batch {
+            Batch::Events(events) => {
+                let undecoded = self.reader.undecoded();
+                for event in &events {
+                    self.pipeline.observe(event, undecoded);
+                    if let Some(sink) = &mut self.sink {
+                        sink.write(event)?;
+                    }
+                    self.show(event)?;
+                }
+                if self.kernel.has_late_groups() {
+                    self.kernel.adopt()?;
+                }
+                self.name_wanted();
+            }
+            Batch::Drained(_) => self.close_ended()?,
+            Batch::Broken(why) => return Err(FinishError::Ring(why)),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, event: &Event) -> Result<(), FinishError> {
+        let Some(mut watch) = self.watch.take() else { return Ok(()) };
+        let wanted = self.pipeline.run(event.run).is_some_and(|run| self.wants(run));
+        if !wanted || watch(event).map_err(FinishError::Watch)? {
+            self.watch = Some(watch);
+        } else {
+            self.has_seen_enough = true;
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self) -> Result<(), FinishError> {
+        let ended = self.pipeline.scan(self.reader.undecoded());
+        self.name_wanted();
+        if self.ending.is_empty() && !ended.is_empty() {
+            self.ending = ended;
+            self.drain += 1;
+            self.reader.ask_to_drain(self.drain);
+        }
+        Ok(())
+    }
+
+    /// Everything that happened in the runs that ended has been taken in.
+    fn close_ended(&mut self) -> Result<(), FinishError> {
+        let ending = std::mem::take(&mut self.ending);
+        if ending.is_empty() {
+            return Ok(());
+        }
+        let undecoded = self.reader.undecoded();
+        let closed = self.pipeline.close(ending.clone(), true, undecoded)?;
+        self.keep(closed)?;
+        self.pipeline.release(&ending)?;
+        Ok(())
+    }
+
+    fn keep(&mut self, closed: Vec<Closed>) -> Result<(), FinishError> {
+        for Closed { report, run } in closed {
+            if !self.wants(&run) {
+                continue;
+            }
+            let path = (self.save)(&report).map_err(FinishError::Save)?;
+            self.ended.incomplete += usize::from(!report.complete);
+            self.ended.reports.push(path);
+        }
+        Ok(())
+    }
+
+    /// Cgroups that the user named before they were made.
+    fn name_wanted(&mut self) {
+        if self.wanted_cgroups.is_empty() {
+            return;
+        }
+        let found: Vec<RunId> = self
+            .pipeline
+            .runs()
+            .filter(|run| !run.named && self.wanted_cgroups.contains(&run.slot.path))
+            .map(Run::id)
+            .collect();
+        for id in found {
+            self.kernel.name(id);
+            if let Some(run) = self.pipeline.run_mut(id) {
+                run.named = true;
+            }
+        }
+    }
+
+    fn wants(&self, run: &Run) -> bool {
+        if let Some((_, sandbox)) = &self.sandbox {
+            return run.id() == *sandbox;
+        }
+        if self.launched.is_some() {
+            // The sandbox was removed already: it was the only one of ours.
+            return run.kind.container().is_some_and(|identity| identity.engine == containers::path::Engine::Ringfence);
+        }
+        self.targets.iter().any(|target| target.wants(run))
+    }
+}
+
+impl Target {
+    fn wants(&self, run: &Run) -> bool {
+        let known = run.known();
+        match self {
+            Target::All => true,
+            Target::Name(name) => {
+                run.path_id().is_some_and(|id| id == name || (name.len() >= 4 && id.starts_with(name.as_str())))
+                    || known.is_some_and(|known| known.name.as_deref() == Some(name) || known.id == *name)
+            }
+            Target::Image(pattern) => {
+                known.and_then(|known| known.image.as_deref()).is_some_and(|image| matches(pattern, image))
+            }
+            Target::Label(key, value) => known.is_some_and(|known| known.labels.get(key) == Some(value)),
+            Target::Cgroup(path) => run.slot.path == *path,
+            Target::Pid(_) => run.slot.no_cgroup && run.slot.attached,
+        }
+    }
+}
+
+/// Whether the text matches a pattern in which `*` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// Watches a process that is in no container, and its children.
+fn enter_tree(kernel: &Kernel, proc: &Proc, root: u32) -> Result<(), StartError> {
+    proc.stat(root).map_err(|_| StartError::NoProcess(root))?;
+    let watch = Watch { attached: true, init_pid: root, ..Watch::default() };
+    let run = kernel
+        .watch(&watch)
+        .map_err(AdoptError::Map)?
+        .ok_or_else(|| StartError::NoSlot { exhausted: kernel.slots_exhausted() })?;
+    // A child that is made while the list is read is found in the next round.
+    let mut known = vec![root];
+    loop {
+        let children: Vec<u32> = proc
+            .pids()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|pid| !known.contains(pid))
+            .filter(|&pid| proc.status(pid).is_ok_and(|status| known.contains(&status.ppid)))
+            .collect();
+        if children.is_empty() {
+            break;
+        }
+        known.extend(children);
+    }
+    for pid in known {
+        kernel.enter_process(pid, run).map_err(AdoptError::Map)?;
+    }
+    Ok(())
+}
+
+fn host(layout: &Layout, ring_bytes: u32) -> Host {
+    let system = rustix::system::uname();
+    Host {
+        kernel_release: event::Text::new(system.release().to_bytes()),
+        architecture: event::Text::new(system.machine().to_bytes()),
+        hostname: Some(event::Text::new(system.nodename().to_bytes())),
+        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().into()),
+        engine: None,
+        runtime: None,
+        cgroup_layout: match layout.mode() {
+            Mode::V1 => CgroupLayout::V1,
+            Mode::V2 => CgroupLayout::V2,
+            Mode::Hybrid => CgroupLayout::Hybrid,
+        },
+        buffers: Buffers { ring_bytes: u64::from(ring_bytes), queue_events: (QUEUE_BATCHES * BATCH_EVENTS) as u64 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, expected) in [
+            ("nginx", "nginx", true),
+            ("nginx", "nginx:1", false),
+            ("nginx:*", "nginx:1.25", true),
+            ("*/nginx:*", "registry/nginx:1", true),
+            ("*", "", true),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From events and kernel counts to a behaviour.
+
+use event::{Event, ExecId, Payload, Phase, ProcessId, SyscallNames, Tally};
+
+use crate::Behaviour;
+use crate::claim::Rank;
+use crate::counts::Counts;
+use crate::images::Images;
+use crate::tree::Tree;
+
+/// How much of one container is kept. Beyond it things are counted, and the behaviour says that not all is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Processes in the tree.
+    pub processes: usize,
+    /// Programs in the tree, of all processes together.
+    pub programs: usize,
+    /// Bytes of paths and arguments in the tree. Where a program's arguments do not fit, its paths are kept without.
+    pub text_bytes: usize,
+    /// Processes whose executable is remembered to say who made a call first: those that live and those that ended last.
+    /// A process that is not in the tree is remembered here too, so that it is counted once.
+    pub images: usize,
+    /// Bytes of the paths of those executables.
+    pub image_text_bytes: usize,
+}
+
+impl Default for Limits {
+    /// At most about 8 MB for a container that does its worst; some tens of KB for an ordinary one.
+    fn default() -> Limits {
+        Limits { processes: 4096, programs: 6144, text_bytes: 1 << 20, images: 4096, image_text_bytes: 1 << 20 }
+    }
+}
+
+/// A process that was there before recording began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// Its process and how often it had called exec, as the kernel has them: the start time in /proc is in clock ticks
+    /// and names another process.
+    pub image: ExecId,
+    /// Its pid in its own pid namespace, if known.
+    pub pid_inside: Option<u32>,
+    /// Its parent, if known.
+    pub parent: Option<ProcessId>,
+    /// The phase it is in.
+    pub phase: Phase,
+    /// How many threads it had beside its first when the sensors were attached; later ones come as events.
+    pub threads: u32,
+    /// The program it runs, as far as /proc tells; none if it does not (a process that just ends, a kernel thread).
+    pub program: Option<event::Exec>,
+}
+
+/// Builds the behaviour of one run of one container.
+///
+/// The events may come slightly out of order, as they do from several CPUs: an exit before its fork, an exec before
+/// the fork of its process. As long as nothing exceeds the [`Limits`] the order makes no difference at all.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    tree: Tree,
+    images: Images,
+    counts: Counts,
+}
+
+impl Builder {
+    /// A behaviour in which nothing has happened yet.
+    pub fn new(limits: Limits) -> Builder {
+        Builder {
+            tree: Tree::new(limits),
+            images: Images::new(limits.images, limits.image_text_bytes),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes in one event of this run; those that do not concern processes change nothing.
+    pub fn observe(&mut self, event: &Event) {
+        let (boot_ns, image) = (event.boot_ns, event.task.image);
+        let seen = Sighting { rank: Rank::Seen, boot_ns, phase: event.phase };
+        match &event.payload {
+            // A new thread: its process is not new.
+            Payload::Fork(fork) if fork.child_tid != fork.child.pid => {
+                self.meet(fork.child, seen);
+                self.tree.threads(fork.child, 1);
+            }
+            Payload::Fork(fork) => {
+                self.meet(fork.child, Sighting { rank: Rank::Created, ..seen });
+                self.relate(fork.child, Rank::Created, boot_ns, Some(fork.parent), fork.child_tid_inside);
+                self.images.made(fork.child, image, boot_ns);
+                self.tree.inherited(fork.child, &self.images);
+            }
+            Payload::Exec(exec) => {
+                self.meet(image.process, seen);
+                self.relate(image.process, Rank::Seen, boot_ns, Some(exec.parent), exec.pid_inside);
+                self.images.ran(image, &exec.executable);
+                self.tree.executed(image, boot_ns, exec);
+            }
+            Payload::Exit(exit) => {
+                self.meet(image.process, seen);
+                if exit.last_thread {
+                    self.tree.inherited(image.process, &self.images);
+                    self.tree.ended(image.process, boot_ns, exit);
+                    self.images.ended(image.process);
+                }
+            }
+            Payload::TaskEntered(entered) => {
+                self.meet(entered.image.process, Sighting { rank: Rank::Found, ..seen });
+            }
+            Payload::ContainerCreated(_)
+            | Payload::ContainerStarted(_)
+            | Payload::ContainerEnded(_)
+            | Payload::Syscall(_) => {}
+        }
+    }
+
+    /// Takes in a process that was there before recording began, once. Its events may have come before.
+    pub fn adopt(&mut self, adopted: &Adopted) {
+        let process = adopted.image.process;
+        self.meet(process, Sighting { rank: Rank::Found, boot_ns: 0, phase: adopted.phase });
+        self.relate(process, Rank::Found, 0, adopted.parent, adopted.pid_inside.unwrap_or(0));
+        self.tree.threads(process, adopted.threads);
+        if let Some(program) = &adopted.program {
+            self.images.ran(adopted.image, &program.executable);
+            self.tree.run(adopted.image, None, program);
+        }
+    }
+
+    /// Takes in the newest snapshot of the kernel's counts, read at this time: the counts since the run began, not those
+    /// since the last snapshot.
+    pub fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames) {
+        self.counts.count(tally, boot_ns, names, &self.images);
+    }
+
+    /// The behaviour so far.
+    pub fn freeze(&self) -> Behaviour {
+        Behaviour {
+            processes: self.tree.freeze(&self.images),
+            syscalls: self.counts.freeze(&self.images),
+            counts_at_least: self.counts.at_least(),
+        }
+    }
+
+    fn meet(&mut self, process: ProcessId, sighting: Sighting) {
+        // Once a living process was forgotten, an exec or exit of an unknown one is most likely its, and it was counted.
+        let may_be_counted = sighting.rank == Rank::Seen && self.images.forgot_living();
+        if self.images.meet(process) && !self.tree.keeps(process) && !may_be_counted {
+            self.tree.add(process);
+        }
+        self.tree.phase(process, sighting.rank, sighting.boot_ns, sighting.phase);
+    }
+
+    /// Pid 0 is no process of a container: the kernel could not say.
+    fn relate(&mut self, process: ProcessId, rank: Rank, boot_ns: u64, parent: Option<ProcessId>, pid_inside: u32) {
+        if let Some(parent) = parent.filter(|parent| parent.pid != 0) {
+            self.tree.parent(process, rank, boot_ns, parent);
+        }
+        self.tree.pid_inside(process, rank, boot_ns, pid_inside);
+    }
+}
+
+/// How a process was noticed.
+#[derive(Clone, Copy)]
+struct Sighting {
+    rank: Rank,
+    boot_ns: u64,
+    phase: Phase,
+}

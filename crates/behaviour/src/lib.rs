@@ -1,0 +1,47 @@
+//! What a container was seen to do, as sets and counts.
+//!
+//! A [`Builder`] takes the events of one run and what the kernel counted for it; [`Builder::freeze`] gives the
+//! [`Behaviour`] so far, as often as wanted. It knows nothing of windows, losses or engines (a report adds those).
+//! Pure: the same input gives the same behaviour, in the same order, and memory is bounded by [`Limits`].
+//!
+//! Behaviours of several runs are put together by [`Behaviour::merge`].
+
+mod builder;
+mod claim;
+mod counts;
+mod images;
+mod optional_decimal;
+mod processes;
+mod syscalls;
+mod tree;
+
+pub use builder::{Adopted, Builder, Limits};
+pub use processes::{Process, ProcessTree, Program};
+pub use syscalls::{FailureCount, FirstUse, SyscallUse, Syscalls};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// All that one container was seen to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Behaviour {
+    /// Its processes and the programs they ran.
+    pub processes: ProcessTree,
+    /// Its system calls, per phase and table.
+    pub syscalls: Syscalls,
+    /// Whether threads moved while the newest snapshot was read, so that each count may be below the truth (never above).
+    pub counts_at_least: bool,
+}
+
+impl Behaviour {
+    /// The behaviour of several runs as one: see [`Syscalls::merge`] and [`ProcessTree::merge`].
+    ///
+    /// Merging a behaviour with itself doubles its counts: a run must be given once.
+    pub fn merge(self, other: Behaviour) -> Behaviour {
+        Behaviour {
+            processes: self.processes.merge(other.processes),
+            syscalls: self.syscalls.merge(other.syscalls),
+            counts_at_least: self.counts_at_least || other.counts_at_least,
+        }
+    }
+}

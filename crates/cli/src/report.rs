@@ -1,0 +1,119 @@
+//! `ringfence report`.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ::report::{Report, TableOptions, csv, markdown, schema, table};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use event::Text;
+use store::Folder;
+
+/// What a terminal has that does not say.
+const USUAL_WIDTH: usize = 80;
+
+/// Show a report.
+///
+/// The report is a file, or the newest one of a container by its name, its id or the beginning of its id. Reports are
+/// looked for in the folder that `record` writes to; users find those that root recorded, too, if they may read them.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringfence report web                          the newest report of the container `web`
+  ringfence report 3f2a --dir reports           by the beginning of its id, in another folder
+  ringfence report reports/web-20260131T235959Z-3.0.json --all
+  ringfence report web --format csv > web.csv   its system calls for a spreadsheet
+  ssh host ringfence report web --format json | ringfence report -
+  ringfence report --schema > report-1.json     what is in a report, as JSON Schema")]
+pub(crate) struct ReportArgs {
+    /// A report's file, a container's name or id, or `-` for standard input.
+    #[arg(value_name = "FILE|CONTAINER", required_unless_present = "schema")]
+    report: Option<OsString>,
+
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Show everything, however long (json and csv always do).
+    #[arg(long)]
+    all: bool,
+
+    /// Look in this folder only; the argument is then the name of a container or of a file in it.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Print the JSON Schema of reports instead.
+    #[arg(long, conflicts_with_all = ["report", "format", "all", "dir"])]
+    schema: bool,
+}
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal.
+    Table,
+    /// The report itself, as it is stored.
+    Json,
+    /// For a document or an issue.
+    Markdown,
+    /// The system calls, one per line.
+    Csv,
+}
+
+pub(crate) fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
+    let output = match &args.report {
+        Some(name) => {
+            let report = load(name, args.dir.as_deref())?;
+            show(&report, args.format, args.all)
+        }
+        None => schema(),
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Report> {
+    let path = Path::new(name);
+    let key = Text::new(name.clone().into_vec());
+    if let Some(dir) = dir {
+        let folder = Folder::to_read(Some(dir))?;
+        anyhow::ensure!(dir.is_dir(), "there is no folder {}: give an existing one with --dir", dir.display());
+        return Ok(store::read(&folder.find(&key)?)?);
+    }
+    if name == "-" {
+        return Ok(store::read_from(io::stdin().lock(), Path::new("standard input"))?);
+    }
+    // A folder of the container's name is no report; a path that leads nowhere is no container.
+    let is_path = name.as_bytes().contains(&b'/') || std::fs::metadata(path).is_ok_and(|found| !found.is_dir());
+    if is_path {
+        return Ok(store::read(path)?);
+    }
+    Ok(store::read(&store::find_in(&Folder::all_to_read()?, &key)?)?)
+}
+
+fn show(report: &Report, format: Format, all: bool) -> String {
+    match format {
+        Format::Table => table(report, &TableOptions { width: width(), colour: wants_colour(), all }),
+        Format::Json => report.to_json(),
+        Format::Markdown => markdown(report, all),
+        Format::Csv => csv(report),
+    }
+}
+
+/// What COLUMNS says, else the terminal.
+fn width() -> usize {
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    wanted.or_else(terminal).filter(|&columns| columns > 0).unwrap_or(USUAL_WIDTH)
+}
+
+/// On a terminal that has colours, unless NO_COLOR is set to anything.
+fn wants_colour() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}

@@ -1,0 +1,186 @@
+//! What was done. A new kind of fact is one more variant here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::text::{Text, decimal};
+use crate::{ExecId, ProcessId, Syscall};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Payload {
+    /// A cgroup or namespace that is, or may become, a container.
+    ContainerCreated(ContainerCreated),
+    /// The workload's first program is about to run: `main` begins.
+    ContainerStarted(ContainerStarted),
+    /// The last task is gone and the cgroup was removed.
+    ContainerEnded(ContainerEnded),
+    /// A task came in from outside.
+    TaskEntered(TaskEntered),
+    /// A process or thread was created.
+    Fork(Fork),
+    /// A process replaced its program.
+    Exec(Exec),
+    /// A thread ended; with the last one, its process.
+    Exit(Exit),
+    /// A system call was made (only with `--trace-syscalls`).
+    Syscall(SyscallMade),
+}
+
+impl Payload {
+    /// The name of the kind, as in `--events` files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Payload::ContainerCreated(_) => "container_created",
+            Payload::ContainerStarted(_) => "container_started",
+            Payload::ContainerEnded(_) => "container_ended",
+            Payload::TaskEntered(_) => "task_entered",
+            Payload::Fork(_) => "fork",
+            Payload::Exec(_) => "exec",
+            Payload::Exit(_) => "exit",
+            Payload::Syscall(_) => "syscall",
+        }
+    }
+}
+
+/// A cgroup or namespace that is, or may become, a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContainerCreated {
+    /// The cgroup's id in the identity hierarchy; 0 if the container has none of its own.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub cgroup_id: u64,
+    /// The slot of the container that the new one was made inside of; 0 if none.
+    pub parent_slot: u32,
+    /// The cgroup's path below the root of its hierarchy.
+    pub path: Text,
+}
+
+/// The workload's first program is about to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContainerStarted {
+    /// The mount namespace's number, as `/proc/PID/ns/mnt` shows it.
+    pub mount_namespace: u32,
+    /// The pid namespace's number.
+    pub pid_namespace: u32,
+    /// The user namespace's number.
+    pub user_namespace: u32,
+}
+
+/// The last task is gone and the cgroup was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContainerEnded {}
+
+/// A task came in from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskEntered {
+    /// The task's own process, and what it runs (the event's task is the one that moved it).
+    #[serde(flatten)]
+    pub image: ExecId,
+    /// Whether all threads of the process came.
+    pub whole_process: bool,
+}
+
+/// A process or thread was created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fork {
+    /// The process of the child: with a new thread, that of its parent.
+    pub child: ProcessId,
+    /// The child's thread id in the first pid namespace.
+    pub child_tid: u32,
+    /// The child's thread id in its own pid namespace.
+    pub child_tid_inside: u32,
+    /// The process that is its parent from now on (differs from the event's with `CLONE_PARENT`).
+    pub parent: ProcessId,
+}
+
+/// A process replaced its program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exec {
+    /// The executable's path, resolved by the kernel, seen from the task's own root; of a script: its interpreter's.
+    pub executable: Text,
+    /// The path that the caller passed.
+    pub argument: Text,
+    /// The interpreter that the script named, as it named it; empty if it is no script.
+    pub interpreter: Text,
+    /// The working directory, seen from the task's own root.
+    pub cwd: Text,
+    /// The arguments, the program's own name first.
+    pub argv: Vec<Text>,
+    /// Whether `argv` was cut at the limit.
+    pub argv_truncated: bool,
+    /// Whether a path was cut: its tail is what is here.
+    pub path_truncated: bool,
+    /// The parent process.
+    pub parent: ProcessId,
+    /// The pid in the task's own pid namespace.
+    pub pid_inside: u32,
+    /// Real user id, as the first user namespace numbers it.
+    pub uid: u32,
+    /// Real group id, as the first user namespace numbers it.
+    pub gid: u32,
+    /// Real user id, as the task's own user namespace numbers it; none if it is not mapped there.
+    pub uid_inside: Option<u32>,
+    /// Real group id, as the task's own user namespace numbers it; none if it is not mapped there.
+    pub gid_inside: Option<u32>,
+    /// The user namespace's number, as `/proc/PID/ns/user` shows it.
+    pub user_namespace: u32,
+    /// The pid namespace's number.
+    pub pid_namespace: u32,
+    /// The mount namespace's number.
+    pub mount_namespace: u32,
+}
+
+/// A thread ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exit {
+    /// The exit status, 0 to 255; without meaning if a signal ended it.
+    pub status: u8,
+    /// The signal that ended it; 0 if none.
+    pub signal: u8,
+    /// Whether it was the last thread, so that the process is gone.
+    pub last_thread: bool,
+    /// From the thread's start to its end, in nanoseconds.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub run_time_ns: u64,
+}
+
+/// A system call that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyscallMade {
+    /// Which call.
+    #[serde(flatten)]
+    pub syscall: Syscall,
+    /// Its six argument registers, whether the call takes them or not, in hexadecimal.
+    #[serde(with = "hexadecimal")]
+    #[schemars(with = "[String; 6]")]
+    pub args: [u64; 6],
+    /// What it returned, -4095 to -1 being a negative errno; none if it ended the thread instead.
+    pub result: Option<i64>,
+    /// From its entry to its return or to the thread's end, in nanoseconds.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub duration_ns: u64,
+}
+
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(args: &[u64; 6], serializer: S) -> Result<S::Ok, S::Error> {
+        args.map(|arg| format!("0x{arg:x}")).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 6], D::Error> {
+        let texts = <[String; 6]>::deserialize(deserializer)?;
+        let mut args = [0; 6];
+        for (arg, text) in args.iter_mut().zip(&texts) {
+            *arg = text
+                .strip_prefix("0x")
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                .ok_or_else(|| serde::de::Error::custom(format_args!("{text:?} is not a hexadecimal number")))?;
+        }
+        Ok(args)
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether a report is complete, and why not. The rules are here and nowhere else.
+
+use event::Text;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage};
+
+/// The sensor that lists processes.
+const PROCESS_SENSOR: &str = "process";
+
+/// Whether counts are exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counts {
+    /// Each count is the true one.
+    Exact,
+    /// Threads moved while the counts were read: each may be below the truth, never above.
+    AtLeast,
+}
+
+impl Counts {
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counts::Exact => "exact",
+            Counts::AtLeast => "at-least",
+        }
+    }
+}
+
+/// One reason why a report is not complete.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Reason {
+    /// The reason, for programs.
+    pub code: ReasonCode,
+    /// The one sensor whose facts are not complete; none if it concerns all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<Text>,
+    /// The reason, for people: one sentence without its full stop.
+    pub text: Text,
+}
+
+/// The reasons, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// The workload runs behind another kernel, which ringfence cannot see into.
+    WorkloadNotVisible,
+    /// The container ran already when it was found.
+    ObservedLate,
+    /// A sensor did not observe.
+    SensorMissing,
+    /// Something was lost on the way.
+    Loss,
+    /// There were more processes, programs or arguments than a report lists.
+    ProcessesNotListed,
+    /// Something else, in the text.
+    Other,
+}
+
+impl ReasonCode {
+    /// Whether [`Report::finish`] finds this reason by itself.
+    fn is_derived(self) -> bool {
+        match self {
+            ReasonCode::ObservedLate
+            | ReasonCode::SensorMissing
+            | ReasonCode::Loss
+            | ReasonCode::ProcessesNotListed => true,
+            ReasonCode::WorkloadNotVisible | ReasonCode::Other => false,
+        }
+    }
+}
+
+impl Report {
+    /// The report in its final form: equal losses are added up, lists are put in their order, and `complete`,
+    /// `reasons` and `counts` follow from the rest. Reasons that only the caller can know (`workload-not-visible`, `other`) are
+    /// kept. Every report passes here once before it is written; doing it again changes nothing.
+    pub fn finish(mut self) -> Report {
+        self.losses = merged(std::mem::take(&mut self.losses));
+        self.sensors.sort();
+        self.cost.programs.sort();
+
+        self.reasons.retain(|reason| !reason.code.is_derived());
+        let derived = self.derived_reasons();
+        self.reasons.extend(derived);
+        self.reasons.sort();
+        self.reasons.dedup();
+        self.complete = self.reasons.is_empty();
+        self.counts = if self.behaviour.counts_at_least { Counts::AtLeast } else { Counts::Exact };
+        self
+    }
+
+    fn derived_reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if self.window.observed_from == ObservedFrom::Attach {
+            reasons.push(Reason {
+                code: ReasonCode::ObservedLate,
+                sensor: None,
+                text: "the container ran already when it was found: what it did before is not in this report".into(),
+            });
+        }
+        if self.sensors.is_empty() {
+            reasons.push(Reason {
+                code: ReasonCode::SensorMissing,
+                sensor: None,
+                text: "no sensor observed the container".into(),
+            });
+        }
+        reasons.extend(self.sensors.iter().filter(|sensor| sensor.state != AttachState::Attached).map(missing));
+        reasons.extend(self.losses.iter().map(lost));
+
+        let tree = &self.behaviour.processes;
+        if !tree.kept_all {
+            let listed = tree.processes.len() as u64;
+            let text = match tree.total.checked_sub(listed) {
+                Some(more @ 1..) => format!("{more} of {} processes were counted but are not listed", tree.total),
+                Some(0) | None => "some programs or arguments of the processes are not listed".to_owned(),
+            };
+            reasons.push(Reason {
+                code: ReasonCode::ProcessesNotListed,
+                sensor: Some(PROCESS_SENSOR.into()),
+                text: text.into(),
+            });
+        }
+        reasons
+    }
+}
+
+/// The losses that really were some, added up per place, sensor and knob.
+fn merged(mut losses: Vec<Loss>) -> Vec<Loss> {
+    losses.retain(|loss| loss.count > 0);
+    losses.sort();
+    losses.dedup_by(|next, kept| {
+        let same = (kept.stage, &kept.sensor, &kept.knob) == (next.stage, &next.sensor, &next.knob);
+        if same {
+            kept.count = kept.count.saturating_add(next.count);
+        }
+        same
+    });
+    losses
+}
+
+fn missing(sensor: &SensorHealth) -> Reason {
+    let name = sensor.name.escaped();
+    let because = sensor.reason.as_ref().map(|reason| format!(": {}", reason.escaped())).unwrap_or_default();
+    let text = match sensor.state {
+        AttachState::Unsupported => format!("this kernel cannot run the sensor {name}{because}"),
+        AttachState::Attached | AttachState::Failed => format!("the sensor {name} did not run{because}"),
+    };
+    Reason { code: ReasonCode::SensorMissing, sensor: Some(sensor.name.clone()), text: reparsed(&text) }
+}
+
+fn lost(loss: &Loss) -> Reason {
+    let sensor = loss.sensor.escaped();
+    let (one, many, fate) = match loss.stage {
+        Stage::Recursion => {
+            ("program run", "program runs", "did not take place: the kernel skips a program that already runs")
+        }
+        Stage::TaskStorage => ("thread", "threads", "could not be followed"),
+        Stage::KernelMap => ("entry", "entries", "found no room in a kernel map"),
+        Stage::KernelRing => ("event", "events", "found no room in the ring buffer"),
+        Stage::Reader => ("reading", "readings", "failed"),
+        Stage::Decode => ("record", "records", "could not be understood"),
+        Stage::Queue => ("event", "events", "found no room in the queue"),
+    };
+    let what = if loss.count == 1 { one } else { many };
+    let help = loss.knob.as_ref().map(|knob| format!("; {} helps", knob.escaped())).unwrap_or_default();
+    let text = format!("{} {what} of the sensor {sensor} {fate}{help}", loss.count);
+    Reason { code: ReasonCode::Loss, sensor: Some(loss.sensor.clone()), text: reparsed(&text) }
+}
+
+/// The text whose exact text form this is: it was put together from such forms and words without a backslash.
+fn reparsed(escaped: &str) -> Text {
+    Text::parse(escaped).unwrap_or_else(|| escaped.into())
+}

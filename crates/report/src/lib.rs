@@ -1,0 +1,67 @@
+//! The report of one container: what it did, over which window, and how much of it is missing.
+//!
+//! Pure: nothing here reads a file, a clock or the kernel, and the same report gives the same bytes in every format.
+//! Files are written and found by `store`.
+//!
+//! **Stability.** The format has a version, [`SCHEMA_VERSION`]. Within one version, fields are only added, and a reader
+//! skips those that it does not know; a new value in a closed list, a changed unit or a changed meaning raises it.
+
+mod completeness;
+mod container;
+mod cost;
+mod health;
+mod host;
+mod json;
+mod read;
+mod render;
+mod schema;
+mod time;
+mod window;
+
+pub use completeness::{Counts, Reason, ReasonCode};
+pub use container::{Cgroup, Container, Kind, Metadata, MetadataState, Parent, Pod};
+pub use cost::{Cost, ProgramCost};
+pub use health::{AttachState, Loss, SensorHealth, Stage};
+pub use host::{Buffers, CgroupLayout, Host, Software};
+pub use read::{MAX_BYTES, ParseError, Summary};
+pub use render::{TableOptions, csv, markdown, table};
+pub use schema::{SchemaVersion, schema};
+pub use time::Timestamp;
+pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};
+
+use behaviour::Behaviour;
+use event::Text;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What one run of one container did while it was observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// The version of this format.
+    pub schema_version: SchemaVersion,
+    /// The version of the program that wrote the report.
+    pub ringfence_version: Text,
+    /// Whether everything is here that the container did from its start to the end of the window.
+    pub complete: bool,
+    /// Why it is not complete; empty if it is.
+    pub reasons: Vec<Reason>,
+    /// Whether the counts are exact.
+    pub counts: Counts,
+    /// Who did it.
+    pub container: Container,
+    /// When it was observed.
+    pub window: Window,
+    /// Where it was observed.
+    pub host: Host,
+    /// What was observed but is not here, per place where it was lost and sensor; empty if nothing was lost.
+    pub losses: Vec<Loss>,
+    /// What observed it.
+    pub sensors: Vec<SensorHealth>,
+    /// What observing cost.
+    pub cost: Cost,
+    /// What it did.
+    pub behaviour: Behaviour,
+}

@@ -1,0 +1,200 @@
+//! A report as Markdown.
+
+use super::calls;
+use super::facts;
+use super::tree::{self, Line};
+use super::units::{bytes, count, counted, duration};
+use super::width::width;
+use crate::Report;
+
+const PROCESS_LINES: usize = 40;
+
+/// The report as Markdown (with the tables that GitHub and most others know). Text that a container chose shows as
+/// text, whatever it holds. Without `all` only the beginning of a long process tree is there; calls always all are.
+pub fn markdown(report: &Report, all: bool) -> String {
+    let mut out = format!("# {}\n\n", escaped(&facts::title(report)));
+    for fact in facts::facts(report, all) {
+        out += &format!("- **{}**: {}\n", fact.label, escaped(fact.lines.first().map_or("", String::as_str)));
+        for line in fact.lines.iter().skip(1) {
+            out += &format!("  - {}\n", escaped(line.strip_prefix("- ").unwrap_or(line)));
+        }
+    }
+    processes(report, all, &mut out);
+    system_calls(report, &mut out);
+    health(report, &mut out);
+    out
+}
+
+fn processes(report: &Report, all: bool, out: &mut String) {
+    let tree = &report.behaviour.processes;
+    let about = [
+        counted(tree.total, "process", "processes"),
+        counted(tree.total_threads, "thread", "threads"),
+        counted(tree.total_execs, "program start", "program starts"),
+    ];
+    *out += &format!("\n## Processes\n\n{}\n", about.join(", "));
+    let lines = tree::lines(&tree.processes, all);
+    let shown = if all { lines.len() } else { lines.len().min(PROCESS_LINES) };
+    if shown > 0 {
+        let pids = lines[..shown].iter().map(|line| width(&line.pid)).max().unwrap_or(0);
+        let text: Vec<String> = lines[..shown].iter().map(|line| tree_line(line, pids)).collect();
+        *out += &fenced(&text.join("\n"));
+    }
+    if lines.len() > shown {
+        let more = counted((lines.len() - shown) as u64, "more line is", "more lines are");
+        *out += &format!("\n{more} in the report.\n");
+    }
+}
+
+fn tree_line(line: &Line, pids: usize) -> String {
+    let mut text = format!("{}{}  {}", " ".repeat(pids - width(&line.pid)), line.pid, line.command);
+    let mut about: Vec<String> = Vec::new();
+    if !line.phase.is_empty() {
+        about.push(line.phase.clone());
+    }
+    if !line.ran.is_empty() {
+        about.push(line.ran.clone());
+    }
+    if !line.end.is_empty() && line.end != "-" {
+        about.push(format!("exit {}", line.end));
+    }
+    if !about.is_empty() {
+        text += &format!("  [{}]", about.join(", "));
+    }
+    text
+}
+
+fn system_calls(report: &Report, out: &mut String) {
+    let groups = calls::groups(report);
+    if groups.is_empty() {
+        *out += "\n## System calls\n\nNone were recorded.\n";
+    }
+    for group in groups {
+        let about =
+            [counted(group.uses.len() as u64, "call", "calls"), counted(group.total(), "entry", "entries")].join(", ");
+        *out += &format!("\n## System calls in {}, {}\n\n{about}\n\n", group.phase, group.arch);
+        *out += "| count | call | failed | first by |\n|---:|---|---|---|\n";
+        for used in &group.uses {
+            *out += &format!(
+                "| {} | {} | {} | {} |\n",
+                count(used.count),
+                code(&calls::name(used)),
+                escaped(&calls::failures(&used.failures)),
+                code(&calls::first_program(used)),
+            );
+        }
+    }
+}
+
+fn health(report: &Report, out: &mut String) {
+    *out += "\n## Lost\n\n";
+    if report.losses.is_empty() {
+        *out += "Nothing.\n";
+    } else {
+        *out += "| count | sensor | where | what helps |\n|---:|---|---|---|\n";
+    }
+    for loss in &report.losses {
+        let knob = loss.knob.as_ref().map(|knob| code(&knob.shown())).unwrap_or_default();
+        *out +=
+            &format!("| {} | {} | {} | {knob} |\n", count(loss.count), code(&loss.sensor.shown()), loss.stage.name());
+    }
+
+    *out += "\n## Sensors\n\n";
+    for sensor in &report.sensors {
+        let hooks: Vec<String> = sensor.hooks.iter().map(|hook| code(&hook.shown())).collect();
+        let because =
+            sensor.reason.as_ref().map(|reason| format!("; {}", escaped(&reason.shown()))).unwrap_or_default();
+        let line = format!("- {}: {} {}", code(&sensor.name.shown()), sensor.state.name(), hooks.join(" "));
+        *out += &format!("{}{because}\n", line.trim_end());
+    }
+
+    let cost = &report.cost;
+    *out += &format!(
+        "\n## Cost\n\nOf the whole recording, all containers together: CPU {} user + {} system, memory {} + {} in kernel maps.\n",
+        duration(cost.cpu_user_ns),
+        duration(cost.cpu_system_ns),
+        bytes(cost.rss_bytes),
+        bytes(cost.kernel_map_bytes),
+    );
+    if !cost.programs.is_empty() {
+        *out += "\n| program | runs | per run |\n|---|---:|---:|\n";
+    }
+    for program in &cost.programs {
+        *out += &format!(
+            "| {} | {} | {} ns |\n",
+            code(&program.name.shown()),
+            count(program.runs),
+            count(program.ns_per_run)
+        );
+    }
+}
+
+/// Text that Markdown leaves as it is, within a line; the input has no control characters.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let within_a_word = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // So that an address in a name becomes no link, and a name no mention.
+            ':' if rest.peek() == Some(&'/') => out.push_str("&#58;"),
+            '@' => out.push_str("&#64;"),
+            '_' if within_a_word => out.push(c),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+        before = c;
+    }
+    out
+}
+
+/// Text as code within a line, also within a table; the input has no control characters.
+fn code(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let fence = "`".repeat(longest_run_of_backticks(text) + 1);
+    let pad = if text.starts_with([' ', '`']) || text.ends_with([' ', '`']) { " " } else { "" };
+    format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
+}
+
+/// Lines as a block of code.
+fn fenced(text: &str) -> String {
+    let fence = "`".repeat(longest_run_of_backticks(text).max(2) + 1);
+    format!("\n{fence}text\n{text}\n{fence}\n")
+}
+
+fn longest_run_of_backticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{code, escaped, fenced};
+
+    #[test]
+    fn text_cannot_become_markup() {
+        assert_eq!(escaped("a|b <b> *x* [y](z) `c`"), r"a\|b &lt;b&gt; \*x\* \[y\](z) \`c\`");
+        assert_eq!(escaped("on_exec _x_ @you"), r"on_exec \_x\_ &#64;you");
+        assert_eq!(escaped("https://x.example"), "https&#58;//x.example");
+    }
+
+    #[test]
+    fn code_holds_backticks_and_bars() {
+        assert_eq!(code("read"), "`read`");
+        assert_eq!(code("a``b|c"), "```a``b\\|c```");
+        assert_eq!(code("`x"), "`` `x ``");
+    }
+
+    #[test]
+    fn a_block_cannot_be_closed_from_inside() {
+        assert_eq!(fenced("````"), "\n`````text\n````\n`````\n");
+    }
+}

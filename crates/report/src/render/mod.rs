@@ -1,0 +1,19 @@
+//! Reports for people: tables, Markdown and CSV.
+//!
+//! `facts`, `tree` and `calls` say what is shown, once; `table`, `markdown` and `csv` say how.
+
+mod calls;
+mod columns;
+mod csv;
+mod facts;
+mod markdown;
+mod signal;
+mod style;
+mod table;
+mod tree;
+mod units;
+mod width;
+
+pub use csv::csv;
+pub use markdown::markdown;
+pub use table::{TableOptions, table};

@@ -1,0 +1,251 @@
+//! A report on a terminal.
+
+use super::calls::{self, Group};
+use super::columns::{Column, Fit, lay_out};
+use super::facts;
+use super::style::Style;
+use super::tree;
+use super::units::{bytes, count, counted, duration};
+use super::width::wrap;
+use crate::{AttachState, Report};
+
+/// Fewer columns than this are not a terminal that anybody reads on: lines may then be wider than it.
+const MIN_WIDTH: usize = 40;
+const LABEL_WIDTH: usize = 11;
+const INDENT: usize = 2;
+const PROCESS_LINES: usize = 20;
+const CALL_LINES: usize = 15;
+
+/// How a report is to look on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableOptions {
+    /// How many columns the terminal has; less than 40 counts as 40.
+    pub width: usize,
+    /// Whether to use colours.
+    pub colour: bool,
+    /// Whether to show everything, however long.
+    pub all: bool,
+}
+
+impl Default for TableOptions {
+    fn default() -> TableOptions {
+        TableOptions { width: 80, colour: false, all: false }
+    }
+}
+
+/// The report for a terminal: text that a container chose is made harmless, and no line is wider than the terminal.
+pub fn table(report: &Report, options: &TableOptions) -> String {
+    let mut page = Page { width: options.width.max(MIN_WIDTH), colour: options.colour, out: String::new() };
+    page.head(report, options.all);
+    page.processes(report, options.all);
+    for group in calls::groups(report) {
+        page.calls(&group, options.all);
+    }
+    if report.behaviour.syscalls.uses.is_empty() {
+        page.section("SYSTEM CALLS", "none were recorded");
+    }
+    page.losses(report);
+    page.sensors(report);
+    page.cost(report);
+    page.out
+}
+
+struct Page {
+    width: usize,
+    colour: bool,
+    out: String,
+}
+
+const fn column(title: &'static str, fit: Fit, style: Style) -> Column {
+    Column { title, fit, style }
+}
+
+impl Page {
+    fn line(&mut self, indent: usize, text: &str) {
+        let text = text.trim_end_matches(' ');
+        if !text.is_empty() {
+            self.out.push_str(&" ".repeat(indent));
+            self.out.push_str(text);
+        }
+        self.out.push('\n');
+    }
+
+    fn wrapped(&mut self, indent: usize, text: &str, style: Style) {
+        for line in wrap(text, self.width - indent) {
+            let painted = style.paint(&line, self.colour);
+            self.line(indent, &painted);
+        }
+    }
+
+    fn section(&mut self, title: &str, about: &str) {
+        self.line(0, "");
+        let mut lines = wrap(&format!("{title}  {about}"), self.width).into_iter();
+        let first = lines.next().unwrap_or_default();
+        // The title is ours and short, so it is whole on the first line.
+        let rest = first.strip_prefix(title).unwrap_or_default().to_owned();
+        let painted = Style::Title.paint(title, self.colour) + &rest;
+        self.line(0, &painted);
+        for line in lines {
+            self.line(0, &line);
+        }
+    }
+
+    fn columns(&mut self, columns: &[Column], rows: &[Vec<String>]) {
+        for line in lay_out(columns, rows, self.width - INDENT, self.colour) {
+            self.line(INDENT, &line);
+        }
+    }
+
+    fn head(&mut self, report: &Report, all: bool) {
+        self.wrapped(0, &facts::title(report), Style::Title);
+        self.line(0, "");
+        for fact in facts::facts(report, all) {
+            let mut label = Style::Label.paint(fact.label, self.colour) + &" ".repeat(LABEL_WIDTH - fact.label.len());
+            let mut style = fact.style;
+            for line in &fact.lines {
+                // A list item's further lines start below its text.
+                let hanging = if line.starts_with("- ") { 2 } else { 0 };
+                for (position, part) in wrap(line, self.width - INDENT - LABEL_WIDTH - hanging).iter().enumerate() {
+                    let indent = if position == 0 { 0 } else { hanging };
+                    let text = format!("{label}{}{}", " ".repeat(indent), style.paint(part, self.colour));
+                    self.line(INDENT, &text);
+                    label = " ".repeat(LABEL_WIDTH);
+                }
+                style = Style::Plain;
+            }
+        }
+    }
+
+    fn processes(&mut self, report: &Report, all: bool) {
+        let tree = &report.behaviour.processes;
+        let about = [
+            counted(tree.total, "process", "processes"),
+            counted(tree.total_threads, "thread", "threads"),
+            counted(tree.total_execs, "program start", "program starts"),
+        ];
+        self.section("PROCESSES", &about.join(", "));
+        let lines = tree::lines(&tree.processes, all);
+        let shown = if all { lines.len() } else { lines.len().min(PROCESS_LINES) };
+        let rows: Vec<Vec<String>> = lines[..shown]
+            .iter()
+            .cloned()
+            .map(|line| vec![line.pid, line.command, line.phase, line.ran, line.end])
+            .collect();
+        let columns = [
+            column("PID", Fit::Right, Style::Plain),
+            column("COMMAND", Fit::CutEnd, Style::Plain),
+            column("PHASE", Fit::Left, Style::Faint),
+            column("RAN FOR", Fit::Right, Style::Plain),
+            column("EXIT", Fit::Left, Style::Plain),
+        ];
+        if !rows.is_empty() {
+            self.columns(&columns, &rows);
+        }
+        if lines.len() > shown {
+            let more = counted((lines.len() - shown) as u64, "more line", "more lines");
+            self.wrapped(INDENT, &format!("… {more}: --all shows them"), Style::Faint);
+        }
+    }
+
+    fn calls(&mut self, group: &Group<'_>, all: bool) {
+        let title = format!("SYSTEM CALLS in {}, {}", group.phase, group.arch);
+        let about =
+            [counted(group.uses.len() as u64, "call", "calls"), counted(group.total(), "entry", "entries")].join(", ");
+        self.section(&title, &about);
+        let shown = if all { group.uses.len() } else { group.uses.len().min(CALL_LINES) };
+        let rows: Vec<Vec<String>> = group.uses[..shown]
+            .iter()
+            .map(|used| {
+                vec![count(used.count), calls::name(used), calls::failures(&used.failures), calls::first_program(used)]
+            })
+            .collect();
+        let columns = [
+            column("COUNT", Fit::Right, Style::Plain),
+            column("CALL", Fit::Left, Style::Title),
+            column("FAILED", Fit::CutEnd, Style::Plain),
+            column("FIRST BY", Fit::CutFront, Style::Plain),
+        ];
+        self.columns(&columns, &rows);
+        if group.uses.len() > shown {
+            let mut names: Vec<String> = group.uses[shown..].iter().map(|used| calls::name(used)).collect();
+            names.sort();
+            self.wrapped(INDENT, &format!("… and {} more: {}", names.len(), names.join(" ")), Style::Faint);
+        }
+    }
+
+    fn losses(&mut self, report: &Report) {
+        if report.losses.is_empty() {
+            self.section("LOST", "nothing");
+            return;
+        }
+        self.section("LOST", "what is not in this report");
+        let rows: Vec<Vec<String>> = report
+            .losses
+            .iter()
+            .map(|loss| {
+                let knob = loss.knob.as_ref().map(|knob| knob.shown().into_owned()).unwrap_or_default();
+                vec![count(loss.count), loss.sensor.shown().into_owned(), loss.stage.name().to_owned(), knob]
+            })
+            .collect();
+        let columns = [
+            column("COUNT", Fit::Right, Style::Bad),
+            column("SENSOR", Fit::CutEnd, Style::Plain),
+            column("WHERE", Fit::Left, Style::Plain),
+            column("WHAT HELPS", Fit::CutEnd, Style::Plain),
+        ];
+        self.columns(&columns, &rows);
+    }
+
+    fn sensors(&mut self, report: &Report) {
+        let attached = report.sensors.iter().filter(|sensor| sensor.state == AttachState::Attached).count();
+        let about = match report.sensors.len() {
+            0 => "none".to_owned(),
+            all if all == attached => "all attached".to_owned(),
+            all => format!("{attached} of {all} attached"),
+        };
+        self.section("SENSORS", &about);
+        for sensor in &report.sensors {
+            let mut parts = vec![format!("{}: {}", sensor.name.shown(), sensor.state.name())];
+            parts.extend(sensor.hooks.iter().map(|hook| hook.shown().into_owned()));
+            let because = sensor.reason.as_ref().map(|reason| format!("; {}", reason.shown())).unwrap_or_default();
+            let style = if sensor.state == AttachState::Attached { Style::Plain } else { Style::Bad };
+            let lines = wrap(&(parts.join(" ") + &because), self.width - 2 * INDENT);
+            for (position, line) in lines.iter().enumerate() {
+                let painted = style.paint(line, self.colour);
+                self.line(if position == 0 { INDENT } else { 2 * INDENT }, &painted);
+            }
+        }
+    }
+
+    fn cost(&mut self, report: &Report) {
+        let cost = &report.cost;
+        self.section("COST", "of the whole recording, all containers together");
+        let used = format!(
+            "CPU {} user + {} system, memory {} + {} in kernel maps",
+            duration(cost.cpu_user_ns),
+            duration(cost.cpu_system_ns),
+            bytes(cost.rss_bytes),
+            bytes(cost.kernel_map_bytes),
+        );
+        self.wrapped(INDENT, &used, Style::Plain);
+        let rows: Vec<Vec<String>> = cost
+            .programs
+            .iter()
+            .map(|program| {
+                vec![
+                    program.name.shown().into_owned(),
+                    count(program.runs),
+                    format!("{} ns", count(program.ns_per_run)),
+                ]
+            })
+            .collect();
+        let columns = [
+            column("PROGRAM", Fit::CutEnd, Style::Plain),
+            column("RUNS", Fit::Right, Style::Plain),
+            column("PER RUN", Fit::Right, Style::Plain),
+        ];
+        if !rows.is_empty() {
+            self.columns(&columns, &rows);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! When a report is complete, and what makes two reports the same bytes.
+
+mod fixtures;
+
+use report::{AttachState, Counts, Loss, ObservedFrom, Reason, ReasonCode, Report, Stage};
+
+fn docker() -> Report {
+    fixtures::all().remove(0).1
+}
+
+fn codes(report: &Report) -> Vec<ReasonCode> {
+    report.reasons.iter().map(|reason| reason.code).collect()
+}
+
+fn loss(stage: Stage, count: u64) -> Loss {
+    Loss { stage, sensor: "process".into(), count, knob: Some("--ring-size".into()) }
+}
+
+#[test]
+fn a_report_without_a_gap_is_complete() {
+    let report = docker();
+
+    assert!(report.complete);
+    assert_eq!(codes(&report), []);
+}
+
+#[test]
+fn a_container_that_still_runs_can_be_complete() {
+    let mut report = docker();
+    report.window.ended = false;
+    report.window.runtime_init.observed = false;
+
+    assert!(report.finish().complete);
+}
+
+#[test]
+fn a_container_found_late_is_not_complete() {
+    let mut report = docker();
+    report.window.observed_from = ObservedFrom::Attach;
+
+    let report = report.finish();
+
+    assert!(!report.complete);
+    assert_eq!(codes(&report), [ReasonCode::ObservedLate]);
+}
+
+#[test]
+fn a_sensor_that_did_not_observe_makes_it_incomplete() {
+    let mut report = docker();
+    report.sensors[0].state = AttachState::Unsupported;
+    report.sensors[0].reason = Some("a \\ b".into());
+
+    let report = report.finish();
+
+    assert_eq!(codes(&report), [ReasonCode::SensorMissing]);
+    assert_eq!(report.reasons[0].sensor, Some("process".into()));
+    assert_eq!(report.reasons[0].text.as_bytes(), b"this kernel cannot run the sensor process: a \\ b");
+}
+
+#[test]
+fn losses_are_added_up_and_none_is_no_loss() {
+    let mut report = docker();
+    report.losses = vec![loss(Stage::Queue, 0), loss(Stage::KernelRing, 1), loss(Stage::KernelRing, u64::MAX)];
+
+    let report = report.finish();
+
+    assert_eq!(report.losses, [loss(Stage::KernelRing, u64::MAX)]);
+    assert_eq!(codes(&report), [ReasonCode::Loss]);
+}
+
+#[test]
+fn one_loss_is_not_plural() {
+    let mut report = docker();
+    report.losses = vec![loss(Stage::KernelRing, 1)];
+
+    let text = report.finish().reasons.remove(0).text;
+
+    assert_eq!(text.as_bytes(), b"1 event of the sensor process found no room in the ring buffer; --ring-size helps");
+}
+
+#[test]
+fn processes_that_are_not_listed_make_it_incomplete() {
+    let mut report = docker();
+    report.behaviour.processes.kept_all = false;
+
+    assert_eq!(codes(&report.clone().finish()), [ReasonCode::ProcessesNotListed]);
+
+    report.behaviour.processes.total = 1_000;
+    let text = report.finish().reasons.remove(0).text;
+    assert_eq!(text.as_bytes(), b"993 of 1000 processes were counted but are not listed");
+}
+
+#[test]
+fn counts_follow_the_behaviour() {
+    let mut report = docker();
+    report.behaviour.counts_at_least = true;
+
+    assert_eq!(report.finish().counts, Counts::AtLeast);
+}
+
+#[test]
+fn a_reason_that_only_the_caller_knows_stays_and_others_go_with_their_cause() {
+    let mut report = docker();
+    let own = Reason { code: ReasonCode::WorkloadNotVisible, sensor: None, text: "it runs in gVisor".into() };
+    report.reasons = vec![Reason { code: ReasonCode::Loss, sensor: None, text: "old".into() }, own.clone()];
+
+    assert_eq!(report.finish().reasons, [own]);
+}
+
+#[test]
+fn the_order_in_which_parts_came_makes_no_difference() {
+    for (_, report) in fixtures::all() {
+        let mut shuffled = report.clone();
+        shuffled.sensors.reverse();
+        shuffled.losses.reverse();
+        shuffled.reasons.reverse();
+        shuffled.cost.programs.reverse();
+
+        assert_eq!(shuffled.finish().to_json(), report.to_json());
+    }
+}

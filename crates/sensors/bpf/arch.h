@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All that differs per architecture: which table a call belongs to, and where the registers are. */
+#pragma once
+
+#include "ringfence.h"
+
+enum table {
+	TABLE_X86_64,
+	TABLE_X86,
+	TABLE_X32,
+	TABLE_AARCH64,
+	TABLE_ARM,
+};
+EXPORT(enum, table);
+
+#if defined(__TARGET_ARCH_x86)
+
+#define TABLE_NATIVE TABLE_X86_64
+/* arch/x86/include/asm/thread_info.h (6.18): set on entry by int 0x80 and 32-bit sysenter, whatever the task is. */
+#define TS_COMPAT 0x0002
+#define X32_BIT	  0x40000000
+
+static __always_inline u8 table_of_call(struct task_struct *task, u32 *number)
+{
+	if (task->thread_info.status & TS_COMPAT)
+		return TABLE_X86;
+	/* A number of -1 has the bit too, and is no x32 call. */
+	if ((*number & X32_BIT) && (s32)*number > 0) {
+		*number &= ~X32_BIT;
+		return TABLE_X32;
+	}
+	return TABLE_X86_64;
+}
+
+/* The number of the call that is returning; -1 after a return from a signal. */
+static __always_inline u32 returning_call(struct pt_regs *regs)
+{
+	return (u32)regs->orig_ax;
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+
+#define TABLE_NATIVE TABLE_AARCH64
+/* arch/arm64/include/asm/thread_info.h (6.18): the task runs 32-bit code. */
+#define TIF_32BIT    22
+
+static __always_inline u8 table_of_call(struct task_struct *task, u32 *number)
+{
+	return task->thread_info.flags & (1UL << TIF_32BIT) ? TABLE_ARM : TABLE_AARCH64;
+}
+
+static __always_inline u32 returning_call(struct pt_regs *regs)
+{
+	return (u32)regs->syscallno;
+}
+
+#else
+#error "no system-call tables for this architecture"
+#endif

@@ -1,0 +1,90 @@
+//! Compiles the BPF side: every `src/<name>/<name>.bpf.c` is one sensor, all of them one object.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use libbpf_cargo::SkeletonBuilder;
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let architecture = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the target");
+    let macro_name = match architecture.as_str() {
+        "x86_64" => "x86",
+        "aarch64" => "arm64",
+        other => panic!("there is no vmlinux.h for {other}: crates/sensors/bpf/vmlinux has x86_64 and aarch64"),
+    };
+
+    let sensors = sensors(&root.join("src"));
+    fs::write(out.join("sensors.h"), numbers(&sensors)).expect("OUT_DIR can be written");
+    let source = out.join("ringfence.bpf.c");
+    fs::write(&source, unit(&sensors)).expect("OUT_DIR can be written");
+
+    let mut builder = SkeletonBuilder::new();
+    builder.source(&source).obj(out.join("ringfence.bpf.o")).clang(clang()).clang_args([
+        format!("-I{}", out.display()),
+        format!("-I{}", root.join("bpf").display()),
+        format!("-I{}", root.join("bpf/vmlinux").join(&architecture).display()),
+        format!("-I{}", root.join("src").display()),
+        format!("-D__TARGET_ARCH_{macro_name}"),
+        "-mcpu=v2".into(),
+        "-Wall".into(),
+        "-Wextra".into(),
+        "-Werror".into(),
+        "-Wno-unused-parameter".into(),
+        "-Wno-missing-declarations".into(),
+    ]);
+    if let Err(error) = builder.build_and_generate(out.join("ringfence.skel.rs")) {
+        panic!("the BPF programs do not compile: {error:#}");
+    }
+
+    println!("cargo:rerun-if-changed=bpf");
+    println!("cargo:rerun-if-changed=src");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=CLANG");
+}
+
+/// The names of the folders that hold a program of the same name, in a fixed order.
+fn sensors(src: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(src)
+        .expect("src can be read")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| src.join(name).join(format!("{name}.bpf.c")).is_file())
+        .collect();
+    names.sort();
+    names
+}
+
+fn numbers(sensors: &[String]) -> String {
+    let mut header = String::from("/* Written by build.rs. */\n#pragma once\n\nenum sensor {\n");
+    for name in sensors {
+        let _ = writeln!(header, "\tSENSOR_{name},");
+    }
+    header.push_str("\tSENSORS,\n};\n");
+    header
+}
+
+fn unit(sensors: &[String]) -> String {
+    let mut unit = String::from("/* Written by build.rs. */\n");
+    for name in sensors {
+        let _ = writeln!(unit, "#include \"{name}/{name}.bpf.c\"");
+    }
+    unit.push_str("\nchar LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";\n");
+    unit
+}
+
+/// `$CLANG`, else the newest that is installed under its versioned name, else plain `clang`.
+fn clang() -> PathBuf {
+    if let Some(chosen) = env::var_os("CLANG") {
+        return chosen.into();
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    for version in (16..=24).rev() {
+        let name = format!("clang-{version}");
+        if env::split_paths(&path).any(|folder| folder.join(&name).is_file()) {
+            return name.into();
+        }
+    }
+    "clang".into()
+}

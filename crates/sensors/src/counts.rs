@@ -1,0 +1,222 @@
+//! Reads what the kernel counted, without clearing it: the totals of the slots, and what live tasks hold themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use event::{Arch, CallTally, Errno, FailureTally, Phase, RunId, Syscall, Tally};
+use libbpf_rs::{MapCore as _, MapFlags};
+
+use crate::bpf::types::{call_key, call_total, table, task_state};
+use crate::kernel::Kernel;
+use crate::record::{self, Plain};
+
+// SAFETY: integers and arrays of them only (`bpf/tasks.h`).
+unsafe impl Plain for call_key {}
+// SAFETY: as above.
+unsafe impl Plain for call_total {}
+// SAFETY: as above.
+unsafe impl Plain for task_state {}
+
+/// Why counts could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The map of totals.
+    #[error("the kernel did not give the system-call totals")]
+    Totals(#[source] libbpf_rs::Error),
+    /// The walk over the live tasks.
+    #[error("the kernel did not give the counts of live tasks")]
+    Tasks(#[source] std::io::Error),
+}
+
+/// How often a snapshot is tried while threads end in its middle.
+const ATTEMPTS: u32 = 8;
+/// How many totals one system call reads.
+const BATCH: u32 = 4096;
+
+/// What a count is kept under.
+type Key = (Phase, Syscall, u16);
+
+#[derive(Default)]
+struct Counts {
+    counts: BTreeMap<Key, u64>,
+    firsts: BTreeMap<Key, call_total>,
+}
+
+impl Kernel {
+    /// The counts of these runs now. What no thread moved in the middle of is exact; else it says `at_least`.
+    ///
+    /// After a container's last task is gone the answer is final, and exact.
+    pub fn read_counts(&self, runs: &[RunId]) -> Result<BTreeMap<RunId, Tally>, ReadError> {
+        let mut done = BTreeMap::new();
+        let mut open: BTreeSet<RunId> = runs.iter().copied().collect();
+        for attempt in 1..=ATTEMPTS {
+            if open.is_empty() {
+                break;
+            }
+            let before: BTreeMap<u32, (u64, u64)> =
+                open.iter().map(|run| (run.slot, self.slots.folds(run.slot))).collect();
+            // The totals first: a thread that folds in between is missed, never counted twice.
+            let mut counts = self.read_totals(&open)?;
+            self.read_tasks(&open, &mut counts)?;
+            open.retain(|run| {
+                let (begun, ended) = before[&run.slot];
+                let still = begun == ended && self.slots.folds(run.slot) == (begun, ended);
+                if still || attempt == ATTEMPTS {
+                    done.insert(*run, tally(counts.remove(&run.slot).unwrap_or_default(), !still));
+                }
+                !still
+            });
+        }
+        Ok(done)
+    }
+
+    fn read_totals(&self, runs: &BTreeSet<RunId>) -> Result<BTreeMap<u32, Counts>, ReadError> {
+        let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
+        let mut slots: BTreeMap<u32, Counts> = BTreeMap::new();
+        let entries =
+            self.maps.call_totals.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(ReadError::Totals)?;
+        for (key, value) in entries {
+            let (Ok(key), Ok(total)) = (record::read::<call_key>(&key), record::read::<call_total>(&value)) else {
+                continue;
+            };
+            let Some(at) = key_of(key.phase, key.table, key.number, key.errno).filter(|_| wanted.contains(&key.slot))
+            else {
+                continue;
+            };
+            let counts = slots.entry(key.slot).or_default();
+            *counts.counts.entry(at).or_default() += total.count;
+            counts.firsts.insert(at, total);
+        }
+        Ok(slots)
+    }
+
+    fn read_tasks(&self, runs: &BTreeSet<RunId>, slots: &mut BTreeMap<u32, Counts>) -> Result<(), ReadError> {
+        let lives = |run: &RunId| self.slots.get(run.slot).is_none_or(|slot| slot.tasks_entered != slot.tasks_left);
+        if !runs.iter().any(lives) {
+            return Ok(());
+        }
+        let mut iter = libbpf_rs::Iter::new(&self.iterators.read)
+            .map_err(|error| ReadError::Tasks(std::io::Error::other(error)))?;
+        let mut bytes = vec![0; size_of::<task_state>()];
+        loop {
+            let got = read_record(&mut iter, &mut bytes).map_err(ReadError::Tasks)?;
+            let Ok(state) = record::read::<task_state>(&bytes[..got]) else {
+                return Ok(());
+            };
+            if runs.contains(&record::run(state.slot, state.generation)) {
+                add_task(slots.entry(state.slot).or_default(), &state);
+            }
+        }
+    }
+
+    /// Forgets these runs: their totals go, and their slots may be taken again. Do this when what was read is safe.
+    pub fn release(&self, runs: &[RunId]) -> Result<(), ReadError> {
+        let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
+        let entries =
+            self.maps.call_totals.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(ReadError::Totals)?;
+        let keys: Vec<Vec<u8>> = entries
+            .filter(|(key, _)| record::read::<call_key>(key).is_ok_and(|key| wanted.contains(&key.slot)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in keys {
+            self.maps.call_totals.delete(&key).map_err(ReadError::Totals)?;
+        }
+        for slot in wanted {
+            self.slots.clear(slot);
+            self.maps.free_slots.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).map_err(ReadError::Totals)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads one record, or what is left.
+pub(crate) fn read_record(iter: &mut libbpf_rs::Iter, record: &mut [u8]) -> std::io::Result<usize> {
+    let mut got = 0;
+    while got < record.len() {
+        match iter.read(&mut record[got..]) {
+            Ok(0) => break,
+            Ok(bytes) => got += bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
+
+fn add_task(counts: &mut Counts, state: &task_state) {
+    for (number, &count) in (0..).zip(&state.counts) {
+        if let Some(key) = key_of(state.phase, native_table(), number, 0).filter(|_| count > 0) {
+            *counts.counts.entry(key).or_default() += u64::from(count);
+        }
+    }
+    for pair in state.errnos.iter().filter(|pair| pair.count > 0) {
+        if let Some(key) = key_of(state.phase, native_table(), u32::from(pair.number), pair.errno) {
+            *counts.counts.entry(key).or_default() += u64::from(pair.count);
+        }
+    }
+}
+
+fn native_table() -> u8 {
+    match Arch::NATIVE {
+        Arch::Aarch64 => table::TABLE_AARCH64.0 as u8,
+        _ => table::TABLE_X86_64.0 as u8,
+    }
+}
+
+fn key_of(phase: u8, of_table: u8, number: u32, errno: u16) -> Option<Key> {
+    let arch = record::table(of_table).ok()?;
+    Some((record::phase(phase).ok()?, Syscall { arch, number }, errno))
+}
+
+fn tally(counts: Counts, at_least: bool) -> Tally {
+    let mut tally = Tally { at_least, ..Tally::default() };
+    for ((phase, syscall, errno), count) in counts.counts {
+        // An entry whose only call was booked elsewhere in the end.
+        if count == 0 {
+            continue;
+        }
+        if errno == 0 {
+            let first =
+                counts.firsts.get(&(phase, syscall, errno)).map(|total| (total.first_ns, record::task(&total.first)));
+            tally.calls.push(CallTally { phase, syscall, count, first });
+        } else {
+            tally.failures.push(FailureTally { phase, syscall, errno: Errno(errno), count });
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_s_own_counts_are_added_to_the_totals() {
+        let key = key_of(1, native_table(), 39, 0).unwrap();
+        let mut counts = Counts::default();
+        counts.counts.insert(key, 5);
+        let mut state = task_state { phase: 1, ..Default::default() };
+        state.counts[39] = 2;
+        state.errnos[0] = crate::bpf::types::thread_errno { number: 39, errno: 11, count: 3 };
+
+        add_task(&mut counts, &state);
+        let tally = tally(counts, false);
+
+        assert_eq!(tally.calls[0].count, 7);
+        assert_eq!((tally.failures[0].errno, tally.failures[0].count), (Errno(11), 3));
+    }
+
+    #[test]
+    fn a_table_that_is_none_is_skipped() {
+        assert_eq!(key_of(1, 9, 39, 0), None);
+        assert_eq!(key_of(9, native_table(), 39, 0), None);
+    }
+
+    #[test]
+    fn a_count_that_was_booked_elsewhere_leaves_no_entry() {
+        let mut counts = Counts::default();
+        counts.counts.insert(key_of(0, native_table(), 59, 0).unwrap(), 0);
+
+        assert_eq!(tally(counts, false), Tally::default());
+    }
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which task belongs to which container, from its first instruction to its last.
+ *
+ * Attached before every other sensor on the hooks that bring a task in, and after them on the one that takes it away,
+ * so that they all see the slot.
+ */
+
+#include "tasks.h"
+
+enum identity_kind {
+	IDENTITY_CREATED,
+	IDENTITY_STARTED,
+	IDENTITY_ENDED,
+	IDENTITY_ENTERED,
+};
+EXPORT(enum, identity_kind);
+
+/* A turn in the life of a slot. The slot itself has the path, and keeps all of this should the sample be lost. */
+struct slot_sample {
+	struct sample_header header;
+	u64 cgroup_id;
+	u32 parent;
+	u32 mount_ns;
+	u32 pid_ns;
+	u32 user_ns;
+};
+EXPORT(struct, slot_sample);
+
+struct entered_sample {
+	struct sample_header header;
+	struct task_ref task;
+	u32 whole_process;
+	u32 pad;
+};
+EXPORT(struct, entered_sample);
+
+/* Containers without a cgroup are looked for only once those that ran already are known. */
+volatile bool look_for_namespaces;
+
+static __always_inline void tell(u32 number, u8 kind)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct slot_state *slot = slot_at(number);
+	struct slot_sample *sample;
+	struct unstored who = {.slot = number};
+
+	if (!slot)
+		return;
+	who.generation = slot->generation;
+	who.phase = slot->started_ns ? PHASE_MAIN : PHASE_RUNTIME_INIT;
+	sample = reserve_sample(slot_sample, task, who, SENSOR_identity, kind);
+	if (!sample)
+		return;
+	sample->cgroup_id = slot->cgroup_id;
+	sample->parent = slot->parent;
+	sample->mount_ns = slot->mount_ns;
+	sample->pid_ns = slot->pid_ns;
+	sample->user_ns = slot->user_ns;
+	bpf_ringbuf_submit(sample, 0);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	u64 parent_id = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
+	u32 parent, number;
+	struct slot_state *slot = 0;
+	long bytes;
+
+	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != identity_hierarchy)
+		return 0;
+	parent = slot_of_cgroup(parent_id);
+	number = take_slot(&slot);
+	if (!slot) {
+		add(slots_exhausted, 1);
+		/* Inside a container it is at least part of that one. */
+		if (parent)
+			bpf_map_update_elem(&cgroup_slots, &id, &parent, BPF_ANY);
+		return 0;
+	}
+	slot->cgroup_id = id;
+	slot->parent = parent;
+	slot->created_ns = bpf_ktime_get_boot_ns();
+	set_outside(slot, task);
+	bytes = bpf_probe_read_kernel_str(slot->path, sizeof(slot->path), path);
+	slot->path_bytes = bytes > 0 ? bytes - 1 : 0;
+	if (bytes == sizeof(slot->path))
+		slot->flags |= SLOT_PATH_CUT;
+	slot->status = SLOT_CANDIDATE;
+	bpf_map_update_elem(&cgroup_slots, &id, &number, BPF_ANY);
+	tell(number, IDENTITY_CREATED);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
+{
+	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	u32 number;
+	struct slot_state *slot;
+
+	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != identity_hierarchy)
+		return 0;
+	number = slot_of_cgroup(id);
+	bpf_map_delete_elem(&cgroup_slots, &id);
+	slot = slot_at(number);
+	/* A cgroup that only shares its parent's slot ends nothing. */
+	if (!slot || slot->cgroup_id != id)
+		return 0;
+	if (slot->mount_ns)
+		bpf_map_delete_elem(&namespace_slots, &slot->mount_ns);
+	slot->ended_ns = bpf_ktime_get_boot_ns();
+	slot->status = SLOT_ENDED;
+	tell(number, IDENTITY_ENDED);
+	return 0;
+}
+
+static __always_inline void tell_entered(u32 number, struct task_struct *who, bool whole_process, u8 phase)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct slot_state *slot = slot_at(number);
+	struct unstored mover = {.slot = number, .phase = phase};
+	struct entered_sample *sample;
+
+	if (!slot)
+		return;
+	mover.generation = slot->generation;
+	sample = reserve_sample(entered_sample, task, mover, SENSOR_identity, IDENTITY_ENTERED);
+	if (!sample)
+		return;
+	refer_to(&sample->task, who);
+	sample->whole_process = whole_process;
+	sample->pad = 0;
+	bpf_ringbuf_submit(sample, 0);
+}
+
+/* Notes a thread that can have no storage. */
+static __always_inline void note_unstored(struct task_struct *task, u32 number, u8 phase, u8 flags)
+{
+	u32 tid = BPF_CORE_READ(task, pid);
+	struct unstored note = {.slot = number, .phase = phase, .flags = flags};
+	struct slot_state *slot = slot_at(number);
+
+	if (!slot)
+		return;
+	note.generation = slot->generation;
+	add(slot->threads_unstored, 1);
+	add(maybe_watched, 1);
+	bpf_map_update_elem(&unstored_threads, &tid, &note, BPF_ANY);
+}
+
+/*
+ * The tracepoint names only the leader, and fires when all its threads have moved already. The storage that is made
+ * here has no slot yet: the task finds it itself at its next call, so that nobody else ever writes its counts.
+ */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_cgroup_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task,
+	     bool whole_process)
+{
+	u32 number;
+
+	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != identity_hierarchy)
+		return 0;
+	number = slot_of_cgroup(BPF_CORE_READ(cgroup, kn, id));
+	if (!number)
+		return 0;
+	tell_entered(number, task, whole_process, PHASE_RUNTIME_INIT);
+	if (!make_state(task))
+		note_unstored(task, number, PHASE_RUNTIME_INIT, 0);
+	/* User space gives each of the other threads its storage, and takes this back. */
+	if (whole_process && BPF_CORE_READ(task, signal, nr_threads) > 1) {
+		add(maybe_watched, 1);
+		add(late_groups, 1);
+	}
+	return 0;
+}
+
+/* A child belongs to its own cgroup: CLONE_INTO_CGROUP moves nobody and fires no attach. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork_identity, struct task_struct *parent, struct task_struct *child)
+{
+	struct unstored who = {};
+	struct task_state *state;
+	struct slot_state *slot;
+	u32 number;
+	bool same_cgroups = child->cgroups == parent->cgroups;
+	bool known = who_is_current(parent, &who);
+
+	if (!known && same_cgroups)
+		return 0;
+	number = who.slot;
+	if (!same_cgroups) {
+		u32 own = slot_of_task_by_cgroup(child);
+
+		if (own != number && (own || !(who.flags & TASK_INHERITS))) {
+			number = own;
+			slot = slot_at(own);
+			if (!slot)
+				return 0;
+			who.flags = 0;
+			enter_phase(child, slot, &who.phase, &who.flags);
+			tell_entered(own, child, true, who.phase);
+		}
+	}
+	slot = slot_at(number);
+	if (!slot)
+		return 0;
+	add(slot->tasks_entered, 1);
+	add(slot->threads, 1);
+	if (child->pid == child->tgid)
+		add(slot->processes, 1);
+	state = make_state(child);
+	if (!state) {
+		note_unstored(child, number, who.phase, who.flags);
+		return 0;
+	}
+	state->css_set = (u64)child->cgroups;
+	state->slot = number;
+	state->generation = slot->generation;
+	state->phase = who.phase;
+	state->flags = who.flags;
+	return 0;
+}
+
+/* Books one call less, or one more, of the phase that the task is in. */
+static __always_inline void rebook(struct task_state *state, s64 n)
+{
+	struct call_key key = {
+		.slot = state->slot,
+		.number = state->current_call - 1,
+		.phase = state->phase,
+		.table = state->current_table,
+	};
+
+	if (state->current_call)
+		count_in_total(&key, n);
+}
+
+/* The exec is part of the phase that it begins, as strace would show it. */
+static __always_inline void begin_phase(struct slot_state *slot, struct task_state *state, u8 phase)
+{
+	add(slot->folds_begun, 1);
+	fold_counts(state);
+	rebook(state, -1);
+	state->phase = phase;
+	rebook(state, 1);
+	add(slot->folds_ended, 1);
+}
+
+static __always_inline void start_container(struct slot_state *slot, u32 number, struct task_struct *task)
+{
+	slot->mount_ns = mount_ns_of(task);
+	slot->pid_ns = pid_ns_of(task);
+	slot->user_ns = BPF_CORE_READ(task, real_cred, user_ns, ns.inum);
+	slot->init_pid = BPF_CORE_READ(task, tgid);
+	slot->started_ns = bpf_ktime_get_boot_ns();
+	slot->status = SLOT_CONTAINER;
+	if (slot->mount_ns != slot->outer_mount_ns)
+		bpf_map_update_elem(&namespace_slots, &slot->mount_ns, &number, BPF_ANY);
+	tell(number, IDENTITY_STARTED);
+}
+
+/* Whether this exec, by a task in runtime-init, is the one that starts the workload. */
+static __always_inline bool starts_workload(struct slot_state *slot, u32 number, struct task_struct *task)
+{
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+
+	/* Hooks are children of the init task, which itself was made from outside. */
+	if (slot_of_task_by_cgroup(parent) == number)
+		return false;
+	return slot->flags & SLOT_NAMED || root_of(task) != slot->outer_root || pid_ns_of(task) != slot->outer_pid_ns;
+}
+
+/* A program in a mount namespace and a root of its own, in no cgroup of ours. */
+static __always_inline void enter_by_namespace(struct task_struct *task)
+{
+	u32 mount_ns = mount_ns_of(task);
+	struct task_state *state;
+	struct slot_state *slot = 0;
+	u32 *known, number;
+
+	if (!look_for_namespaces || mount_ns == host_mount_ns || mount_ns == own_mount_ns)
+		return;
+	known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
+	if (known) {
+		number = *known;
+		slot = slot_at(number);
+	} else {
+		u64 root = root_of(task);
+
+		if (root == host_root || root == own_root)
+			return;
+		number = take_slot(&slot);
+		if (!slot) {
+			add(slots_exhausted, 1);
+			return;
+		}
+		slot->created_ns = bpf_ktime_get_boot_ns();
+		slot->outer_root = own_root;
+		slot->outer_mount_ns = own_mount_ns;
+		slot->flags = SLOT_NO_CGROUP;
+		tell(number, IDENTITY_CREATED);
+		start_container(slot, number, task);
+	}
+	if (!slot)
+		return;
+	add(slot->tasks_entered, 1);
+	state = make_state(task);
+	if (!state) {
+		note_unstored(task, number, known ? PHASE_EXEC : PHASE_MAIN, TASK_INHERITS);
+		return;
+	}
+	state->css_set = (u64)task->cgroups;
+	state->slot = number;
+	state->generation = slot->generation;
+	state->phase = known ? PHASE_EXEC : PHASE_MAIN;
+	state->flags = TASK_INHERITS;
+	if (known)
+		tell_entered(number, task, true, PHASE_EXEC);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec_identity, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct task_state *state;
+	struct slot_state *slot;
+
+	state = watched_state(task);
+	if (!state) {
+		struct unstored who = {};
+
+		if (!who_is_current(task, &who))
+			enter_by_namespace(task);
+		else if ((slot = slot_at(who.slot)))
+			add(slot->execs, 1);
+		return 0;
+	}
+	slot = slot_at(state->slot);
+	if (!slot)
+		return 0;
+	add(slot->execs, 1);
+	if (state->phase != PHASE_RUNTIME_INIT)
+		return 0;
+	if (!slot->started_ns) {
+		if (!starts_workload(slot, state->slot, task))
+			return 0;
+		start_container(slot, state->slot, task);
+		begin_phase(slot, state, PHASE_MAIN);
+	} else if (state->flags & TASK_SESSION && mount_ns_of(task) == slot->mount_ns) {
+		begin_phase(slot, state, PHASE_EXEC);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit_identity, struct task_struct *task)
+{
+	struct task_state *state = watched_state(task);
+	u32 tid = task->pid;
+	struct unstored *note;
+	struct slot_state *slot;
+
+	if (state) {
+		slot = slot_at(state->slot);
+		leave_slot(state);
+	} else {
+		if (!maybe_watched)
+			return 0;
+		note = bpf_map_lookup_elem(&unstored_threads, &tid);
+		if (!note)
+			return 0;
+		slot = slot_at(note->slot);
+		bpf_map_delete_elem(&unstored_threads, &tid);
+		add(maybe_watched, -1);
+		if (slot)
+			add(slot->tasks_left, 1);
+	}
+	return 0;
+}
+
+/* include/linux/sched.h (6.18) */
+#define PF_KTHREAD 0x00200000
+
+/* A task that was there before the recording began, or that came in behind its leader. */
+struct adopted_task {
+	struct task_ref task;
+	struct task_ref parent;
+	u32 slot;
+	u32 generation;
+	u32 tid_inside;
+	u32 pid_ns;
+	u32 mount_ns;
+	u32 user_ns;
+};
+EXPORT(struct, adopted_task);
+
+/* Gives every task of a container its storage, and tells user space of it. */
+SEC("iter/task")
+int adopt_task(struct bpf_iter__task *ctx)
+{
+	struct adopted_task record = {};
+	struct task_struct *task = ctx->task, *reader = bpf_get_current_task_btf();
+	struct slot_state *slot;
+
+	if (!task)
+		return 0;
+	own_root = root_of(reader);
+	own_mount_ns = mount_ns_of(reader);
+	if (task->pid == 1) {
+		host_root = root_of(task);
+		host_mount_ns = mount_ns_of(task);
+	}
+	if (task->flags & PF_KTHREAD)
+		return 0;
+	record.slot = slot_of_task_by_cgroup(task);
+	if (!record.slot && processes_named)
+		record.slot = slot_of_named_process(task);
+	slot = slot_at(record.slot);
+	if (!slot)
+		return 0;
+	if (!make_state(task))
+		note_unstored(task, record.slot, PHASE_MAIN, 0);
+	record.generation = slot->generation;
+	refer_to(&record.task, task);
+	refer_to(&record.parent, BPF_CORE_READ(task, real_parent));
+	pid_inside(task, &record.tid_inside, &record.pid_ns);
+	record.mount_ns = mount_ns_of(task);
+	record.user_ns = BPF_CORE_READ(task, real_cred, user_ns, ns.inum);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+/* Writes the counts that live tasks have not folded yet. */
+SEC("iter/task")
+int read_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct task_state *state;
+
+	if (!task || refuse_task_storage)
+		return 0;
+	state = bpf_task_storage_get(&task_states, task, 0, 0);
+	if (state && state->slot)
+		bpf_seq_write(ctx->meta->seq, state, sizeof(*state));
+	return 0;
+}

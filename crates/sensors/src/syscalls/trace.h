@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One sample per system call, for people who want to look at them all. */
+#pragma once
+
+#include "tasks.h"
+
+#define CALL_ARGS 6
+
+enum syscalls_kind {
+	SYSCALLS_CALL,
+};
+EXPORT(enum, syscalls_kind);
+
+struct call_sample {
+	struct sample_header header;
+	u64 args[CALL_ARGS];
+	s64 result;
+	u64 duration_ns;
+	u32 number;
+	u8 table;
+	u8 returned;
+	u8 pad[2];
+};
+EXPORT(struct, call_sample);
+
+/* What is to be traced; everything that is not asked about matches. */
+const volatile bool trace_calls = false;
+const volatile bool trace_failed_only = false;
+const volatile bool trace_by_number = false;
+const volatile bool trace_by_uid = false;
+const volatile u32 trace_uid = 0;
+const volatile u8 trace_comm[COMM_BYTES] = {};
+/* One bit per number of the native table. */
+const volatile u64 trace_numbers[(NATIVE_CALLS + 63) / 64] = {};
+
+/* The call that a task is in. */
+struct open_call {
+	u64 entered_ns; /* 0: in none that is traced */
+	u64 args[CALL_ARGS];
+	u32 number;
+	u8 table;
+	u8 pad[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct open_call);
+} open_calls SEC(".maps");
+
+static __always_inline bool is_traced(struct task_struct *task, u8 table, u32 number)
+{
+	if (trace_by_number && (table != TABLE_NATIVE || number >= NATIVE_CALLS ||
+				!(trace_numbers[number / 64 & 7] & 1ULL << number % 64)))
+		return false;
+	if (trace_by_uid && BPF_CORE_READ(task, real_cred, uid.val) != trace_uid)
+		return false;
+	if (trace_comm[0]) {
+		u8 comm[COMM_BYTES];
+
+		BPF_CORE_READ_INTO(&comm, task, comm);
+		for (u32 i = 0; i < COMM_BYTES; i++) {
+			if (comm[i] != trace_comm[i])
+				return false;
+			if (!comm[i])
+				break;
+		}
+	}
+	return true;
+}
+
+static __always_inline void begin_trace(struct task_struct *task, struct pt_regs *regs, u8 table, u32 number)
+{
+	struct open_call *call;
+
+	if (!is_traced(task, table, number))
+		return;
+	call = bpf_task_storage_get(&open_calls, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!call) {
+		struct unstored who = {};
+
+		if (who_is_current(task, &who))
+			count_lost_sample(who.slot, SENSOR_syscalls);
+		return;
+	}
+	call->entered_ns = bpf_ktime_get_boot_ns();
+	call->number = number;
+	call->table = table;
+	call->args[0] = PT_REGS_PARM1_CORE_SYSCALL(regs);
+	call->args[1] = PT_REGS_PARM2_CORE_SYSCALL(regs);
+	call->args[2] = PT_REGS_PARM3_CORE_SYSCALL(regs);
+	call->args[3] = PT_REGS_PARM4_CORE_SYSCALL(regs);
+	call->args[4] = PT_REGS_PARM5_CORE_SYSCALL(regs);
+	call->args[5] = PT_REGS_PARM6_CORE_SYSCALL(regs);
+}
+
+static __always_inline void end_trace(struct task_struct *task, bool returned, long result)
+{
+	struct unstored who = {};
+	struct open_call *call;
+	struct call_sample *sample;
+
+	if (!task->bpf_storage)
+		return;
+	call = bpf_task_storage_get(&open_calls, task, 0, 0);
+	if (!call || !call->entered_ns)
+		return;
+	if ((trace_failed_only && !(returned && result < 0 && result >= -MAX_ERRNO)) || !who_is_current(task, &who)) {
+		call->entered_ns = 0;
+		return;
+	}
+	sample = reserve_sample(call_sample, task, who, SENSOR_syscalls, SYSCALLS_CALL);
+	if (sample) {
+		sample->duration_ns = sample->header.boot_ns - call->entered_ns;
+		sample->result = result;
+		sample->number = call->number;
+		sample->table = call->table;
+		sample->returned = returned;
+		sample->pad[0] = 0;
+		sample->pad[1] = 0;
+		for (u32 i = 0; i < CALL_ARGS; i++)
+			sample->args[i] = call->args[i];
+		bpf_ringbuf_submit(sample, 0);
+	}
+	call->entered_ns = 0;
+}

@@ -1,0 +1,87 @@
+//! Root file systems for containers, built once and kept in the cache: no registry is needed.
+
+use std::fs::File;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::fs::FlockOperation;
+
+use crate::command::{command, must, must_within};
+use crate::machine::{cache_folder, find_program};
+
+/// The Debian release of the test images.
+const RELEASE: &str = "bookworm";
+/// What is installed in it beside the minimum.
+const PACKAGES: [&str; 5] = ["nginx-light", "nodejs", "procps", "python3-minimal", "redis-server"];
+/// How long building it may take.
+const BUILD_LIMIT: Duration = Duration::from_secs(600);
+/// The names under which busybox is called in the small image.
+const APPLETS: [&str; 32] = [
+    "sh", "ash", "cat", "chmod", "cp", "cut", "date", "dd", "echo", "env", "false", "grep", "head", "id", "kill", "ln",
+    "ls", "mkdir", "mknod", "mount", "mv", "ps", "rm", "sed", "seq", "sleep", "sort", "tail", "touch", "true", "wc",
+    "xargs",
+];
+
+/// A root file system as a folder and as an archive that engines import.
+#[derive(Clone, Debug)]
+pub struct Rootfs {
+    /// The folder; do not write to it, but to an [`crate::overlay::Overlay`] above it.
+    pub folder: PathBuf,
+    /// The same as a tar archive.
+    pub archive: PathBuf,
+}
+
+/// Busybox alone: 2 MB.
+pub fn busybox() -> Result<Rootfs> {
+    let program = find_program("busybox").context("no program busybox (package busybox-static)")?;
+    cached("busybox-1", |root| {
+        for folder in ["bin", "dev", "etc", "gate", "proc", "root", "run", "sys", "tmp", "var"] {
+            std::fs::create_dir(root.join(folder))?;
+        }
+        std::fs::copy(&program, root.join("bin/busybox"))?;
+        for applet in APPLETS {
+            symlink("busybox", root.join("bin").join(applet))?;
+        }
+        std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+        std::fs::write(root.join("etc/group"), "root:x:0:\n")?;
+        Ok(())
+    })
+}
+
+/// A minimal Debian with python3, nginx, redis and node.
+pub fn debian() -> Result<Rootfs> {
+    let packages = PACKAGES.join(",");
+    cached(&format!("{RELEASE}-{}", packages.replace(',', "+")), |root| {
+        let mut bootstrap = command("mmdebstrap", ["--variant=minbase"]);
+        bootstrap.arg(format!("--include={packages}")).arg(RELEASE).arg(root).arg("http://deb.debian.org/debian");
+        must_within(&mut bootstrap, BUILD_LIMIT).context("build the Debian root file system")?;
+        std::fs::create_dir_all(root.join("gate"))?;
+        Ok(())
+    })
+}
+
+/// Builds a root file system unless it is in the cache; only one test builds at a time, and a broken build leaves
+/// nothing that looks whole.
+fn cached(key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<Rootfs> {
+    let base = cache_folder()?.join("rootfs");
+    std::fs::create_dir_all(&base)?;
+    let lock = File::create(base.join(format!("{key}.lock")))?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+    let whole = base.join(key);
+    if !whole.exists() {
+        let place = tempfile::Builder::new().prefix("build").tempdir_in(&base)?;
+        let root = place.path().join("root");
+        std::fs::create_dir(&root)?;
+        build(&root)?;
+        let archive = place.path().join("root.tar");
+        must_within(
+            command("tar", ["--numeric-owner", "--exclude=./dev/*", "-C"]).arg(&root).arg("-cf").arg(&archive).arg("."),
+            BUILD_LIMIT,
+        )?;
+        must(command("chmod", ["755"]).arg(place.path()))?;
+        std::fs::rename(place.keep(), &whole)?;
+    }
+    Ok(Rootfs { folder: whole.join("root"), archive: whole.join("root.tar") })
+}

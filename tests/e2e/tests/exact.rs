@@ -1,0 +1,151 @@
+//! Programs that make exactly N of a call: the counts are N, in ringfence's own sandbox and in a container.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use e2e::compare::must_be_equal;
+use e2e::machine::{alone, unique_name};
+use e2e::programs::program;
+use e2e::recorder::{Recording, record_command};
+use e2e::reports::{NATIVE, Report};
+use e2e::strace_log::count;
+use e2e::{need, sealed, strace};
+
+const PROGRAMS: [&str; 3] = ["exact", "threads", "forks"];
+
+/// Records `PROGRAM ARGS` in the sandbox and in a runc container, and lets the test look at both reports.
+fn in_both(args: &[&str], look: impl Fn(&Report) -> Result<()>) -> Result<()> {
+    need!("gcc", "runc", "busybox");
+    let _alone = alone()?;
+    let mut on_host: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    on_host[0] = sealed::on_host(args[0])?;
+    let none: [&str; 0] = [];
+    check(&record_command(&none, &on_host, sealed::LIMIT)?, None, &look).context("in the sandbox")?;
+
+    let id = unique_name("rf-e2e");
+    let inside = format!("/bin/{}", args[0]);
+    let mut in_container = args.to_vec();
+    in_container[0] = &inside;
+    let recording = sealed::record_one("runc", &PROGRAMS, &in_container, &id)?;
+    check(&recording, Some(&id), &look).context("in a runc container")
+}
+
+fn check(recording: &Recording, id: Option<&str>, look: impl Fn(&Report) -> Result<()>) -> Result<()> {
+    ensure!(recording.status.success(), "ended with {}: {}", recording.status, recording.stderr);
+    let report = match id {
+        Some(id) => recording.of(id)?,
+        None => recording.only()?,
+    };
+    report.must_be_complete()?;
+    ensure!(report.from_start(), "its start was not seen");
+    look(report)
+}
+
+/// The entry of one call in `main` must have this count and these failures.
+fn must_be(report: &Report, arch: &str, name: &str, count: u64, failures: &[(&str, u64)]) -> Result<()> {
+    let entry = report.entry("main", arch, name)?.with_context(|| format!("no {name} of {arch} in main"))?;
+    let failures: BTreeMap<String, u64> = failures.iter().map(|(errno, count)| ((*errno).into(), *count)).collect();
+    ensure!(entry.count == count, "{name} of {arch}: {}, made {count}", entry.count);
+    ensure!(entry.failures == failures, "{name} of {arch} failed {:?}, really {failures:?}", entry.failures);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
+fn calls_that_succeed_are_counted_exactly() -> Result<()> {
+    in_both(&["exact", "getppid", "100000"], |report| must_be(report, NATIVE, "getppid", 100_000, &[]))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn one_call_is_counted_as_one() -> Result<()> {
+    in_both(&["exact", "getppid", "1"], |report| must_be(report, NATIVE, "getppid", 1, &[]))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_call_that_always_fails_with_eagain_is_counted_with_its_errno() -> Result<()> {
+    in_both(&["exact", "eagain", "50000"], |report| must_be(report, NATIVE, "read", 50_000, &[("EAGAIN", 50_000)]))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_call_that_fails_every_second_time_is_counted_with_half_the_errnos() -> Result<()> {
+    in_both(&["exact", "half", "5000"], |report| must_be(report, NATIVE, "read", 5000, &[("EAGAIN", 2500)]))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_path_that_is_not_there_is_counted_as_enoent() -> Result<()> {
+    in_both(&["exact", "enoent", "5000"], |report| must_be(report, NATIVE, "openat", 5000, &[("ENOENT", 5000)]))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_bad_descriptor_is_counted_as_ebadf() -> Result<()> {
+    in_both(&["exact", "ebadf", "5000"], |report| {
+        let entry = report.entry("main", NATIVE, "close")?.context("no close")?;
+        ensure!(entry.failures.get("EBADF") == Some(&5000), "close failed {:?}", entry.failures);
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_number_without_a_name_is_counted_under_its_number() -> Result<()> {
+    in_both(&["exact", "unknown", "5000"], |report| must_be(report, NATIVE, "nr 999", 5000, &[("ENOSYS", 5000)]))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+#[ignore = "needs root"]
+fn calls_of_the_32_bit_table_are_counted_in_their_own() -> Result<()> {
+    in_both(&["exact", "int80", "50000"], |report| {
+        must_be(report, "x86", "getppid", 50_000, &[])?;
+        ensure!(report.count("main", "getppid")? == 0, "getppid of x86_64 was never called");
+        ensure!(report.count("main", "semget")? == 0, "64 is semget only in the other table");
+        Ok(())
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+#[ignore = "needs root"]
+fn failed_calls_of_the_32_bit_table_are_counted_with_their_errno() -> Result<()> {
+    in_both(&["exact", "int80-ebadf", "5000"], |report| must_be(report, "x86", "close", 5000, &[("EBADF", 5000)]))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn calls_of_threads_are_added_up_exactly() -> Result<()> {
+    in_both(&["threads", "8", "10000"], |report| {
+        must_be(report, NATIVE, "getppid", 80_000, &[])?;
+        must_be(report, NATIVE, "exit", 8, &[])?;
+        must_be(report, NATIVE, "exit_group", 1, &[])
+    })
+}
+
+#[test]
+#[ignore = "needs root"]
+fn calls_of_children_are_added_up_exactly() -> Result<()> {
+    in_both(&["forks", "100", "100"], |report| {
+        must_be(report, NATIVE, "getppid", 10_000, &[])?;
+        must_be(report, NATIVE, "wait4", 100, &[])?;
+        must_be(report, NATIVE, "exit_group", 101, &[])
+    })
+}
+
+/// The whole `main` of a program that always does the same: not only the call that the test is about.
+#[test]
+#[ignore = "needs root"]
+fn the_whole_of_a_program_is_what_strace_counts_in_another_run() -> Result<()> {
+    need!("gcc", "strace");
+    let _alone = alone()?;
+    let args = [sealed::on_host("exact")?, "half".into(), "100".into()];
+    let none: [&str; 0] = [];
+    let recording = record_command(&none, &args, sealed::LIMIT)?;
+
+    let truth = count(&strace::trace(&program("exact")?, &["half", "100"], sealed::LIMIT)?.calls);
+
+    must_be_equal(recording.only()?, "main", &truth)
+}

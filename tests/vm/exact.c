@@ -1,0 +1,71 @@
+/* Makes system calls whose numbers are known, and nothing else by those names:
+ * getppid 1000 times; getpgid 2500 times in each of 4 threads; getsid 100 times in each of 10 child processes;
+ * dup(-1), which fails with EBADF, 777 times; on x86_64 also getppid of the 32-bit table 321 times. */
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CALLS = 1000, THREADS = 4, CALLS_PER_THREAD = 2500, CHILDREN = 10, CALLS_PER_CHILD = 100, FAILURES = 777 };
+enum { CALLS_OF_32_BIT = 321, GETPPID_OF_32_BIT = 64 };
+
+static void *call_getpgid(void *unused)
+{
+	for (int i = 0; i < CALLS_PER_THREAD; i++)
+		syscall(SYS_getpgid, 0);
+	return unused;
+}
+
+static int run_threads(void)
+{
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, call_getpgid, NULL))
+			return -1;
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
+
+static int run_children(void)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		int status;
+		pid_t child = fork();
+
+		if (child < 0)
+			return -1;
+		if (child == 0) {
+			for (int j = 0; j < CALLS_PER_CHILD; j++)
+				syscall(SYS_getsid, 0);
+			_exit(0);
+		}
+		if (waitpid(child, &status, 0) != child || status)
+			return -1;
+	}
+	return 0;
+}
+
+static void call_32_bit_table(void)
+{
+#if defined(__x86_64__)
+	for (int i = 0; i < CALLS_OF_32_BIT; i++) {
+		long number = GETPPID_OF_32_BIT;
+
+		__asm__ volatile("int $0x80" : "+a"(number) : : "memory", "r8", "r9", "r10", "r11");
+	}
+#endif
+}
+
+int main(void)
+{
+	for (int i = 0; i < CALLS; i++)
+		syscall(SYS_getppid);
+	if (run_threads() || run_children())
+		return 1;
+	for (int i = 0; i < FAILURES; i++)
+		syscall(SYS_dup, -1);
+	call_32_bit_table();
+	return 0;
+}

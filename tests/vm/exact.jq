@@ -1,0 +1,24 @@
+# What is wrong with a report about one run of exact.c: a line for each fault, nothing if it is right.
+# $arch is the machine's own table.
+
+def uses($table; $name):
+  [.behaviour.syscalls[] | select(.phase == "main" and .arch == $table and .name == $name)];
+def total($table; $name):
+  [uses($table; $name)[].count | tonumber] | add // 0;
+def failures($table; $name; $errno):
+  [uses($table; $name)[] | .failures // [] | .[] | select(.errno == $errno) | .count | tonumber] | add // 0;
+def must($what; $found; $wanted):
+  if $found == $wanted then empty else "\($what): \($found | tojson), not \($wanted | tojson)" end;
+
+. as $report
+| must("complete"; .complete; true),
+must("getppid"; total($arch; "getppid"); 1000),
+must("getpgid, in 4 threads"; total($arch; "getpgid"); 10000),
+must("getsid, in 10 children"; total($arch; "getsid"); 1000),
+must("dup"; total($arch; "dup"); 777),
+must("dup, failed with EBADF"; failures($arch; "dup"; "EBADF"); 777),
+must("execve"; total($arch; "execve"); 1),
+must("exit_group, of the program and its children"; total($arch; "exit_group"); 11),
+(if $arch == "x86_64" then must("getppid of the 32-bit table"; total("x86"; "getppid"); 321) else empty end),
+(("mount", "pivot_root", "unshare", "setns", "capset") | . as $name
+  | must("\($name), which only a runtime calls"; $report | total($arch; $name); 0))
