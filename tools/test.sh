@@ -5,7 +5,7 @@
 # "TEST: why" to $skips for what it could not run, and fails if anything failed.
 
 counts="" skips=""
-all_stages=(format scripts lint docs unit build kernel e2e vm)
+all_stages=(format scripts lint docs unit fuzz build kernel e2e vm)
 quick_stages=(format scripts lint docs unit)
 
 # run_tests [--quick] : the stages, or those that $RINGFENCE_TEST_STAGES names (unit,kernel); fails if anything failed.

@@ -21,22 +21,42 @@ fn main() {
     let source = out.join("ringfence.bpf.c");
     fs::write(&source, unit(&sensors)).expect("OUT_DIR can be written");
 
-    let mut builder = SkeletonBuilder::new();
-    builder.source(&source).obj(out.join("ringfence.bpf.o")).clang(clang()).clang_args([
+    let flags = [
         format!("-I{}", out.display()),
         format!("-I{}", root.join("bpf").display()),
         format!("-I{}", root.join("bpf/vmlinux").join(&architecture).display()),
         format!("-I{}", root.join("src").display()),
         format!("-D__TARGET_ARCH_{macro_name}"),
+        // What kernel 5.10 takes: atomic operations that return something came with v3 and 5.12.
         "-mcpu=v2".into(),
         "-Wall".into(),
         "-Wextra".into(),
         "-Werror".into(),
         "-Wno-unused-parameter".into(),
         "-Wno-missing-declarations".into(),
-    ]);
-    if let Err(error) = builder.build_and_generate(out.join("ringfence.skel.rs")) {
-        panic!("the BPF programs do not compile: {error:#}");
+    ];
+    let probe = root.join("bpf/probe.bpf.c");
+    for (object, source, old_kernel) in [
+        ("ringfence", &source, "-DOLD_KERNEL=0"),
+        ("ringfence-old", &source, "-DOLD_KERNEL=1"),
+        ("probe", &probe, "-DOLD_KERNEL=0"),
+    ] {
+        let mut builder = SkeletonBuilder::new();
+        let args = flags.iter().map(String::as_str).chain([old_kernel]);
+        builder.source(source).obj(out.join(format!("{object}.bpf.o"))).clang(clang()).clang_args(args);
+        if let Err(error) = builder.build() {
+            panic!("the BPF programs do not compile: {error:#}");
+        }
+    }
+    // The old one has the same types.
+    let mut builder = SkeletonBuilder::new();
+    if let Err(error) = builder.obj(out.join("ringfence.bpf.o")).generate(out.join("ringfence.skel.rs")) {
+        panic!("the types of the BPF programs cannot be written in Rust: {error:#}");
+    }
+    let mut probe = SkeletonBuilder::new();
+    probe.source(root.join("bpf/probe.bpf.c")).obj(out.join("probe.bpf.o")).clang(clang()).clang_args(&flags);
+    if let Err(error) = probe.build() {
+        panic!("the BPF programs that try out hooks do not compile: {error:#}");
     }
 
     println!("cargo:rerun-if-changed=bpf");

@@ -105,6 +105,7 @@ pub(crate) fn enter_cgroup(
     let init_pid = pids.iter().copied().min_by_key(oldest);
     let mount_ns = init_pid.and_then(|pid| proc.namespace(pid, Namespace::Mount).ok()).unwrap_or_default();
     let watch = Watch {
+        named: true,
         cgroup_id,
         path: path.to_vec(),
         // An empty one has its whole life before it.

@@ -93,8 +93,8 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
     let mut container = Container {
         run: run.id(),
         kind: kind(run),
-        engine: run.kind.container().map(|identity| identity.engine.name().into()),
-        id: run.path_id().map(Text::from),
+        engine: engine(run),
+        id: run.id_of_its_own().map(Text::from),
         name: None,
         image: None,
         image_digest: None,
@@ -113,7 +113,9 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
     };
     if container.id.is_some() {
         container.metadata.sources.insert("id".into(), "cgroup path".into());
-        container.metadata.sources.insert("engine".into(), "cgroup path".into());
+        if container.engine.is_some() {
+            container.metadata.sources.insert("engine".into(), "cgroup path".into());
+        }
     }
     match &run.metadata {
         Some(Asked::Known(known)) => describe(&mut container, known),
@@ -133,6 +135,14 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
         }
     }
     container
+}
+
+/// The engine that the path names, if it names this very container.
+fn engine(run: &Run) -> Option<Text> {
+    match &run.kind {
+        PathKind::Container(identity) if identity.engine != Engine::Unknown => Some(identity.engine.name().into()),
+        _ => None,
+    }
 }
 
 fn describe(container: &mut Container, known: &containers::engine::Metadata) {
@@ -196,7 +206,7 @@ fn kind(run: &Run) -> Kind {
     match &run.kind {
         PathKind::Container(identity) if identity.engine == Engine::Ringfence => Kind::Sandbox,
         PathKind::Container(identity) if matches!(identity.engine, Engine::Buildkit | Engine::Buildah) => Kind::Build,
-        _ if run.slot.no_cgroup && run.named => Kind::ProcessTree,
+        _ if run.slot.no_cgroup && run.slot.mount_ns == 0 => Kind::ProcessTree,
         _ if run.slot.no_cgroup => Kind::NamespaceOnly,
         _ => Kind::Container,
     }

@@ -72,6 +72,13 @@ impl Launched {
         rustix::process::kill_process(self.pid(), Signal::CONT).map_err(|error| LaunchError::Spawn(error.into()))
     }
 
+    /// Sends it a signal; one that has ended gets none.
+    pub(crate) fn signal(&self, number: i32) {
+        if let Some(signal) = Signal::from_named_raw(number) {
+            let _ = rustix::process::kill_process(self.pid(), signal);
+        }
+    }
+
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
         self.child.try_wait()

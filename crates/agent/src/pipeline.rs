@@ -279,7 +279,7 @@ impl Pipeline {
     /// The run that this one is but a part of: a cgroup that the workload, or the runtime, made inside its container.
     fn part_of(&self, run: &Run) -> Option<RunId> {
         let outer = self.outer(run)?;
-        if run.named {
+        if run.slot.named {
             return None;
         }
         let same_id = run.path_id().is_some() && run.path_id() == outer.path_id();
@@ -298,7 +298,7 @@ impl Pipeline {
 
     fn parent(&self, run: &Run) -> Option<Parent> {
         let outer = self.outer(run).filter(|outer| outer.is_container())?;
-        Some(Parent { run: outer.id(), id: outer.path_id().map(Text::from) })
+        Some(Parent { run: outer.id(), id: outer.id_of_its_own().map(Text::from) })
     }
 }
 

@@ -91,7 +91,7 @@ pub enum StartError {
     #[error("the command's own cgroup cannot be made")]
     Sandbox(#[from] SandboxError),
     /// The command.
-    #[error(transparent)]
+    #[error("the command cannot be run")]
     Launch(#[from] LaunchError),
     /// The events file.
     #[error(transparent)]
@@ -173,7 +173,9 @@ pub struct Recording {
     save: Save,
     sink: Option<Sink>,
     watch: Option<Watcher>,
-    sandbox: Option<(Sandbox, RunId)>,
+    sandbox: Option<Sandbox>,
+    /// The run of the command's sandbox.
+    own_run: Option<RunId>,
     launched: Option<Launched>,
     command: Option<ExitStatus>,
     /// Runs that have ended, until everything that happened before has been taken in.
@@ -246,6 +248,7 @@ impl Recording {
             sink,
             watch: settings.watch,
             sandbox: None,
+            own_run: None,
             launched: None,
             command: None,
             ending: Vec::new(),
@@ -260,6 +263,7 @@ impl Recording {
     /// Runs a command in a cgroup of its own; only that is reported on.
     pub fn launch(&mut self, command: &[OsString]) -> Result<(), StartError> {
         let id = format!("{}-{}", std::process::id(), crate::clock::boot_ns());
+        remove_orphans(self.layout.identity());
         let launched = Launched::start(command)?;
         let sandbox = match Sandbox::create(self.layout.identity(), &id) {
             Ok(sandbox) => sandbox,
@@ -278,7 +282,8 @@ impl Recording {
             return Err(error.into());
         }
         launched.go()?;
-        self.sandbox = Some((sandbox, run));
+        self.sandbox = Some(sandbox);
+        self.own_run = Some(run);
         self.launched = Some(launched);
         Ok(())
     }
@@ -314,10 +319,23 @@ impl Recording {
             self.command = launched.ended().map_err(FinishError::Wait)?;
         }
         let is_empty = match &self.sandbox {
-            Some((sandbox, _)) => sandbox.processes().is_ok_and(|processes| processes.is_empty()),
+            Some(sandbox) => sandbox.processes().is_ok_and(|processes| processes.is_empty()),
             None => true,
         };
         Ok(self.command.is_some() && is_empty)
+    }
+
+    /// Hands a signal on to the command, unless a terminal has given it one already; gives whether there is a command.
+    pub fn hand_on(&mut self, signal: i32, from_terminal: bool) -> bool {
+        match &self.launched {
+            Some(launched) if self.command.is_none() => {
+                if !from_terminal {
+                    launched.signal(signal);
+                }
+                true
+            }
+            _ => false,
+        }
     }
 
     /// How the command ended, once it has.
@@ -345,9 +363,7 @@ impl Recording {
 
     /// Ends the recording: takes in what is on the way, and writes a report of every container that still runs.
     pub fn finish(mut self) -> Result<Ended, FinishError> {
-        if let Some((sandbox, _)) =
-            self.sandbox.take_if(|(sandbox, _)| sandbox.processes().is_ok_and(|left| left.is_empty()))
-        {
+        if let Some(sandbox) = self.sandbox.take_if(|sandbox| sandbox.processes().is_ok_and(|left| left.is_empty())) {
             // With its cgroup gone the counts are final; that it could not be removed only leaves them so.
             let _ = sandbox.remove(Duration::from_millis(500));
         }
@@ -461,24 +477,20 @@ impl Recording {
         let found: Vec<RunId> = self
             .pipeline
             .runs()
-            .filter(|run| !run.named && self.wanted_cgroups.contains(&run.slot.path))
+            .filter(|run| !run.slot.named && self.wanted_cgroups.contains(&run.slot.path))
             .map(Run::id)
             .collect();
         for id in found {
             self.kernel.name(id);
-            if let Some(run) = self.pipeline.run_mut(id) {
-                run.named = true;
+            if let (Some(run), Some(slot)) = (self.pipeline.run_mut(id), self.kernel.slot(id)) {
+                run.slot = slot;
             }
         }
     }
 
     fn wants(&self, run: &Run) -> bool {
-        if let Some((_, sandbox)) = &self.sandbox {
-            return run.id() == *sandbox;
-        }
-        if self.launched.is_some() {
-            // The sandbox was removed already: it was the only one of ours.
-            return run.kind.container().is_some_and(|identity| identity.engine == containers::path::Engine::Ringfence);
+        if let Some(own) = self.own_run {
+            return run.id() == own;
         }
         self.targets.iter().any(|target| target.wants(run))
     }
@@ -490,7 +502,7 @@ impl Target {
         match self {
             Target::All => true,
             Target::Name(name) => {
-                run.path_id().is_some_and(|id| id == name || (name.len() >= 4 && id.starts_with(name.as_str())))
+                run.id_of_its_own().is_some_and(|id| id == name || (name.len() >= 4 && id.starts_with(name.as_str())))
                     || known.is_some_and(|known| known.name.as_deref() == Some(name) || known.id == *name)
             }
             Target::Image(pattern) => {
@@ -520,7 +532,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 /// Watches a process that is in no container, and its children.
 fn enter_tree(kernel: &Kernel, proc: &Proc, root: u32) -> Result<(), StartError> {
     proc.stat(root).map_err(|_| StartError::NoProcess(root))?;
-    let watch = Watch { attached: true, init_pid: root, ..Watch::default() };
+    let watch = Watch { named: true, attached: true, init_pid: root, ..Watch::default() };
     let run = kernel
         .watch(&watch)
         .map_err(AdoptError::Map)?
@@ -544,6 +556,19 @@ fn enter_tree(kernel: &Kernel, proc: &Proc, root: u32) -> Result<(), StartError>
         kernel.enter_process(pid, run).map_err(AdoptError::Map)?;
     }
     Ok(())
+}
+
+/// Removes the empty cgroups of recordings that were killed: their names begin with the pid of a program that is gone.
+fn remove_orphans(identity: &containers::cgroupfs::Hierarchy) {
+    let entries = std::fs::read_dir(identity.mount_point.join(Sandbox::PARENT)).into_iter().flatten();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            // One that still has processes stays: the kernel refuses.
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
 }
 
 fn host(layout: &Layout, ring_bytes: u32) -> Host {

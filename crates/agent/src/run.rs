@@ -12,8 +12,6 @@ pub(crate) struct Run {
     pub(crate) slot: Slot,
     /// What its cgroup's path says.
     pub(crate) kind: Kind,
-    /// Whether the user named it by cgroup or pid, or started it.
-    pub(crate) named: bool,
     pub(crate) builder: Builder,
     /// What ended inside of it without being a container itself.
     pub(crate) absorbed: Option<Behaviour>,
@@ -41,7 +39,6 @@ impl Run {
         Run {
             kind: classify(&slot.path),
             slot,
-            named: false,
             builder: Builder::new(Limits::default()),
             absorbed: None,
             init_exit: None,
@@ -57,12 +54,21 @@ impl Run {
     /// Whether it is a container, as far as can be told now: by structure, else by name.
     pub(crate) fn is_container(&self) -> bool {
         let names_one = matches!(self.kind, Kind::Container(_));
-        self.named || self.slot.started_ns.is_some() || names_one
+        self.slot.named || self.slot.started_ns.is_some() || names_one
     }
 
-    /// The engine's id of it, as its path says.
+    /// The container that its path leads into: its own id, or that of the one around it.
     pub(crate) fn path_id(&self) -> Option<&str> {
         self.kind.container().map(|identity| identity.id.as_str())
+    }
+
+    /// Its own id: as its path says, or else the name of its cgroup, which bare runtimes name after the container.
+    pub(crate) fn id_of_its_own(&self) -> Option<&str> {
+        if let Kind::Container(identity) = &self.kind {
+            return Some(&identity.id);
+        }
+        let name = self.slot.path.rsplit(|&byte| byte == b'/').next()?;
+        std::str::from_utf8(name).ok().filter(|name| containers::path::is_valid_id(name))
     }
 
     /// What to ask engines for; none if there is nothing to ask by.
@@ -70,14 +76,13 @@ impl Run {
     /// A bare runc or crun names the cgroup after the container, with nothing around it that says so.
     pub(crate) fn question(&self) -> Option<Want> {
         let pid = (self.slot.init_pid != 0).then_some(self.slot.init_pid);
-        if let Some(identity) = self.kind.container() {
-            let is_ours = identity.engine == Engine::Ringfence;
-            return (!is_ours).then(|| Want { id: identity.id.clone(), hint: identity.engine, pid });
-        }
-        let name = self.slot.path.rsplit(|&byte| byte == b'/').next()?;
-        let id = std::str::from_utf8(name).ok().filter(|name| containers::path::is_valid_id(name))?;
-        let is_container = self.slot.started_ns.is_some() && !self.named;
-        is_container.then(|| Want { id: id.to_owned(), hint: Engine::Unknown, pid })
+        let hint = match &self.kind {
+            Kind::Container(identity) if identity.engine == Engine::Ringfence => return None,
+            Kind::Container(identity) => identity.engine,
+            _ if self.slot.started_ns.is_none() || self.slot.named => return None,
+            _ => Engine::Unknown,
+        };
+        self.id_of_its_own().map(|id| Want { id: id.to_owned(), hint, pid })
     }
 
     /// What its engine said, if it has.

@@ -103,10 +103,8 @@ impl Builder {
             Payload::TaskEntered(entered) => {
                 self.meet(entered.image.process, Sighting { rank: Rank::Found, ..seen });
             }
-            Payload::ContainerCreated(_)
-            | Payload::ContainerStarted(_)
-            | Payload::ContainerEnded(_)
-            | Payload::Syscall(_) => {}
+            // What other facts come to is kept by whoever needs it.
+            _ => {}
         }
     }
 

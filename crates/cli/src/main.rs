@@ -1,15 +1,20 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
+mod containers;
+mod doctor;
 mod exit;
+mod generate;
+mod privilege;
 mod record;
 mod report;
+mod signals;
 mod trace;
 mod units;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Watches what every container on this host really does, and writes one behaviour report per container.
 #[derive(Parser)]
@@ -25,6 +30,19 @@ enum Command {
     Record(record::RecordArgs),
     /// Show a report.
     Report(report::ReportArgs),
+    /// Show the containers that run now.
+    Containers(containers::ContainersArgs),
+    /// Find out what ringfence can do on this machine, by doing it.
+    Doctor(doctor::DoctorArgs),
+    /// Write shell completions or man pages.
+    #[command(subcommand)]
+    Generate(generate::Generate),
+    /// What `doctor` runs in cgroups of its own.
+    #[command(hide = true)]
+    DoctorChild {
+        #[command(subcommand)]
+        act: doctor::Act,
+    },
     /// What `record -- COMMAND` runs until it becomes the command.
     #[command(hide = true)]
     BecomeCommand {
@@ -38,6 +56,10 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Record(args) => record::run(args),
         Command::Report(args) => report::run(args),
+        Command::Containers(args) => containers::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Generate(what) => generate::run(&what, &Cli::command()),
+        Command::DoctorChild { act } => doctor::act(act),
         Command::BecomeCommand { arguments } => Err(agent::become_command(&arguments).into()),
     };
     exit::code_of(result)

@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use agent::{EventFormat, LaunchError, Progress, Recording, Settings, StartError, Target};
@@ -14,7 +12,8 @@ use clap::Args;
 use containers::engine::Sockets;
 use event::{Arch, SyscallNames};
 
-use crate::{exit, trace, units};
+use crate::signals::Signals;
+use crate::{exit, privilege, trace, units};
 
 /// The command could not be recorded because of us, in the manner of `docker run`.
 const OWN_FAILURE: u8 = 125;
@@ -140,11 +139,7 @@ pub(crate) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-        // A second signal changes nothing: the reports are being written already.
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
-    }
+    let mut signals = Signals::catch().context("cannot catch signals")?;
     let settings = settings(&args)?;
     let mut recording = Recording::start(settings).map_err(explain)?;
     if !args.command.is_empty() {
@@ -156,7 +151,15 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let quiet = args.quiet || args.trace_syscalls || !std::io::stderr().is_terminal();
     let began = Instant::now();
     let mut line = ProgressLine::new(quiet);
-    while !stop.load(Ordering::Relaxed) {
+    // The first signal is the command's business, if there is one; the next ends the recording without it.
+    let mut handed_on = false;
+    loop {
+        if let Some(signal) = signals.take() {
+            if handed_on || !recording.hand_on(signal.number, signal.from_terminal) {
+                break;
+            }
+            handed_on = true;
+        }
         if args.duration.is_some_and(|duration| began.elapsed() >= duration) || recording.is_over()? {
             break;
         }
@@ -228,12 +231,15 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
 
 /// What is missing, in the words of somebody who can do something about it.
 fn explain(error: StartError) -> anyhow::Error {
-    if rustix::process::geteuid().is_root() {
+    let missing = privilege::missing();
+    if missing.is_empty() {
         return error.into();
     }
-    anyhow::Error::from(error).context(
-        "recording needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE: try `sudo ringfence record …`",
-    )
+    anyhow::Error::from(error).context(format!(
+        "recording needs {}, which this process does not have: run it as root with these capabilities, as with `sudo \
+         ringfence record …`",
+        missing.join(" and ")
+    ))
 }
 
 fn ends_when(args: &RecordArgs) -> String {

@@ -105,14 +105,14 @@ fn show(report: &Report, format: Format, all: bool) -> String {
 }
 
 /// What COLUMNS says, else the terminal.
-fn width() -> usize {
+pub(crate) fn width() -> usize {
     let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
     wanted.or_else(terminal).filter(|&columns| columns > 0).unwrap_or(USUAL_WIDTH)
 }
 
 /// On a terminal that has colours, unless NO_COLOR is set to anything.
-fn wants_colour() -> bool {
+pub(crate) fn wants_colour() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb

@@ -169,13 +169,18 @@ pub mod decimal {
     /// Reads a string of decimal digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|_| serde::de::Error::custom(format_args!("{text:?} is not a 64-bit decimal number")))
+        // The standard library would also take a sign.
+        let digits = Some(&text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        digits
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(|| serde::de::Error::custom(format_args!("{text:?} is not a 64-bit decimal number")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde::de::value::{Error, StrDeserializer};
 
     use super::Text;
 
@@ -192,6 +197,16 @@ mod tests {
         let text = Text::from("\x1b[2Jroot\u{202e}x");
 
         assert_eq!(text.to_string(), "\\u{1b}[2Jroot\\u{202e}x");
+    }
+
+    #[test]
+    fn a_number_is_read_from_digits_alone() {
+        let read = |text: &str| super::decimal::deserialize(StrDeserializer::<Error>::new(text)).ok();
+
+        assert_eq!((read("0"), read("18446744073709551615")), (Some(0), Some(u64::MAX)));
+        for wrong in ["", "+8", "-8", " 8", "8 ", "0x8", "18446744073709551616"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use cost::{Cost, ProgramCost};
 pub use health::{AttachState, Loss, SensorHealth, Stage};
 pub use host::{Buffers, CgroupLayout, Host, Software};
 pub use read::{MAX_BYTES, ParseError, Summary};
-pub use render::{TableOptions, csv, markdown, table};
+pub use render::{Column, Fit, Style, TableOptions, csv, lay_out, markdown, table, wrap};
 pub use schema::{SchemaVersion, schema};
 pub use time::Timestamp;
 pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};

@@ -20,9 +20,13 @@ EXPORT(enum, table);
 #define TS_COMPAT 0x0002
 #define X32_BIT	  0x40000000
 
-static __always_inline u8 table_of_call(struct task_struct *task, u32 *number)
+/* What says how the task entered the kernel. */
+#define ENTRY_FLAGS(task)	 ((task)->thread_info.status)
+#define ENTRY_FLAGS_OF_CURRENT() BPF_CORE_READ(current_task(), thread_info.status)
+
+static __always_inline u8 table_of_call(u64 entry_flags, u32 *number)
 {
-	if (task->thread_info.status & TS_COMPAT)
+	if (entry_flags & TS_COMPAT)
 		return TABLE_X86;
 	/* A number of -1 has the bit too, and is no x32 call. */
 	if ((*number & X32_BIT) && (s32)*number > 0) {
@@ -44,9 +48,12 @@ static __always_inline u32 returning_call(struct pt_regs *regs)
 /* arch/arm64/include/asm/thread_info.h (6.18): the task runs 32-bit code. */
 #define TIF_32BIT    22
 
-static __always_inline u8 table_of_call(struct task_struct *task, u32 *number)
+#define ENTRY_FLAGS(task)	 ((task)->thread_info.flags)
+#define ENTRY_FLAGS_OF_CURRENT() BPF_CORE_READ(current_task(), thread_info.flags)
+
+static __always_inline u8 table_of_call(u64 entry_flags, u32 *number)
 {
-	return task->thread_info.flags & (1UL << TIF_32BIT) ? TABLE_ARM : TABLE_AARCH64;
+	return entry_flags & (1UL << TIF_32BIT) ? TABLE_ARM : TABLE_AARCH64;
 }
 
 static __always_inline u32 returning_call(struct pt_regs *regs)

@@ -69,6 +69,9 @@ static long walk_step(u64 index, struct path_walk *walk)
 		upper = BPF_CORE_READ(mount, mnt_parent);
 		if (upper == mount) {
 			walk->flags |= PATH_UNREACHABLE;
+			/* A file whose mount was taken away while it was open: its name is all there is. */
+			if (!walk->used)
+				add_name(walk, dentry);
 			return 1;
 		}
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
@@ -101,13 +104,13 @@ static __always_inline u32 write_path(struct task_struct *task, const struct pat
 	if (!BPF_CORE_READ(leaf, d_hash.pprev) && leaf != BPF_CORE_READ(leaf, d_parent))
 		walk.flags |= PATH_DELETED;
 
-	if (HELPER_EXISTS(loop)) {
-		bpf_loop(PATH_STEPS, walk_step, &walk, 0);
-	} else {
-		for (int i = 0; i < PATH_STEPS_UNROLLED; i++)
-			if (walk_step(i, &walk))
-				break;
-	}
+#if OLD_KERNEL
+	for (u32 i = 0; i < PATH_STEPS; i++)
+		if (walk_step(i, &walk))
+			break;
+#else
+	bpf_loop(PATH_STEPS, walk_step, &walk, 0);
+#endif
 	/* Neither at the root nor stopped by a flag: the steps ran out. */
 	if ((walk.dentry != walk.root_dentry || walk.mount != walk.root_mount) && !(walk.flags & PATH_UNREACHABLE))
 		walk.flags |= PATH_CUT;

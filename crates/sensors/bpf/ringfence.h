@@ -10,6 +10,14 @@
 #include "sensors.h" /* written by build.rs: one SENSOR_<folder> per sensor */
 
 /*
+ * This is compiled twice: OLD_KERNEL is 1 for kernels without storage for tasks (which came with 5.12) or without
+ * bpf_loop (5.17), where every call is counted in the totals that all share.
+ */
+#ifndef OLD_KERNEL
+#error "build.rs says which"
+#endif
+
+/*
  * Makes a type known to the Rust side, which is generated from this object's BTF: a type that no map and no variable
  * has is not in it.
  */
@@ -38,9 +46,6 @@ enum phase {
 	PHASE_EXEC,
 };
 EXPORT(enum, phase);
-
-/* Some kernels lack helpers that others have: ask the running kernel's own list of helpers. */
-#define HELPER_EXISTS(name) bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_##name)
 
 /* Counters of every kind only ever grow, from any CPU. */
 #define add(counter, n) __sync_fetch_and_add(&(counter), (n))

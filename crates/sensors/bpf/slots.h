@@ -132,6 +132,12 @@ u32 own_mount_ns;
 /* Containers that found no free slot. */
 u64 slots_exhausted;
 
+/* The task that runs, on kernels whose helper gives only a number, too: read its fields with BPF_CORE_READ. */
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+
 static __always_inline struct slot_state *slot_at(u32 number)
 {
 	if (!number)

@@ -18,6 +18,18 @@ enum task_flag {
 	TASK_INHERITS = 2,
 };
 
+/* What is known of a watched task. */
+struct task_note {
+	u64 css_set; /* task->cgroups when the slot was looked up; 0: look it up */
+	u32 slot;
+	u32 generation;
+	u32 current_call; /* the number, plus 1, of the call it is in; 0 before the first */
+	u8 current_table;
+	u8 phase;
+	u8 flags;
+	u8 next_errno; /* the pair to fold next */
+};
+
 struct thread_errno {
 	u16 number;
 	u16 errno;
@@ -26,50 +38,42 @@ struct thread_errno {
 
 /* With the kernel's own header this must fit an object of 2 KiB. */
 struct task_state {
-	u64 css_set; /* task->cgroups when the slot was looked up */
-	u32 slot;
-	u32 generation;
-	u32 current_call; /* its number plus 1, in current_table; 0 before the first */
-	u8 current_table;
-	u8 phase;
-	u8 flags;
-	u8 next_errno; /* the pair to fold next */
+	struct task_note note;
 	struct thread_errno errnos[THREAD_ERRNOS];
 	u32 counts[NATIVE_CALLS];
 };
 _Static_assert(sizeof(struct task_state) <= 1960, "task_state must fit a 2 KiB object");
 
+#if !OLD_KERNEL
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct task_state);
 } task_states SEC(".maps");
+#endif
 
-/* Threads that could get no storage of their own -> what it would have held. */
-struct unstored {
-	u32 slot;
-	u32 generation;
-	u8 phase;
-	u8 flags;
-	u8 pad[6];
-};
-
+/* The notes of threads that can have no storage of their own: their calls are counted in the totals, one by one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 65536);
 	__type(key, u32);
-	__type(value, struct unstored);
+	__type(value, struct task_note);
 } unstored_threads SEC(".maps");
+
+/* Room for the note of a task whose own cannot be read at this moment. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct task_note);
+} guesses SEC(".maps");
 
 /* While not 0, a task without storage may yet belong to a container. */
 u64 maybe_watched;
 /* How many times that was for a process that came in with several threads. */
 u64 late_groups;
-
-/* Pretend that no storage can be had: for tests. */
-const volatile bool refuse_task_storage = false;
 
 /* One system call of one slot and phase (errno 0), or one way in which it failed. */
 struct call_key {
@@ -103,29 +107,41 @@ static __always_inline struct call_total *total_of(struct call_key *key)
 	if (total)
 		return total;
 	fresh.first_ns = bpf_ktime_get_boot_ns();
-	refer_to(&fresh.first, (struct task_struct *)bpf_get_current_task());
+	refer_to(&fresh.first, current_task());
 	/* Another CPU may have been first: then its entry stays. */
 	bpf_map_update_elem(&call_totals, key, &fresh, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&call_totals, key);
 }
 
-static __noinline int count_in_total(struct call_key *key, u64 n)
+/*
+ * Adds to a total. Not static, so that the verifier looks at it once, however often it is called: then only numbers can
+ * be handed over, and few of them.
+ */
+__noinline int count_in_total(u32 number_of_slot, u32 phase_and_table, u32 number, u32 errno, u64 n)
 {
-	struct call_total *total;
+	struct call_key key = {
+		.slot = number_of_slot,
+		.number = number,
+		.phase = phase_and_table,
+		.table = phase_and_table >> 8,
+		.errno = errno,
+	};
+	struct call_total *total = total_of(&key);
 	struct slot_state *slot;
 
-	if (!key)
-		return 0;
-	total = total_of(key);
 	if (total) {
 		add(total->count, n);
 		return 0;
 	}
-	slot = slot_at(key->slot);
+	slot = slot_at(number_of_slot);
 	if (slot)
 		add(slot->lost_counts, n);
 	return 0;
 }
+
+#define PHASE_AND_TABLE(phase, table) ((u32)(phase) | (u32)(table) << 8)
+
+#if !OLD_KERNEL
 
 /* The task's own counter of a native call; none for numbers beyond the table. */
 static __always_inline u32 *counter_of(struct task_state *state, u32 number)
@@ -140,19 +156,14 @@ static __always_inline u32 *counter_of(struct task_state *state, u32 number)
 	return counter;
 }
 
-struct fold {
-	struct task_state *state;
-	u32 slot;
-	u8 phase;
-};
-
 /* Counts in one step of the fold: most of a thread's counts are zero. */
 #define FOLD_WIDTH 8
 _Static_assert(NATIVE_CALLS % FOLD_WIDTH == 0, "the last step would be cut");
 
-static long fold_step(u64 step, struct fold *fold)
+static long fold_step(u64 step, struct task_state **folded)
 {
-	struct call_key key = {.slot = fold->slot, .phase = fold->phase, .table = TABLE_NATIVE};
+	struct task_state *state = *folded;
+	u32 where = PHASE_AND_TABLE(state->note.phase, TABLE_NATIVE);
 	u32 base = step * FOLD_WIDTH;
 	u32 *counts;
 	u64 *pairs;
@@ -160,7 +171,7 @@ static long fold_step(u64 step, struct fold *fold)
 	barrier_var(base);
 	if (base > NATIVE_CALLS - FOLD_WIDTH)
 		return 1;
-	counts = fold->state->counts + base;
+	counts = state->counts + base;
 	barrier_var(counts);
 	pairs = (u64 *)counts;
 	if (!(pairs[0] | pairs[1] | pairs[2] | pairs[3]))
@@ -169,8 +180,7 @@ static long fold_step(u64 step, struct fold *fold)
 	for (u32 i = 0; i < FOLD_WIDTH; i++) {
 		if (!counts[i])
 			continue;
-		key.number = base + i;
-		count_in_total(&key, counts[i]);
+		count_in_total(state->note.slot, where, base + i, 0, counts[i]);
 		counts[i] = 0;
 	}
 	return 0;
@@ -178,44 +188,27 @@ static long fold_step(u64 step, struct fold *fold)
 
 static __always_inline void fold_errno(struct task_state *state, struct thread_errno *pair)
 {
-	struct call_key key = {
-		.slot = state->slot,
-		.number = pair->number,
-		.phase = state->phase,
-		.table = TABLE_NATIVE,
-		.errno = pair->errno,
-	};
-
 	if (!pair->count)
 		return;
-	count_in_total(&key, pair->count);
+	count_in_total(state->note.slot, PHASE_AND_TABLE(state->note.phase, TABLE_NATIVE), pair->number, pair->errno,
+		       pair->count);
 	pair->count = 0;
 }
 
 /* Adds the task's own counts to its slot's totals. Only the task itself may do this. */
 static __noinline int fold_counts(struct task_state *state)
 {
-	struct slot_state *slot;
-	struct fold fold;
+	struct slot_state *slot = slot_at(state->note.slot);
 
-	if (!state)
-		return 0;
-	slot = slot_at(state->slot);
-	fold = (struct fold){.state = state, .slot = state->slot, .phase = state->phase};
 	/* The slot has a new owner: these counts were read, from this storage, when the last one was closed. */
-	if (!slot || slot->generation != state->generation) {
+	if (!slot || slot->generation != state->note.generation) {
 		__builtin_memset(state->errnos, 0, sizeof(state->errnos));
 		for (u32 i = 0; i < NATIVE_CALLS / 2; i++)
 			((volatile u64 *)state->counts)[i] = 0; /* no memset in BPF */
 		return 0;
 	}
 	add(slot->folds_begun, 1);
-	if (HELPER_EXISTS(loop)) {
-		bpf_loop(NATIVE_CALLS / FOLD_WIDTH, fold_step, &fold, 0);
-	} else {
-		for (u32 step = 0; step < NATIVE_CALLS / FOLD_WIDTH; step++)
-			fold_step(step, &fold);
-	}
+	bpf_loop(NATIVE_CALLS / FOLD_WIDTH, fold_step, &state, 0);
 	for (u32 i = 0; i < THREAD_ERRNOS; i++)
 		fold_errno(state, &state->errnos[i]);
 	add(slot->folds_ended, 1);
@@ -224,16 +217,68 @@ static __noinline int fold_counts(struct task_state *state)
 
 static __always_inline struct task_state *stored_state(struct task_struct *task)
 {
-	if (refuse_task_storage)
-		return 0;
 	return bpf_task_storage_get(&task_states, task, 0, 0);
 }
 
 static __always_inline struct task_state *make_state(struct task_struct *task)
 {
-	if (refuse_task_storage)
-		return 0;
 	return bpf_task_storage_get(&task_states, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+static __always_inline bool has_storage(struct task_struct *task)
+{
+	return task->bpf_storage;
+}
+
+#else
+
+static __always_inline int fold_counts(struct task_state *state)
+{
+	return 0;
+}
+
+static __always_inline struct task_state *stored_state(struct task_struct *task)
+{
+	return 0;
+}
+
+static __always_inline struct task_state *make_state(struct task_struct *task)
+{
+	return 0;
+}
+
+static __always_inline bool has_storage(struct task_struct *task)
+{
+	return false;
+}
+
+#endif
+
+/* An empty note for a thread that can have no storage. */
+static __always_inline struct task_note *make_note_unstored(u32 tid)
+{
+	struct task_note empty = {};
+
+	if (!bpf_map_update_elem(&unstored_threads, &tid, &empty, BPF_NOEXIST))
+		add(maybe_watched, 1);
+	return bpf_map_lookup_elem(&unstored_threads, &tid);
+}
+
+/*
+ * Gives a task its storage, or else an empty note. What is in it the task finds out itself, when it next makes a call:
+ * so nobody but the task ever writes there.
+ */
+static __always_inline struct task_note *make_note(struct task_struct *task)
+{
+	struct task_state *state = make_state(task);
+	struct slot_state *slot;
+
+	if (state)
+		return &state->note;
+	slot = slot_at(slot_of_task_by_cgroup(task));
+	if (slot)
+		add(slot->threads_unstored, 1);
+	return make_note_unstored(BPF_CORE_READ(task, pid));
 }
 
 /* The phase of a task that comes into a slot from outside. */
@@ -250,75 +295,73 @@ static __always_inline void enter_phase(struct task_struct *task, struct slot_st
 		*flags |= TASK_SESSION;
 }
 
-static __always_inline void leave_slot(struct task_state *state)
+/* Takes the task out of its slot. The state is none if it has no storage. */
+static __always_inline void leave_slot(struct task_note *note, struct task_state *state)
 {
-	struct slot_state *old = slot_at(state->slot);
+	struct slot_state *old = slot_at(note->slot);
 
-	if (old && old->generation == state->generation) {
+	if (state)
 		fold_counts(state);
+	/* Last: without a cgroup, the container is over when all have left. */
+	if (old && old->generation == note->generation)
 		add(old->tasks_left, 1);
-	}
-	state->slot = 0;
+	note->slot = 0;
 }
 
 /* Puts the task into the slot; whatever it counted until now stays where it was. */
-static __always_inline void enter_slot(struct task_struct *task, struct task_state *state, u32 number)
+static __always_inline void enter_slot(struct task_struct *task, struct task_note *note, struct task_state *state,
+				       u32 number)
 {
 	struct slot_state *slot = slot_at(number);
 
-	leave_slot(state);
+	if (note->slot)
+		leave_slot(note, state);
 	if (!slot)
 		return;
-	state->slot = number;
-	state->generation = slot->generation;
-	enter_phase(task, slot, &state->phase, &state->flags);
+	note->slot = number;
+	note->generation = slot->generation;
+	enter_phase(task, slot, &note->phase, &note->flags);
 	add(slot->tasks_entered, 1);
 }
 
 /* The task's cgroups are not those that its slot was looked up for. */
-static __noinline int renew_state(struct task_state *state)
+static __always_inline void renew_note(struct task_note *note, struct task_state *state)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	u32 number;
+	struct task_struct *task = current_task();
+	u32 number = slot_of_task_by_cgroup(task);
 	struct slot_state *slot;
+	u8 inherits = 0;
 
-	if (!state)
-		return 0;
-	state->css_set = (u64)BPF_CORE_READ(task, cgroups);
-	number = slot_of_task_by_cgroup(task);
-	if (number == state->slot) {
-		slot = slot_at(number);
-		if (!slot || slot->generation == state->generation)
-			return 0;
-	}
-	if (!number && state->flags & TASK_INHERITS)
-		return 0;
-	state->flags &= ~TASK_INHERITS;
+	note->css_set = (u64)BPF_CORE_READ(task, cgroups);
+	if (!number && note->flags & TASK_INHERITS)
+		return;
 	if (!number && processes_named) {
 		number = slot_of_named_process(task);
-		if (number)
-			state->flags |= TASK_INHERITS;
+		inherits = number ? TASK_INHERITS : 0;
 	}
-	enter_slot(task, state, number);
+	if (number == note->slot) {
+		slot = slot_at(number);
+		if (!slot || slot->generation == note->generation)
+			return;
+	}
+	note->flags = (note->flags & ~TASK_INHERITS) | inherits;
+	enter_slot(task, note, state, number);
+}
+
+static __noinline int renew_state(struct task_state *state)
+{
+	renew_note(&state->note, state);
 	return 0;
 }
 
-/* The state of the current task, its slot up to date; none if it is in no container or has no storage. */
-static __always_inline struct task_state *watched_state(struct task_struct *task)
+static __noinline int renew_unstored(struct task_note *note)
 {
-	struct task_state *state;
-
-	if (!task->bpf_storage)
-		return 0;
-	state = stored_state(task);
-	if (!state)
-		return 0;
-	if (state->css_set != (u64)task->cgroups)
-		renew_state(state);
-	return state->slot ? state : 0;
+	renew_note(note, 0);
+	return 0;
 }
 
-/* Storage for a task that came into a container behind its leader, and that user space has not reached yet. */
+/* Storage, or a note, for a task that came into a container behind its leader and that user space has not reached yet.
+ */
 static __always_inline struct task_state *late_state(struct task_struct *task)
 {
 	u32 tid = task->pid;
@@ -328,87 +371,87 @@ static __always_inline struct task_state *late_state(struct task_struct *task)
 	return make_state(task);
 }
 
-/*
- * What is known of a current task that has no storage to be read: its own note, or the slot of its cgroup.
- * Up to 6.1 a look-up also fails while another task on this CPU is in the middle of one.
- */
-static __noinline int state_without_storage(struct unstored *known)
+/* The note of the current task, which has no storage; none if it is in no container. */
+static __noinline struct task_note *note_without_storage(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	u32 tid = BPF_CORE_READ(task, pid);
-	struct unstored *note;
-	struct slot_state *slot;
+	struct task_note *note = bpf_map_lookup_elem(&unstored_threads, &tid);
 
-	if (!known)
-		return 0;
-	note = bpf_map_lookup_elem(&unstored_threads, &tid);
-	if (note) {
-		*known = *note;
-		return 1;
+	if (!note) {
+		if (!slot_of_task_by_cgroup(task))
+			return 0;
+		note = make_note_unstored(tid);
+		if (!note)
+			return 0;
 	}
-	known->slot = slot_of_task_by_cgroup(task);
-	slot = slot_at(known->slot);
-	if (!slot)
-		return 0;
-	known->generation = slot->generation;
-	known->flags = 0;
-	known->phase = slot->started_ns ? PHASE_MAIN : PHASE_RUNTIME_INIT;
-	add(slot->phases_guessed, 1);
-	return 1;
+	if (note->css_set != (u64)BPF_CORE_READ(task, cgroups))
+		renew_unstored(note);
+	return note->slot ? note : 0;
 }
 
-/* What a sample of the current task needs; 0 if the task is in no container. */
-static __always_inline int who_is_current(struct task_struct *task, struct unstored *who)
+/*
+ * The note of the current task, which has storage that cannot be read now: up to 6.1 that is so while another task on
+ * this CPU is in the middle of doing so. Which phase the task is in can only be guessed.
+ */
+static __noinline struct task_note *guessed_note(void)
 {
-	struct task_state *state = watched_state(task);
+	u32 zero = 0, number = slot_of_task_by_cgroup(current_task());
+	struct task_note *note = bpf_map_lookup_elem(&guesses, &zero);
+	struct slot_state *slot = slot_at(number);
 
-	if (state) {
-		who->slot = state->slot;
-		who->generation = state->generation;
-		who->phase = state->phase;
-		who->flags = state->flags;
-		return 1;
-	}
-	if (!task->bpf_storage && !maybe_watched)
+	if (!slot || !note)
 		return 0;
-	if (task->bpf_storage && stored_state(task))
-		return 0; /* storage, but no slot */
-	return state_without_storage(who);
+	*note = (struct task_note){
+		.slot = number,
+		.generation = slot->generation,
+		.phase = slot->started_ns ? PHASE_MAIN : PHASE_RUNTIME_INIT,
+	};
+	add(slot->phases_guessed, 1);
+	return note;
 }
 
-/* The same of a task that is being made, which has its storage or its note already. */
-static __always_inline int who_is(struct task_struct *task, struct unstored *who)
+/* The note of the current task, its slot up to date; none if it is in no container. */
+static __always_inline struct task_note *current_note(struct task_struct *task)
 {
 	struct task_state *state;
-	struct unstored *note;
-	u32 tid = task->pid;
 
-	if (task->bpf_storage) {
+	if (has_storage(task)) {
 		state = stored_state(task);
-		if (state && state->slot) {
-			who->slot = state->slot;
-			who->generation = state->generation;
-			who->phase = state->phase;
-			who->flags = state->flags;
-			return 1;
-		}
+		if (!state)
+			return guessed_note();
+		if (state->note.css_set != (u64)task->cgroups)
+			renew_state(state);
+		return state->note.slot ? &state->note : 0;
+	}
+	return maybe_watched ? note_without_storage() : 0;
+}
+
+/* The note of a task that is being made: it is as it should be. */
+static __always_inline struct task_note *note_of_child(struct task_struct *child)
+{
+	struct task_state *state;
+	struct task_note *note;
+	u32 tid = child->pid;
+
+	if (has_storage(child)) {
+		state = stored_state(child);
+		return state && state->note.slot ? &state->note : 0;
 	}
 	if (!maybe_watched)
 		return 0;
 	note = bpf_map_lookup_elem(&unstored_threads, &tid);
-	if (!note)
-		return 0;
-	*who = *note;
-	return 1;
+	return note && note->slot ? note : 0;
 }
 
-/* Reserves a sample of the current task; what finds no room is counted. */
-#define reserve_sample(type, task, who, sensor, kind)                                                                  \
-	({                                                                                                             \
-		struct type *__sample = bpf_ringbuf_reserve(&samples, sizeof(struct type), 0);                         \
-		if (__sample)                                                                                          \
-			fill_header(&__sample->header, task, (who).slot, (who).generation, (who).phase, sensor, kind); \
-		else                                                                                                   \
-			count_lost_sample((who).slot, sensor);                                                         \
-		__sample;                                                                                              \
+/* Reserves a sample of a task with this note; what finds no room is counted. */
+#define reserve_sample(type, task, note, sensor, kind)                                                                \
+	({                                                                                                            \
+		struct type *__sample = bpf_ringbuf_reserve(&samples, sizeof(struct type), 0);                        \
+		if (__sample)                                                                                         \
+			fill_header(&__sample->header, task, (note)->slot, (note)->generation, (note)->phase, sensor, \
+				    kind);                                                                            \
+		else                                                                                                  \
+			count_lost_sample((note)->slot, sensor);                                                      \
+		__sample;                                                                                             \
 	})

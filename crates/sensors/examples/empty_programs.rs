@@ -57,8 +57,7 @@ fn fail(why: &str) -> ExitCode {
 fn attach(hook: &str) -> std::io::Result<OwnedFd> {
     let name = CString::new(hook)?;
     // SAFETY: the name is a C string that lives through the call.
-    let type_id =
-        unsafe { libbpf_sys::libbpf_find_vmlinux_btf_id(name.as_ptr(), libbpf_sys::BPF_TRACE_RAW_TP) };
+    let type_id = unsafe { libbpf_sys::libbpf_find_vmlinux_btf_id(name.as_ptr(), libbpf_sys::BPF_TRACE_RAW_TP) };
     let mut options = libbpf_sys::bpf_prog_load_opts {
         sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
         expected_attach_type: libbpf_sys::BPF_TRACE_RAW_TP,

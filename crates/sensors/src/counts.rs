@@ -103,8 +103,8 @@ impl Kernel {
             let Ok(state) = record::read::<task_state>(&bytes[..got]) else {
                 return Ok(());
             };
-            if runs.contains(&record::run(state.slot, state.generation)) {
-                add_task(slots.entry(state.slot).or_default(), &state);
+            if runs.contains(&record::run(state.note.slot, state.note.generation)) {
+                add_task(slots.entry(state.note.slot).or_default(), &state);
             }
         }
     }
@@ -145,12 +145,12 @@ pub(crate) fn read_record(iter: &mut libbpf_rs::Iter, record: &mut [u8]) -> std:
 
 fn add_task(counts: &mut Counts, state: &task_state) {
     for (number, &count) in (0..).zip(&state.counts) {
-        if let Some(key) = key_of(state.phase, native_table(), number, 0).filter(|_| count > 0) {
+        if let Some(key) = key_of(state.note.phase, native_table(), number, 0).filter(|_| count > 0) {
             *counts.counts.entry(key).or_default() += u64::from(count);
         }
     }
     for pair in state.errnos.iter().filter(|pair| pair.count > 0) {
-        if let Some(key) = key_of(state.phase, native_table(), u32::from(pair.number), pair.errno) {
+        if let Some(key) = key_of(state.note.phase, native_table(), u32::from(pair.number), pair.errno) {
             *counts.counts.entry(key).or_default() += u64::from(pair.count);
         }
     }
@@ -195,7 +195,8 @@ mod tests {
         let key = key_of(1, native_table(), 39, 0).unwrap();
         let mut counts = Counts::default();
         counts.counts.insert(key, 5);
-        let mut state = task_state { phase: 1, ..Default::default() };
+        let mut state = task_state::default();
+        state.note.phase = 1;
         state.counts[39] = 2;
         state.errnos[0] = crate::bpf::types::thread_errno { number: 39, errno: 11, count: 3 };
 

@@ -12,7 +12,7 @@ use libbpf_rs::btf::{
 };
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::{
-    AsRawLibbpf as _, Link, MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel,
+    AsRawLibbpf as _, Link, MapCore as _, MapFlags, MapHandle, MapType, Object, ObjectBuilder, OpenObject, PrintLevel,
 };
 
 use crate::bpf::types::{adopted_task, bss, rodata};
@@ -22,7 +22,10 @@ use crate::ring::Ring;
 use crate::slots::{self, Slot, SlotTable, Watch};
 use crate::{Program, SENSORS};
 
+/// For kernels with storage for tasks and `bpf_loop`: 5.17 and later.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
+/// For older ones: every call is counted in the totals that all share.
+const OLD_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence-old.bpf.o"));
 
 /// The hierarchy whose cgroups identify containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,11 @@ pub enum LoadError {
         /// The last lines that libbpf said, the verifier's among them.
         log: String,
     },
+    /// Calls cannot be traced.
+    #[error(
+        "this kernel has no storage for tasks, or no bpf_loop (5.17 has both): system calls cannot be traced one by one without"
+    )]
+    NoTrace,
     /// A program that everything else depends on could not be attached.
     #[error("program {program} cannot be attached to {hook}")]
     Attach {
@@ -218,6 +226,7 @@ pub struct Kernel {
     globals: Globals,
     handled_groups: Mutex<u64>,
     programs: Vec<ProgramState>,
+    counts_in_tasks: bool,
     _links: Vec<Link>,
     object: Object,
 }
@@ -231,14 +240,20 @@ unsafe impl Sync for Kernel {}
 impl Kernel {
     /// Loads every sensor and attaches it. From the moment this returns, every new container is counted.
     pub fn load(options: &Options) -> Result<Kernel, LoadError> {
-        let btf = Btf::from_vmlinux().map_err(LoadError::NoBtf)?;
+        let btf = &Btf::from_vmlinux().map_err(LoadError::NoBtf)?;
+        let counts_in_tasks = !options.refuse_task_storage
+            && has_helper(btf, "BPF_FUNC_loop")
+            && MapType::TaskStorage.is_supported().unwrap_or(false);
+        if !counts_in_tasks && options.trace.is_some() {
+            return Err(LoadError::NoTrace);
+        }
         let print = capture_log();
         let mut open = ObjectBuilder::default()
             .name("ringfence")
-            .and_then(|builder| builder.open_memory(OBJECT))
+            .and_then(|builder| builder.open_memory(if counts_in_tasks { OBJECT } else { OLD_OBJECT }))
             .map_err(|source| LoadError::Open { source, log: said() })?;
-        configure(&mut open, options, &btf)?;
-        let mut programs = choose(&mut open, &btf, options.trace.is_some());
+        configure(&mut open, options, btf)?;
+        let mut programs = choose(&mut open, btf, options.trace.is_some());
         let object = open.load().map_err(|source| LoadError::Load { source, log: said() })?;
         libbpf_rs::set_print(print);
 
@@ -263,7 +278,22 @@ impl Kernel {
             read: attach_one(&object, "read_task", "iter/task")?,
         };
         let links = attach_all(&object, &mut programs)?;
-        Ok(Kernel { slots, maps, iterators, globals, handled_groups: Mutex::new(0), programs, _links: links, object })
+        Ok(Kernel {
+            slots,
+            maps,
+            iterators,
+            globals,
+            handled_groups: Mutex::new(0),
+            programs,
+            counts_in_tasks,
+            _links: links,
+            object,
+        })
+    }
+
+    /// Whether each task counts in storage of its own; else every call goes to a map that all share.
+    pub fn counts_in_tasks(&self) -> bool {
+        self.counts_in_tasks
     }
 
     /// Every program of every sensor, and what became of it.
@@ -506,7 +536,6 @@ fn configure(open: &mut OpenObject, options: &Options, btf: &Btf<'_>) -> Result<
             assert!(bytes.len() >= size_of::<rodata>(), "the object's constants are those of its own types");
             // SAFETY: the length was checked; libbpf maps this memory at a page boundary and nobody else holds it.
             let constants = unsafe { &mut *bytes.as_mut_ptr().cast::<rodata>() };
-            constants.refuse_task_storage = options.refuse_task_storage;
             if let Some(filter) = &options.trace {
                 set_filter(constants, filter);
             }
@@ -554,6 +583,12 @@ fn set_filter(constants: &mut rodata, filter: &CallFilter) {
             }
         }
     }
+}
+
+/// Whether the kernel's list of helpers has this one.
+fn has_helper(btf: &Btf<'_>, name: &str) -> bool {
+    btf.type_by_name::<Enum<'_>>("bpf_func_id")
+        .is_some_and(|list| list.iter().any(|helper| helper.name.is_some_and(|known| known.to_str() == Some(name))))
 }
 
 /// The index of a controller in `css_set.subsys`: it depends on the kernel's configuration.
@@ -629,6 +664,7 @@ fn map(object: &Object, name: &'static str) -> Result<MapHandle, LoadError> {
 /// The last lines that libbpf said: the only place where it says why.
 static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 const LOG_LINES: usize = 40;
+const LOG_CHARS: usize = 1500;
 
 fn capture_log() -> Option<(PrintLevel, libbpf_rs::PrintCallback)> {
     libbpf_rs::set_print(Some((PrintLevel::Warn, |_, line| {
@@ -636,7 +672,10 @@ fn capture_log() -> Option<(PrintLevel, libbpf_rs::PrintCallback)> {
             if log.len() == LOG_LINES {
                 log.pop_front();
             }
-            log.push_back(line.trim_end().chars().take(400).collect());
+            // The verifier's reason comes last.
+            let line = line.trim_end();
+            let from = line.char_indices().rev().nth(LOG_CHARS).map_or(0, |(at, _)| at);
+            log.push_back(line[from..].to_owned());
         }
     })))
 }

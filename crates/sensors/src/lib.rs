@@ -8,9 +8,12 @@
 
 mod counts;
 mod kernel;
+pub mod probe;
 mod record;
 mod ring;
 mod slots;
+#[cfg(test)]
+mod testing;
 
 pub use counts::ReadError;
 pub use kernel::{
@@ -74,6 +77,12 @@ sensors! {
 /// The names of all sensors.
 pub fn sensor_names() -> impl Iterator<Item = &'static str> {
     SENSORS.iter().map(|sensor| sensor.name)
+}
+
+/// One record of the ring as an event. For fuzzing: whatever the bytes are, it must not panic.
+#[doc(hidden)]
+pub fn decode_record(record: &[u8]) -> Result<event::Event, DecodeError> {
+    ring::decode(record)
 }
 
 /// The C side: structs, constants and the object itself.

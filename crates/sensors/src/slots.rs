@@ -40,6 +40,8 @@ pub struct Slot {
     pub run: RunId,
     /// How far it has come.
     pub status: SlotStatus,
+    /// The user named it.
+    pub named: bool,
     /// It ran already when the recording began.
     pub attached: bool,
     /// It has no cgroup of its own.
@@ -83,6 +85,8 @@ pub struct Watch {
     pub cgroup_id: u64,
     /// Its path.
     pub path: Vec<u8>,
+    /// The user named it: the first exec of a task that comes from outside starts the workload.
+    pub named: bool,
     /// It runs already: everything in it counts as `main`.
     pub attached: bool,
     /// The pid of its first process, if known.
@@ -135,6 +139,7 @@ impl SlotTable {
         Some(Slot {
             run: RunId { slot: number, generation: state.generation },
             status,
+            named: has(slot_flag::SLOT_NAMED),
             attached: has(slot_flag::SLOT_ATTACHED),
             no_cgroup: has(slot_flag::SLOT_NO_CGROUP),
             cgroup_id: state.cgroup_id,
@@ -183,7 +188,10 @@ impl SlotTable {
     pub(crate) fn occupy(&self, number: u32, watch: &Watch, now_ns: u64) -> RunId {
         let at = self.at(number);
         let path_bytes = watch.path.len().min(size_of_val(&slot_state::default().path) - 1);
-        let mut flags = slot_flag::SLOT_NAMED.0;
+        let mut flags = 0;
+        if watch.named {
+            flags |= slot_flag::SLOT_NAMED.0;
+        }
         if watch.attached {
             flags |= slot_flag::SLOT_ATTACHED.0;
         }

@@ -97,7 +97,10 @@ impl Recording {
     pub fn of(&self, container: &str) -> Result<&Report> {
         match self.all_of(container).as_slice() {
             [one] => Ok(one),
-            found => bail!("{} reports of {container}, not one; there are: {}", found.len(), self.names()),
+            found => {
+                let (count, names, stderr) = (found.len(), self.names(), &self.stderr);
+                bail!("{count} reports of {container}, not one; there are: {names} (stderr: {stderr})")
+            }
         }
     }
 

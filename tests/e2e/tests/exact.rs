@@ -31,10 +31,12 @@ fn in_both(args: &[&str], look: impl Fn(&Report) -> Result<()>) -> Result<()> {
 }
 
 fn check(recording: &Recording, id: Option<&str>, look: impl Fn(&Report) -> Result<()>) -> Result<()> {
-    ensure!(recording.status.success(), "ended with {}: {}", recording.status, recording.stderr);
     let report = match id {
         Some(id) => recording.of(id)?,
-        None => recording.only()?,
+        None => {
+            ensure!(recording.status.success(), "ended with {}: {}", recording.status, recording.stderr);
+            recording.only()?
+        }
     };
     report.must_be_complete()?;
     ensure!(report.from_start(), "its start was not seen");

@@ -9,15 +9,18 @@ const GAP: usize = 2;
 
 /// How one column behaves.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
-    pub(super) title: &'static str,
-    pub(super) fit: Fit,
-    pub(super) style: Style,
+pub struct Column {
+    /// What stands above it.
+    pub title: &'static str,
+    /// What it does with its room.
+    pub fit: Fit,
+    /// How its cells stand out.
+    pub style: Style,
 }
 
 /// What a column does with its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
+pub enum Fit {
     /// Numbers: at the right, never cut before the others.
     Right,
     /// At the left, never cut before the others.
@@ -29,7 +32,7 @@ pub(super) enum Fit {
 }
 
 /// Lays rows out in columns, the titles first; no line is wider than asked. Columns without any text are left out.
-pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], line_width: usize, colour: bool) -> Vec<String> {
+pub fn lay_out(columns: &[Column], rows: &[Vec<String>], line_width: usize, colour: bool) -> Vec<String> {
     let used: Vec<usize> = (0..columns.len())
         .filter(|&at| rows.iter().any(|row| row.get(at).is_some_and(|cell| !cell.is_empty())))
         .collect();

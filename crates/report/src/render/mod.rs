@@ -14,6 +14,9 @@ mod tree;
 mod units;
 mod width;
 
+pub use columns::{Column, Fit, lay_out};
 pub use csv::csv;
 pub use markdown::markdown;
+pub use style::Style;
 pub use table::{TableOptions, table};
+pub use width::wrap;

@@ -2,19 +2,25 @@
 
 /// How a piece of text stands out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Style {
+pub enum Style {
+    /// As the text around it.
     #[default]
     Plain,
+    /// A heading.
     Title,
+    /// A name of what follows.
     Label,
+    /// All is well.
     Good,
+    /// Look here.
     Bad,
+    /// Of less interest.
     Faint,
 }
 
 impl Style {
     /// The text in this style; the caller has made it safe for a terminal.
-    pub(super) fn paint(self, text: &str, colour: bool) -> String {
+    pub fn paint(self, text: &str, colour: bool) -> String {
         let code = match self {
             _ if !colour || text.is_empty() => return text.to_owned(),
             Style::Plain => return text.to_owned(),

@@ -60,7 +60,7 @@ fn most_chars(columns: usize) -> usize {
 }
 
 /// The text in lines that fit, broken at spaces where there are some, else anywhere.
-pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(2);
     let mut lines = Vec::new();
     let mut line = String::new();

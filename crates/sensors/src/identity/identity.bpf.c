@@ -40,16 +40,15 @@ volatile bool look_for_namespaces;
 
 static __always_inline void tell(u32 number, u8 kind)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct slot_state *slot = slot_at(number);
 	struct slot_sample *sample;
-	struct unstored who = {.slot = number};
+	struct task_note who = {.slot = number};
 
 	if (!slot)
 		return;
 	who.generation = slot->generation;
 	who.phase = slot->started_ns ? PHASE_MAIN : PHASE_RUNTIME_INIT;
-	sample = reserve_sample(slot_sample, task, who, SENSOR_identity, kind);
+	sample = reserve_sample(slot_sample, current_task(), &who, SENSOR_identity, kind);
 	if (!sample)
 		return;
 	sample->cgroup_id = slot->cgroup_id;
@@ -63,7 +62,6 @@ static __always_inline void tell(u32 number, u8 kind)
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
 	u64 parent_id = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
 	u32 parent, number;
@@ -84,7 +82,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	slot->cgroup_id = id;
 	slot->parent = parent;
 	slot->created_ns = bpf_ktime_get_boot_ns();
-	set_outside(slot, task);
+	set_outside(slot, current_task());
 	bytes = bpf_probe_read_kernel_str(slot->path, sizeof(slot->path), path);
 	slot->path_bytes = bytes > 0 ? bytes - 1 : 0;
 	if (bytes == sizeof(slot->path))
@@ -120,36 +118,20 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 
 static __always_inline void tell_entered(u32 number, struct task_struct *who, bool whole_process, u8 phase)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct slot_state *slot = slot_at(number);
-	struct unstored mover = {.slot = number, .phase = phase};
+	struct task_note mover = {.slot = number, .phase = phase};
 	struct entered_sample *sample;
 
 	if (!slot)
 		return;
 	mover.generation = slot->generation;
-	sample = reserve_sample(entered_sample, task, mover, SENSOR_identity, IDENTITY_ENTERED);
+	sample = reserve_sample(entered_sample, current_task(), &mover, SENSOR_identity, IDENTITY_ENTERED);
 	if (!sample)
 		return;
 	refer_to(&sample->task, who);
 	sample->whole_process = whole_process;
 	sample->pad = 0;
 	bpf_ringbuf_submit(sample, 0);
-}
-
-/* Notes a thread that can have no storage. */
-static __always_inline void note_unstored(struct task_struct *task, u32 number, u8 phase, u8 flags)
-{
-	u32 tid = BPF_CORE_READ(task, pid);
-	struct unstored note = {.slot = number, .phase = phase, .flags = flags};
-	struct slot_state *slot = slot_at(number);
-
-	if (!slot)
-		return;
-	note.generation = slot->generation;
-	add(slot->threads_unstored, 1);
-	add(maybe_watched, 1);
-	bpf_map_update_elem(&unstored_threads, &tid, &note, BPF_ANY);
 }
 
 /*
@@ -168,8 +150,7 @@ int BPF_PROG(on_cgroup_attach_task, struct cgroup *cgroup, const char *path, str
 	if (!number)
 		return 0;
 	tell_entered(number, task, whole_process, PHASE_RUNTIME_INIT);
-	if (!make_state(task))
-		note_unstored(task, number, PHASE_RUNTIME_INIT, 0);
+	make_note(task);
 	/* User space gives each of the other threads its storage, and takes this back. */
 	if (whole_process && BPF_CORE_READ(task, signal, nr_threads) > 1) {
 		add(maybe_watched, 1);
@@ -182,71 +163,68 @@ int BPF_PROG(on_cgroup_attach_task, struct cgroup *cgroup, const char *path, str
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork_identity, struct task_struct *parent, struct task_struct *child)
 {
-	struct unstored who = {};
-	struct task_state *state;
-	struct slot_state *slot;
-	u32 number;
+	struct task_note *of_parent = current_note(parent), *note;
 	bool same_cgroups = child->cgroups == parent->cgroups;
-	bool known = who_is_current(parent, &who);
+	struct task_note who = {};
+	struct slot_state *slot;
 
-	if (!known && same_cgroups)
+	if (of_parent)
+		who = *of_parent;
+	else if (same_cgroups)
 		return 0;
-	number = who.slot;
 	if (!same_cgroups) {
 		u32 own = slot_of_task_by_cgroup(child);
 
-		if (own != number && (own || !(who.flags & TASK_INHERITS))) {
-			number = own;
+		if (own != who.slot && (own || !(who.flags & TASK_INHERITS))) {
 			slot = slot_at(own);
 			if (!slot)
 				return 0;
+			who.slot = own;
+			who.generation = slot->generation;
 			who.flags = 0;
 			enter_phase(child, slot, &who.phase, &who.flags);
 			tell_entered(own, child, true, who.phase);
 		}
 	}
-	slot = slot_at(number);
+	slot = slot_at(who.slot);
 	if (!slot)
 		return 0;
 	add(slot->tasks_entered, 1);
 	add(slot->threads, 1);
 	if (child->pid == child->tgid)
 		add(slot->processes, 1);
-	state = make_state(child);
-	if (!state) {
-		note_unstored(child, number, who.phase, who.flags);
+	/* It does not run yet, so it can be written for. */
+	note = make_note(child);
+	if (!note)
 		return 0;
-	}
-	state->css_set = (u64)child->cgroups;
-	state->slot = number;
-	state->generation = slot->generation;
-	state->phase = who.phase;
-	state->flags = who.flags;
+	note->css_set = (u64)child->cgroups;
+	note->slot = who.slot;
+	note->generation = slot->generation;
+	note->phase = who.phase;
+	note->flags = who.flags;
 	return 0;
 }
 
 /* Books one call less, or one more, of the phase that the task is in. */
-static __always_inline void rebook(struct task_state *state, s64 n)
+static __always_inline void rebook(struct task_note *note, s64 n)
 {
-	struct call_key key = {
-		.slot = state->slot,
-		.number = state->current_call - 1,
-		.phase = state->phase,
-		.table = state->current_table,
-	};
-
-	if (state->current_call)
-		count_in_total(&key, n);
+	if (note->current_call)
+		count_in_total(note->slot, PHASE_AND_TABLE(note->phase, note->current_table), note->current_call - 1, 0,
+			       n);
 }
 
 /* The exec is part of the phase that it begins, as strace would show it. */
-static __always_inline void begin_phase(struct slot_state *slot, struct task_state *state, u8 phase)
+static __always_inline void begin_phase(struct task_struct *task, struct slot_state *slot, struct task_note *note,
+					u8 phase)
 {
+	struct task_state *state = has_storage(task) ? stored_state(task) : 0;
+
 	add(slot->folds_begun, 1);
-	fold_counts(state);
-	rebook(state, -1);
-	state->phase = phase;
-	rebook(state, 1);
+	if (state)
+		fold_counts(state);
+	rebook(note, -1);
+	note->phase = phase;
+	rebook(note, 1);
 	add(slot->folds_ended, 1);
 }
 
@@ -278,7 +256,7 @@ static __always_inline bool starts_workload(struct slot_state *slot, u32 number,
 static __always_inline void enter_by_namespace(struct task_struct *task)
 {
 	u32 mount_ns = mount_ns_of(task);
-	struct task_state *state;
+	struct task_note *note;
 	struct slot_state *slot = 0;
 	u32 *known, number;
 
@@ -307,50 +285,60 @@ static __always_inline void enter_by_namespace(struct task_struct *task)
 	}
 	if (!slot)
 		return;
-	add(slot->tasks_entered, 1);
-	state = make_state(task);
-	if (!state) {
-		note_unstored(task, number, known ? PHASE_EXEC : PHASE_MAIN, TASK_INHERITS);
+	note = make_note(task);
+	if (!note)
 		return;
-	}
-	state->css_set = (u64)task->cgroups;
-	state->slot = number;
-	state->generation = slot->generation;
-	state->phase = known ? PHASE_EXEC : PHASE_MAIN;
-	state->flags = TASK_INHERITS;
+	add(slot->tasks_entered, 1);
+	note->css_set = (u64)task->cgroups;
+	note->slot = number;
+	note->generation = slot->generation;
+	note->phase = known ? PHASE_EXEC : PHASE_MAIN;
+	note->flags = TASK_INHERITS;
 	if (known)
 		tell_entered(number, task, true, PHASE_EXEC);
+}
+
+/* After an exec by a thread that is not the leader, it has the leader's number. */
+static __always_inline void renumber_unstored(struct task_struct *task, u32 old_tid)
+{
+	u32 tid = task->pid;
+	struct task_note *note, copy;
+
+	if (old_tid == tid || !maybe_watched)
+		return;
+	note = bpf_map_lookup_elem(&unstored_threads, &old_tid);
+	if (!note)
+		return;
+	copy = *note;
+	bpf_map_update_elem(&unstored_threads, &tid, &copy, BPF_ANY);
+	bpf_map_delete_elem(&unstored_threads, &old_tid);
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec_identity, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	struct task_state *state;
+	struct task_note *note;
 	struct slot_state *slot;
 
-	state = watched_state(task);
-	if (!state) {
-		struct unstored who = {};
-
-		if (!who_is_current(task, &who))
-			enter_by_namespace(task);
-		else if ((slot = slot_at(who.slot)))
-			add(slot->execs, 1);
+	renumber_unstored(task, old_pid);
+	note = current_note(task);
+	if (!note) {
+		enter_by_namespace(task);
 		return 0;
 	}
-	slot = slot_at(state->slot);
+	slot = slot_at(note->slot);
 	if (!slot)
 		return 0;
 	add(slot->execs, 1);
-	if (state->phase != PHASE_RUNTIME_INIT)
+	if (note->phase != PHASE_RUNTIME_INIT)
 		return 0;
 	if (!slot->started_ns) {
-		if (!starts_workload(slot, state->slot, task))
+		if (!starts_workload(slot, note->slot, task))
 			return 0;
-		start_container(slot, state->slot, task);
-		begin_phase(slot, state, PHASE_MAIN);
-	} else if (state->flags & TASK_SESSION && mount_ns_of(task) == slot->mount_ns) {
-		begin_phase(slot, state, PHASE_EXEC);
+		start_container(slot, note->slot, task);
+		begin_phase(task, slot, note, PHASE_MAIN);
+	} else if (note->flags & TASK_SESSION && mount_ns_of(task) == slot->mount_ns) {
+		begin_phase(task, slot, note, PHASE_EXEC);
 	}
 	return 0;
 }
@@ -358,26 +346,27 @@ int BPF_PROG(on_exec_identity, struct task_struct *task, pid_t old_pid, struct l
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit_identity, struct task_struct *task)
 {
-	struct task_state *state = watched_state(task);
+	struct task_note *note;
 	u32 tid = task->pid;
-	struct unstored *note;
-	struct slot_state *slot;
 
-	if (state) {
-		slot = slot_at(state->slot);
-		leave_slot(state);
-	} else {
-		if (!maybe_watched)
-			return 0;
-		note = bpf_map_lookup_elem(&unstored_threads, &tid);
-		if (!note)
-			return 0;
-		slot = slot_at(note->slot);
-		bpf_map_delete_elem(&unstored_threads, &tid);
-		add(maybe_watched, -1);
-		if (slot)
-			add(slot->tasks_left, 1);
+	if (has_storage(task)) {
+		struct task_state *state;
+
+		current_note(task); /* brings the slot up to date */
+		state = stored_state(task);
+		if (state && state->note.slot)
+			leave_slot(&state->note, state);
+		return 0;
 	}
+	if (!maybe_watched)
+		return 0;
+	note = bpf_map_lookup_elem(&unstored_threads, &tid);
+	if (!note)
+		return 0;
+	if (note->slot)
+		leave_slot(note, 0);
+	bpf_map_delete_elem(&unstored_threads, &tid);
+	add(maybe_watched, -1);
 	return 0;
 }
 
@@ -402,7 +391,7 @@ SEC("iter/task")
 int adopt_task(struct bpf_iter__task *ctx)
 {
 	struct adopted_task record = {};
-	struct task_struct *task = ctx->task, *reader = bpf_get_current_task_btf();
+	struct task_struct *task = ctx->task, *reader = current_task();
 	struct slot_state *slot;
 
 	if (!task)
@@ -421,8 +410,7 @@ int adopt_task(struct bpf_iter__task *ctx)
 	slot = slot_at(record.slot);
 	if (!slot)
 		return 0;
-	if (!make_state(task))
-		note_unstored(task, record.slot, PHASE_MAIN, 0);
+	make_note(task);
 	record.generation = slot->generation;
 	refer_to(&record.task, task);
 	refer_to(&record.parent, BPF_CORE_READ(task, real_parent));
@@ -440,10 +428,10 @@ int read_task(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct task_state *state;
 
-	if (!task || refuse_task_storage)
+	if (!task)
 		return 0;
-	state = bpf_task_storage_get(&task_states, task, 0, 0);
-	if (state && state->slot)
+	state = stored_state(task);
+	if (state && state->note.slot)
 		bpf_seq_write(ctx->meta->seq, state, sizeof(*state));
 	return 0;
 }

@@ -55,3 +55,6 @@ pub(crate) fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
         _ => Err(DecodeError::UnknownKind(kind)),
     }
 }
+
+#[cfg(test)]
+mod tests;

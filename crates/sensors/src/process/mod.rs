@@ -1,8 +1,7 @@
 //! `process`: processes as they come and go, and the programs that they run.
 //!
 //! Sees every fork, exec and exit of a watched task (`sched_process_fork`, `…_exec`, `…_exit`), on every kernel. Paths are
-//! walked in the kernel from the file's own objects, up to 4 KiB and 512 names and mounts (40 where the kernel has no
-//! `bpf_loop`, before 5.17); of a longer one the tail is kept and marked. Of the arguments the first 4 KiB are kept. It
+//! walked in the kernel from the file's own objects, up to 4 KiB and 128 names and mounts; of a longer one the tail is kept and marked. Of the arguments the first 4 KiB are kept. It
 //! misses threads that end while their process runs on: they are counted by their slot. Of a user namespace with more than
 //! five ranges the inner ids are not known.
 
@@ -57,6 +56,10 @@ fn decode_exec(bytes: &[u8]) -> Result<Exec, DecodeError> {
     let has = |flag: exec_flag| sample.flags & flag.0 != 0;
 
     let mut executable = path(texts.next(sample.executable_bytes)?, has(exec_flag::EXEC_PATH_CUT));
+    // In the words of getcwd(2).
+    if has(exec_flag::EXEC_UNREACHABLE) {
+        executable.splice(..0, *b"(unreachable)");
+    }
     if has(exec_flag::EXEC_DELETED) {
         executable.extend_from_slice(b" (deleted)");
     }
@@ -134,7 +137,7 @@ fn mapped(id: u32) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+mod unit {
     use super::*;
 
     fn exec_record(sample: exec_sample, texts: &[&[u8]]) -> Vec<u8> {
@@ -190,3 +193,6 @@ mod tests {
         assert_eq!(status(sample), (0, 11));
     }
 }
+
+#[cfg(test)]
+mod tests;

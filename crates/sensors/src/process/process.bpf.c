@@ -20,6 +20,7 @@ enum exec_flag {
 	EXEC_PATH_CUT = 2,
 	EXEC_SCRIPT = 4,
 	EXEC_DELETED = 8,
+	EXEC_UNREACHABLE = 16,
 };
 EXPORT(enum, exec_flag);
 
@@ -80,14 +81,14 @@ struct {
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork_process, struct task_struct *parent, struct task_struct *child)
 {
-	struct unstored who = {};
+	struct task_note *note = note_of_child(child);
 	struct fork_sample *sample;
 	u32 namespace;
 
 	/* The child's own slot: with CLONE_INTO_CGROUP its parent may have none. */
-	if (!who_is(child, &who))
+	if (!note)
 		return 0;
-	sample = reserve_sample(fork_sample, parent, who, SENSOR_process, PROCESS_FORK);
+	sample = reserve_sample(fork_sample, parent, note, SENSOR_process, PROCESS_FORK);
 	if (!sample)
 		return 0;
 	refer_to(&sample->child, child);
@@ -140,7 +141,7 @@ static __always_inline u32 write_text(u8 *bytes, u32 room, const char *text)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	struct unstored who = {};
+	struct task_note *note = current_note(task);
 	struct exec_draft *draft;
 	struct exec_sample *sample;
 	struct mm_struct *mm;
@@ -149,13 +150,13 @@ int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct li
 	u64 from, bytes, length;
 	u32 zero = 0, flags, used;
 
-	if (!who_is_current(task, &who))
+	if (!note)
 		return 0;
 	draft = bpf_map_lookup_elem(&exec_drafts, &zero);
 	if (!draft)
 		return 0;
 	sample = &draft->sample;
-	fill_header(&sample->header, task, who.slot, who.generation, who.phase, SENSOR_process, PROCESS_EXEC);
+	fill_header(&sample->header, task, note->slot, note->generation, note->phase, SENSOR_process, PROCESS_EXEC);
 	refer_to(&sample->parent, BPF_CORE_READ(task, real_parent));
 	pid_inside(task, &sample->pid_inside, &sample->pid_ns);
 	sample->mount_ns = mount_ns_of(task);
@@ -170,6 +171,8 @@ int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct li
 		sample->flags |= EXEC_PATH_CUT;
 	if (flags & PATH_DELETED)
 		sample->flags |= EXEC_DELETED;
+	if (flags & PATH_UNREACHABLE)
+		sample->flags |= EXEC_UNREACHABLE;
 	used = sample->executable_bytes;
 
 	if (used > PATH_BYTES)
@@ -213,7 +216,7 @@ int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct li
 	if (length > sizeof(*draft))
 		return 0;
 	if (bpf_ringbuf_output(&samples, draft, length, 0))
-		count_lost_sample(who.slot, SENSOR_process);
+		count_lost_sample(note->slot, SENSOR_process);
 	return 0;
 }
 
@@ -224,13 +227,16 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit_process, struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
-	struct unstored who = {};
+	struct task_note *note;
 	struct exit_sample *sample;
 
 	/* A thread that leaves its process running is counted by the slot; its end is no news. */
-	if (signal->live.counter > 0 || !who_is_current(task, &who))
+	if (signal->live.counter > 0)
 		return 0;
-	sample = reserve_sample(exit_sample, task, who, SENSOR_process, PROCESS_EXIT);
+	note = current_note(task);
+	if (!note)
+		return 0;
+	sample = reserve_sample(exit_sample, task, note, SENSOR_process, PROCESS_EXIT);
 	if (!sample)
 		return 0;
 	sample->run_time_ns = bpf_ktime_get_boot_ns() - BPF_CORE_READ(task, group_leader, start_boottime);

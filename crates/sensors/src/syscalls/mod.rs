@@ -31,3 +31,6 @@ pub(crate) fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
         duration_ns: sample.duration_ns,
     }))
 }
+
+#[cfg(test)]
+mod tests;

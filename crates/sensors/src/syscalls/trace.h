@@ -33,6 +33,7 @@ const volatile u8 trace_comm[COMM_BYTES] = {};
 /* One bit per number of the native table. */
 const volatile u64 trace_numbers[(NATIVE_CALLS + 63) / 64] = {};
 
+#if !OLD_KERNEL
 /* The call that a task is in. */
 struct open_call {
 	u64 entered_ns; /* 0: in none that is traced */
@@ -51,9 +52,15 @@ struct {
 
 static __always_inline bool is_traced(struct task_struct *task, u8 table, u32 number)
 {
-	if (trace_by_number && (table != TABLE_NATIVE || number >= NATIVE_CALLS ||
-				!(trace_numbers[number / 64 & 7] & 1ULL << number % 64)))
-		return false;
+	if (trace_by_number) {
+		u32 word = number / 64;
+
+		barrier_var(word); /* the verifier must see the very number that is checked */
+		if (table != TABLE_NATIVE || word >= sizeof(trace_numbers) / sizeof(trace_numbers[0]))
+			return false;
+		if (!(trace_numbers[word] & 1ULL << number % 64))
+			return false;
+	}
 	if (trace_by_uid && BPF_CORE_READ(task, real_cred, uid.val) != trace_uid)
 		return false;
 	if (trace_comm[0]) {
@@ -78,10 +85,10 @@ static __always_inline void begin_trace(struct task_struct *task, struct pt_regs
 		return;
 	call = bpf_task_storage_get(&open_calls, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!call) {
-		struct unstored who = {};
+		struct task_note *note = current_note(task);
 
-		if (who_is_current(task, &who))
-			count_lost_sample(who.slot, SENSOR_syscalls);
+		if (note)
+			count_lost_sample(note->slot, SENSOR_syscalls);
 		return;
 	}
 	call->entered_ns = bpf_ktime_get_boot_ns();
@@ -97,7 +104,7 @@ static __always_inline void begin_trace(struct task_struct *task, struct pt_regs
 
 static __always_inline void end_trace(struct task_struct *task, bool returned, long result)
 {
-	struct unstored who = {};
+	struct task_note *note;
 	struct open_call *call;
 	struct call_sample *sample;
 
@@ -106,11 +113,12 @@ static __always_inline void end_trace(struct task_struct *task, bool returned, l
 	call = bpf_task_storage_get(&open_calls, task, 0, 0);
 	if (!call || !call->entered_ns)
 		return;
-	if ((trace_failed_only && !(returned && result < 0 && result >= -MAX_ERRNO)) || !who_is_current(task, &who)) {
+	note = current_note(task);
+	if (!note || (trace_failed_only && !(returned && result < 0 && result >= -MAX_ERRNO))) {
 		call->entered_ns = 0;
 		return;
 	}
-	sample = reserve_sample(call_sample, task, who, SENSOR_syscalls, SYSCALLS_CALL);
+	sample = reserve_sample(call_sample, task, note, SENSOR_syscalls, SYSCALLS_CALL);
 	if (sample) {
 		sample->duration_ns = sample->header.boot_ns - call->entered_ns;
 		sample->result = result;
@@ -125,3 +133,4 @@ static __always_inline void end_trace(struct task_struct *task, bool returned, l
 	}
 	call->entered_ns = 0;
 }
+#endif

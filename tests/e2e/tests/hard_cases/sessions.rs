@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
 use e2e::cgroups;
 use e2e::command::{command, must};
@@ -79,20 +79,19 @@ fn nsenter_into_the_containers_cgroup_is_the_phase_exec() -> Result<()> {
 fn hooks_in_the_container_are_runtime_init() -> Result<()> {
     need!("gcc", "runc", "crun", "busybox");
     let _alone = alone()?;
+    // A hook that does not read what it is given may end before the runtime gave it, which then does not start the container.
+    let hook = "cat > /dev/null; exec /bin/exact unknown 21";
     for runtime in ["runc", "crun"] {
         let overlay = sealed::root_with(&["exact"])?;
-        let bundle = Bundle::new(&overlay.root(), &["/bin/exact", "unknown", "5"])?.with_hook(
-            "startContainer",
-            "/bin/exact",
-            &["exact", "unknown", "21"],
-        );
+        let bundle = Bundle::new(&overlay.root(), &["/bin/exact", "unknown", "5"])?;
+        let bundle = bundle.with_hook("startContainer", "/bin/sh", &["sh", "-c", hook]);
         let id = unique_name("rf-e2e");
         let recorder = Recorder::start(&["--all"])?;
 
         Runtime::new(runtime)?.run(&bundle, &id, LIMIT)?;
         let recording = recorder.stop()?;
 
-        let report = recording.of(&id)?;
+        let report = recording.of(&id).context(runtime)?;
         report.must_be_complete()?;
         assert_eq!(report.count("runtime-init", "nr 999")?, 21, "{runtime}");
         assert_eq!(report.count("main", "nr 999")?, 5, "{runtime}");

@@ -1,0 +1,35 @@
+//! What is measured; one file per subject.
+
+pub(crate) mod accounting;
+pub(crate) mod storms;
+
+use crate::outcome::Findings;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Only so much that every item is seen to work.
+    pub(crate) quick: bool,
+}
+
+impl Settings {
+    /// The first if there is time, else the second.
+    pub(crate) fn choose<T>(self, whole: T, quick: T) -> T {
+        if self.quick { quick } else { whole }
+    }
+}
+
+/// One subject.
+pub(crate) struct Item {
+    /// As `--only` wants it.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) run: fn(Settings) -> anyhow::Result<Findings>,
+}
+
+/// All of them, in the order of the page.
+pub(crate) const ITEMS: &[Item] = &[
+    Item { name: "getppid", title: "A call that succeeds", run: accounting::getppid },
+    Item { name: "eagain", title: "A call that always fails", run: accounting::eagain },
+    Item { name: "storm", title: "Storms of processes", run: storms::storm },
+];

@@ -1,0 +1,69 @@
+//! Report files: somebody else may have written or damaged them.
+
+use report::{ParseError, Report, Summary, TableOptions, csv, markdown, table};
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
+
+use crate::laws::assert_harmless;
+
+/// What is read is written, shown and finished without harm; what is refused says why without harm.
+pub fn check(bytes: &[u8]) {
+    let summary = Summary::parse(bytes);
+    let report = match Report::parse(bytes) {
+        Ok(report) => report,
+        Err(error) => return check_error(&error, bytes),
+    };
+
+    let summary = summary.expect("a report has a summary");
+    assert_eq!((summary.run, summary.begin), (report.container.run, report.window.begin.wall));
+    assert_eq!((&summary.name, &summary.id), (&report.container.name, &report.container.id));
+
+    check_written(&report);
+    check_layout(bytes, &report);
+    check_shown(&report);
+
+    let _ = report.behaviour.clone().merge(report.behaviour.clone());
+    let finished = report.finish();
+    check_written(&finished);
+    assert_eq!(finished.clone().finish(), finished, "finished twice is not the same");
+}
+
+fn check_error(error: &ParseError, bytes: &[u8]) {
+    assert_harmless(&error.to_string(), "");
+    if let ParseError::NotJson { line, .. } | ParseError::Unreadable { line, .. } = error {
+        assert!(*line <= 1 + bytes.iter().filter(|&&byte| byte == b'\n').count(), "{error}");
+    }
+}
+
+fn check_written(report: &Report) {
+    let json = report.to_json();
+    assert_harmless(&json, "\n");
+    let read = Report::parse(json.as_bytes()).expect("our own report can be read");
+    assert_eq!(read, *report);
+    assert_eq!(read.to_json(), json);
+}
+
+/// Neither spaces nor the order of fields nor one that is not known makes a difference.
+fn check_layout(bytes: &[u8], report: &Report) {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) else { return };
+    fields.insert("made_later".to_owned(), Value::Null);
+    let json = Value::Object(fields).to_string();
+    assert_eq!(Report::parse(json.as_bytes()).expect("the same report in another layout"), *report);
+}
+
+fn check_shown(report: &Report) {
+    for all in [false, true] {
+        for width in [40, 80] {
+            let shown = table(report, &TableOptions { width, colour: false, all });
+            assert_harmless(&shown, "\n");
+            for line in shown.lines() {
+                assert!(line.width() <= width, "{line:?} is wider than {width}");
+            }
+            let _ = table(report, &TableOptions { width, colour: true, all });
+        }
+        assert_harmless(&markdown(report, all), "\n");
+    }
+    let rows = csv(report);
+    assert_harmless(&rows, "\r\n");
+    assert_eq!(rows.lines().count(), 1 + report.behaviour.syscalls.uses.len());
+}
