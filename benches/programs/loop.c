@@ -1,7 +1,7 @@
-/* loop CALL THREADS: makes one call over and over on as many CPUs as there are threads, when told to.
+/* loop CALL THREADS CLOCK: makes one call over and over on as many CPUs as there are threads, when told to.
  * CALL: getppid, which succeeds, or eagain, a read of an empty pipe, which fails.
- * Each line "ROUNDS CALLS" on standard input is answered by ROUNDS lines: the CPU time of one call in nanoseconds, mean of
- * the threads. CPU time leaves out what others on a loaded machine take. */
+ * Each line "ROUNDS CALLS" on standard input is answered by ROUNDS lines: the time of one call in nanoseconds, mean of the
+ * threads. CLOCK: cpu, the thread's own time, which leaves out what others on a loaded machine take; or wall. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #define MAX_ROUNDS 4096
 
 static int fails, threads;
+static clockid_t clock_id;
 static long rounds, calls;
 static double ns[MAX_THREADS][MAX_ROUNDS];
 static int pipes[MAX_THREADS][2];
@@ -29,11 +30,11 @@ static void die(const char *what)
 	_exit(9);
 }
 
-static double cpu_ns(void)
+static double now_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	clock_gettime(clock_id, &now);
 	return now.tv_sec * 1e9 + now.tv_nsec;
 }
 
@@ -55,10 +56,10 @@ static void run(long thread)
 {
 	for (long i = 0; i < rounds; i++) {
 		pthread_barrier_wait(&meeting);
-		double from = cpu_ns();
+		double from = now_ns();
 
 		make_calls(pipes[thread][0]);
-		ns[thread][i] = (cpu_ns() - from) / calls;
+		ns[thread][i] = (now_ns() - from) / calls;
 	}
 	pthread_barrier_wait(&meeting);
 }
@@ -91,10 +92,12 @@ int main(int argc, char **argv)
 {
 	pthread_t helper;
 
-	if (argc != 3 || (strcmp(argv[1], "getppid") && strcmp(argv[1], "eagain")))
+	if (argc != 4 || (strcmp(argv[1], "getppid") && strcmp(argv[1], "eagain")) ||
+	    (strcmp(argv[3], "cpu") && strcmp(argv[3], "wall")))
 		return 2;
 	fails = argv[1][0] == 'e';
 	threads = atoi(argv[2]);
+	clock_id = argv[3][0] == 'c' ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 	if (threads < 1 || threads > MAX_THREADS)
 		return 2;
 	settle(0);

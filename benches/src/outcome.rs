@@ -31,8 +31,7 @@ pub(crate) struct Table {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) label: String,
-    /// A cell that was not measured is none.
-    pub(crate) cells: Vec<Option<f64>>,
+    pub(crate) cells: Vec<f64>,
 }
 
 /// A number that had to be reached.
@@ -82,12 +81,7 @@ impl Table {
 
     /// Adds a line.
     pub(crate) fn row<const N: usize>(&mut self, label: impl Into<String>, cells: [f64; N]) {
-        self.rows.push(Row { label: label.into(), cells: cells.map(Some).to_vec() });
-    }
-
-    /// The same with cells that may be empty.
-    pub(crate) fn row_of(&mut self, label: impl Into<String>, cells: Vec<Option<f64>>) {
-        self.rows.push(Row { label: label.into(), cells });
+        self.rows.push(Row { label: label.into(), cells: cells.to_vec() });
     }
 }
 
@@ -126,7 +120,7 @@ impl Table {
     fn lines(&self) -> Vec<Vec<String>> {
         let head = std::iter::once(String::new()).chain(self.columns.iter().cloned()).collect();
         let rows = self.rows.iter().map(|row| {
-            let cells = row.cells.iter().map(|cell| cell.map_or_else(|| "-".to_owned(), short));
+            let cells = row.cells.iter().copied().map(short);
             std::iter::once(row.label.clone()).chain(cells).collect()
         });
         std::iter::once(head).chain(rows).collect()
@@ -140,12 +134,7 @@ fn grid(lines: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..columns)
         .map(|column| lines.iter().map(|line| cell(line, column).chars().count()).max().unwrap_or_default().max(3))
         .collect();
-    let is_number = |column: usize| {
-        lines.iter().skip(1).all(|line| {
-            let text = cell(line, column);
-            text == "-" || text.parse::<f64>().is_ok()
-        })
-    };
+    let is_number = |column: usize| lines.iter().skip(1).all(|line| cell(line, column).parse::<f64>().is_ok());
     let right: Vec<bool> = (0..columns).map(|column| column > 0 && is_number(column)).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
@@ -183,7 +172,7 @@ mod tests {
     fn outcome(met: bool) -> Outcome {
         let mut table = Table::new("Times.", ["ns", "ratio"]);
         table.row("nothing", [93.25, 1.0]);
-        table.row_of("something", vec![Some(1234.5), None]);
+        table.row("something", [1234.6, 0.5]);
         let mut findings = Findings::default();
         findings.at_most("cost", if met { 1.0 } else { 1.3 }, 1.2, "x");
         Outcome {
@@ -198,11 +187,11 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_aligned_and_missing_cells_are_dashes() {
+    fn numbers_are_aligned_with_as_many_digits_as_say_something() {
         let text = outcome(true).markdown();
 
         assert!(text.contains("| nothing   | 93.25 |     1 |\n"), "{text}");
-        assert!(text.contains("| something |  1234 |     - |\n") || text.contains("|  1235 |"), "{text}");
+        assert!(text.contains("| something |  1235 |  0.50 |\n"), "{text}");
         assert!(text.contains("|-----------|------:|------:|\n"), "{text}");
     }
 

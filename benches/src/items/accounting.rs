@@ -14,7 +14,7 @@ use e2e::recorder::Recorder;
 use super::Settings;
 use crate::measure::empty::{EmptyPrograms, Hooks};
 use crate::measure::hooks;
-use crate::measure::looping::{Call, Loop};
+use crate::measure::looping::{Call, Clock, Loop};
 use crate::measure::spread::Spread;
 use crate::outcome::{Findings, Table, short};
 
@@ -100,7 +100,7 @@ fn both_thread_counts(call: Call, settings: Settings, inside_limit: f64) -> Resu
 fn measure(call: Call, threads: u32, wanted: usize) -> Result<Blocks> {
     hooks::wait_until_free()?;
     let mut blocks = Blocks::default();
-    let mut looping = Loop::start(call, threads)?;
+    let mut looping = Loop::start(call, threads, Clock::Cpu)?;
     take_out(looping.pid())?;
     let is_short = |blocks: &Blocks| VARIANTS.iter().any(|(variant, _)| blocks.of(*variant).len() < wanted);
     for turn in 0.. {

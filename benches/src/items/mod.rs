@@ -1,6 +1,10 @@
 //! What is measured; one file per subject.
 
 pub(crate) mod accounting;
+pub(crate) mod containers;
+pub(crate) mod peers;
+pub(crate) mod scale;
+pub(crate) mod servers;
 pub(crate) mod storms;
 
 use crate::outcome::Findings;
@@ -31,5 +35,9 @@ pub(crate) struct Item {
 pub(crate) const ITEMS: &[Item] = &[
     Item { name: "getppid", title: "A call that succeeds", run: accounting::getppid },
     Item { name: "eagain", title: "A call that always fails", run: accounting::eagain },
+    Item { name: "servers", title: "Real servers in a container", run: servers::servers },
+    Item { name: "peers", title: "The same loop beside other programs", run: peers::peers },
     Item { name: "storm", title: "Storms of processes", run: storms::storm },
+    Item { name: "containers", title: "Containers in numbers", run: containers::containers },
+    Item { name: "scale", title: "Many containers that do nothing", run: scale::scale },
 ];

@@ -3,7 +3,8 @@
 pub(crate) mod empty;
 pub(crate) mod hooks;
 pub(crate) mod looping;
-pub(crate) mod memory;
+pub(crate) mod network;
+pub(crate) mod process;
 pub(crate) mod sandbox;
 pub(crate) mod spread;
 pub(crate) mod storm;

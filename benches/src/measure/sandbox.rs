@@ -29,7 +29,8 @@ impl Sandboxes {
         let mut made = MadeCgroup { folders: Vec::new() };
         for folder in &self.folders {
             let folder = folder.join(name);
-            std::fs::create_dir(&folder).with_context(|| format!("make cgroup {}", folder.display()))?;
+            // Another ringfence removes the parent whenever it is empty.
+            std::fs::create_dir_all(&folder).with_context(|| format!("make cgroup {}", folder.display()))?;
             made.folders.push(folder);
         }
         Ok(made)
@@ -54,6 +55,14 @@ impl MadeCgroup {
     /// The files that a process writes to in order to come in.
     pub(crate) fn procs_files(&self) -> Vec<PathBuf> {
         self.folders.iter().map(|folder| folder.join("cgroup.procs")).collect()
+    }
+
+    /// Moves a process with all its threads into it.
+    pub(crate) fn take(&self, pid: u32) -> Result<()> {
+        for file in self.procs_files() {
+            std::fs::write(&file, pid.to_string()).with_context(|| format!("move {pid} to {}", file.display()))?;
+        }
+        Ok(())
     }
 }
 

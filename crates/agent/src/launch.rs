@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus};
 use rustix::process::{Pid, Signal, WaitOptions};
 
 /// The hidden subcommand that the child runs until it becomes the command.
-pub(crate) const SUBCOMMAND: &str = "become-command";
+pub const BECOME_COMMAND: &str = "become-command";
 
 /// Why a command could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ impl Launched {
         let name = command.first().map(OsString::as_os_str).unwrap_or_default();
         let program = find(name)?;
         let child = Command::new("/proc/self/exe")
-            .arg(SUBCOMMAND)
+            .arg(BECOME_COMMAND)
             .arg(&program)
             .args(command)
             .spawn()

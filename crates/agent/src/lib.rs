@@ -17,7 +17,7 @@ mod run;
 mod sink;
 mod usage;
 
-pub use launch::{LaunchError, become_command};
+pub use launch::{BECOME_COMMAND, LaunchError, become_command};
 pub use recording::{Ended, FinishError, Progress, Recording, Save, Settings, StartError, Target, Watcher};
 pub use sensors::CallFilter;
 pub use sink::{EventFormat, SinkError};

@@ -293,7 +293,7 @@ impl Pipeline {
     }
 
     fn outer(&self, run: &Run) -> Option<&Run> {
-        self.runs.values().filter(|outer| outer.slot.run.slot == run.slot.parent).last()
+        self.runs.values().rfind(|outer| outer.slot.run.slot == run.slot.parent)
     }
 
     fn parent(&self, run: &Run) -> Option<Parent> {

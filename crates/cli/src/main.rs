@@ -26,9 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Record what containers, or one command, do; write a report of each.
-    Record(record::RecordArgs),
-    /// Show a report.
+    // What these two do is said with their arguments.
+    Record(Box<record::RecordArgs>),
     Report(report::ReportArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -44,8 +43,8 @@ enum Command {
         act: doctor::Act,
     },
     /// What `record -- COMMAND` runs until it becomes the command.
-    #[command(hide = true)]
-    BecomeCommand {
+    #[command(hide = true, name = agent::BECOME_COMMAND)]
+    Become {
         /// The program's path, the name it is called by, and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -54,13 +53,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Record(args) => record::run(args),
+        Command::Record(args) => record::run(*args),
         Command::Report(args) => report::run(args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),
         Command::DoctorChild { act } => doctor::act(act),
-        Command::BecomeCommand { arguments } => Err(agent::become_command(&arguments).into()),
+        Command::Become { arguments } => Err(agent::become_command(&arguments).into()),
     };
     exit::code_of(result)
 }

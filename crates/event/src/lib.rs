@@ -17,9 +17,7 @@ mod text;
 pub use arch::Arch;
 pub use capability::{Capability, CapabilitySet, ParseCapabilityError};
 pub use errno::{Errno, ParseErrnoError};
-pub use payload::{
-    ContainerCreated, ContainerEnded, ContainerStarted, Exec, Exit, Fork, Payload, SyscallMade, TaskEntered,
-};
+pub use payload::*;
 pub use phase::Phase;
 pub use process::{ExecId, ProcessId, TaskId};
 pub use syscall::{Syscall, SyscallNames, SyscallTableError};

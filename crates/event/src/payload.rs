@@ -6,42 +6,45 @@ use serde::{Deserialize, Serialize};
 use crate::text::{Text, decimal};
 use crate::{ExecId, ProcessId, Syscall};
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Payload {
-    /// A cgroup or namespace that is, or may become, a container.
-    ContainerCreated(ContainerCreated),
-    /// The workload's first program is about to run: `main` begins.
-    ContainerStarted(ContainerStarted),
-    /// The last task is gone and the cgroup was removed.
-    ContainerEnded(ContainerEnded),
-    /// A task came in from outside.
-    TaskEntered(TaskEntered),
-    /// A process or thread was created.
-    Fork(Fork),
-    /// A process replaced its program.
-    Exec(Exec),
-    /// A thread ended; with the last one, its process.
-    Exit(Exit),
-    /// A system call was made (only with `--trace-syscalls`).
-    Syscall(SyscallMade),
+/// One line per kind of fact: its name in Rust, what is known of it, and its name in files.
+macro_rules! payloads {
+    ($($(#[$about:meta])* $name:ident($fact:ty) = $kind:literal),* $(,)?) => {
+        /// What happened.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind")]
+        #[non_exhaustive] // so that one more changes nothing outside of this crate
+        pub enum Payload {
+            $($(#[$about])* #[serde(rename = $kind)] $name($fact),)*
+        }
+
+        impl Payload {
+            /// The name of the kind, as in `--events` files.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Payload::$name(_) => $kind,)*
+                }
+            }
+        }
+    };
 }
 
-impl Payload {
-    /// The name of the kind, as in `--events` files.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Payload::ContainerCreated(_) => "container_created",
-            Payload::ContainerStarted(_) => "container_started",
-            Payload::ContainerEnded(_) => "container_ended",
-            Payload::TaskEntered(_) => "task_entered",
-            Payload::Fork(_) => "fork",
-            Payload::Exec(_) => "exec",
-            Payload::Exit(_) => "exit",
-            Payload::Syscall(_) => "syscall",
-        }
-    }
+payloads! {
+    /// A cgroup or namespace that is, or may become, a container.
+    ContainerCreated(ContainerCreated) = "container_created",
+    /// The workload's first program is about to run: `main` begins.
+    ContainerStarted(ContainerStarted) = "container_started",
+    /// The last task is gone and the cgroup was removed.
+    ContainerEnded(ContainerEnded) = "container_ended",
+    /// A task came in from outside.
+    TaskEntered(TaskEntered) = "task_entered",
+    /// A process or thread was created.
+    Fork(Fork) = "fork",
+    /// A process replaced its program.
+    Exec(Exec) = "exec",
+    /// A thread ended; with the last one, its process.
+    Exit(Exit) = "exit",
+    /// A system call was made (only with `--trace-syscalls`).
+    Syscall(SyscallMade) = "syscall",
 }
 
 /// A cgroup or namespace that is, or may become, a container.
@@ -178,9 +181,35 @@ mod hexadecimal {
         for (arg, text) in args.iter_mut().zip(&texts) {
             *arg = text
                 .strip_prefix("0x")
+                .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
                 .ok_or_else(|| serde::de::Error::custom(format_args!("{text:?} is not a hexadecimal number")))?;
         }
         Ok(args)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Arch;
+
+    #[test]
+    fn arguments_are_read_from_hexadecimal_digits_alone() {
+        let made = SyscallMade {
+            syscall: Syscall { arch: Arch::X86_64, number: 0 },
+            args: [0xff, u64::MAX, 0, 0, 0, 0],
+            result: Some(-1),
+            duration_ns: 5,
+        };
+        let json = serde_json::to_string(&made).expect("json");
+
+        assert_eq!(serde_json::from_str::<SyscallMade>(&json).expect("its own form"), made);
+        for wrong in ["0x+ff", "0x-ff", "ff", "0x", "0x1ffffffffffffffff"] {
+            assert!(
+                serde_json::from_str::<SyscallMade>(&json.replace("0xff\"", &format!("{wrong}\""))).is_err(),
+                "{wrong}"
+            );
+        }
     }
 }

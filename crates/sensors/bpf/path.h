@@ -12,9 +12,8 @@
 
 #define PATH_BYTES 4096
 #define NAME_BYTES 255
-/* How many names and mounts a walk crosses; kernels without bpf_loop get fewer. */
-#define PATH_STEPS	    512
-#define PATH_STEPS_UNROLLED 40
+/* How many names and mounts a walk crosses. */
+#define PATH_STEPS 256
 
 enum path_flag {
 	/* The head is missing. */
@@ -25,22 +24,31 @@ enum path_flag {
 	PATH_UNREACHABLE = 4,
 };
 
+/* Where a walk is. Pointers are numbers here: the verifier forgets what is kept in a map. */
 struct path_walk {
-	struct dentry *dentry;
-	struct vfsmount *mount;
-	struct dentry *root_dentry;
-	struct vfsmount *root_mount;
-	u8 *bytes; /* PATH_BYTES of them */
+	u64 dentry;
+	u64 mount;
+	u64 root_dentry;
+	u64 root_mount;
 	u32 used;
 	u32 flags;
+	u8 bytes[PATH_BYTES];
 };
 
-static __always_inline long add_name(struct path_walk *walk, struct dentry *dentry)
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct path_walk);
+} path_walks SEC(".maps");
+
+static __always_inline int add_name(struct path_walk *walk, struct dentry *dentry)
 {
 	const u8 *name = BPF_CORE_READ(dentry, d_name.name);
 	u32 length = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES;
 	u32 used = walk->used;
 
+	barrier_var(used); /* the verifier must see the very number that is checked */
 	if (used > PATH_BYTES - NAME_BYTES - 1) {
 		walk->flags |= PATH_CUT;
 		return 1;
@@ -54,15 +62,20 @@ static __always_inline long add_name(struct path_walk *walk, struct dentry *dent
 	return 0;
 }
 
-/* One name or one mount further up; not 0 at the end. */
-static long walk_step(u64 index, struct path_walk *walk)
+/* One name or one mount further up; not 0 at the end. Not static, so that the verifier looks at it once, not per step.
+ */
+__noinline int walk_step(void)
 {
-	struct dentry *dentry = walk->dentry, *parent;
-	struct vfsmount *vfsmount = walk->mount;
+	u32 zero = 0;
+	struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &zero);
+	struct dentry *dentry, *parent;
+	struct vfsmount *vfsmount;
 	struct mount *mount, *upper;
 
-	if (dentry == walk->root_dentry && vfsmount == walk->root_mount)
+	if (!walk || (walk->dentry == walk->root_dentry && walk->mount == walk->root_mount))
 		return 1;
+	dentry = (struct dentry *)walk->dentry;
+	vfsmount = (struct vfsmount *)walk->mount;
 	parent = BPF_CORE_READ(dentry, d_parent);
 	mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
@@ -74,8 +87,8 @@ static long walk_step(u64 index, struct path_walk *walk)
 				add_name(walk, dentry);
 			return 1;
 		}
-		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mount = (void *)upper + bpf_core_field_offset(struct mount, mnt);
+		walk->dentry = (u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->mount = (u64)((void *)upper + bpf_core_field_offset(struct mount, mnt));
 		return 0;
 	}
 	if (dentry == parent) {
@@ -84,36 +97,40 @@ static long walk_step(u64 index, struct path_walk *walk)
 		add_name(walk, dentry);
 		return 1;
 	}
-	walk->dentry = parent;
+	walk->dentry = (u64)parent;
 	return add_name(walk, dentry);
 }
 
-/* Writes the names of `path`, seen from the root of `task`, to `bytes`; gives how many bytes it took. */
+/* Writes the names of `path`, seen from the root of `task`, to `bytes`, which has room for PATH_BYTES; gives how many.
+ */
 static __always_inline u32 write_path(struct task_struct *task, const struct path *path, u8 *bytes, u32 *flags)
 {
+	u32 zero = 0;
+	u64 used;
+	struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &zero);
 	struct dentry *leaf = BPF_CORE_READ(path, dentry);
-	struct path_walk walk = {
-		.dentry = leaf,
-		.mount = BPF_CORE_READ(path, mnt),
-		.root_dentry = BPF_CORE_READ(task, fs, root.dentry),
-		.root_mount = BPF_CORE_READ(task, fs, root.mnt),
-		.bytes = bytes,
-	};
 
+	if (!walk)
+		return 0;
+	walk->dentry = (u64)leaf;
+	walk->mount = (u64)BPF_CORE_READ(path, mnt);
+	walk->root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry);
+	walk->root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	walk->used = 0;
+	walk->flags = 0;
 	/* d_unlinked(): out of the hash and not a root. */
 	if (!BPF_CORE_READ(leaf, d_hash.pprev) && leaf != BPF_CORE_READ(leaf, d_parent))
-		walk.flags |= PATH_DELETED;
-
-#if OLD_KERNEL
+		walk->flags = PATH_DELETED;
 	for (u32 i = 0; i < PATH_STEPS; i++)
-		if (walk_step(i, &walk))
+		if (walk_step())
 			break;
-#else
-	bpf_loop(PATH_STEPS, walk_step, &walk, 0);
-#endif
 	/* Neither at the root nor stopped by a flag: the steps ran out. */
-	if ((walk.dentry != walk.root_dentry || walk.mount != walk.root_mount) && !(walk.flags & PATH_UNREACHABLE))
-		walk.flags |= PATH_CUT;
-	*flags = walk.flags;
-	return walk.used > PATH_BYTES ? PATH_BYTES : walk.used;
+	if ((walk->dentry != walk->root_dentry || walk->mount != walk->root_mount) && !(walk->flags & PATH_UNREACHABLE))
+		walk->flags |= PATH_CUT;
+	*flags = walk->flags;
+	used = walk->used;
+	barrier_var(used);
+	if (used > PATH_BYTES || bpf_probe_read_kernel(bytes, used, walk->bytes))
+		return 0;
+	return used;
 }

@@ -427,6 +427,16 @@ static __always_inline struct task_note *current_note(struct task_struct *task)
 	return maybe_watched ? note_without_storage() : 0;
 }
 
+/* The same, for hooks that do not hand over the current task. */
+static __always_inline struct task_note *note_of_current(void)
+{
+#if OLD_KERNEL
+	return maybe_watched ? note_without_storage() : 0;
+#else
+	return current_note(bpf_get_current_task_btf());
+#endif
+}
+
 /* The note of a task that is being made: it is as it should be. */
 static __always_inline struct task_note *note_of_child(struct task_struct *child)
 {

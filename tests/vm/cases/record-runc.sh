@@ -55,13 +55,20 @@ for name in exact shell; do
 done
 kill -INT $recorder
 (sleep 60; kill -KILL $recorder) 2>/dev/null & # if it does not end by itself
-wait $recorder || { echo "ringfence record ended with $?"; cat "$work/stderr"; exit 1; }
+status=0
+wait $recorder || status=$?
+# 1: a report is not complete.
+if [ $status != 0 ] && ! { [ $status = 1 ] && [ "${MAY_MISS:-}" = 1 ]; }; then
+    echo "ringfence record ended with $status"
+    cat "$work/stderr"
+    exit 1
+fi
 
 report=$(report_of exact)
 faults=$(jq -r --arg arch "$(uname -m)" -f "$EXACT_JQ" "$report")
 report=$(report_of shell)
 execs=$(jq '[.behaviour.syscalls[] | select(.phase == "main" and .name == "execve") | .count | tonumber] | add' "$report")
-[ "$execs" = 21 ] || faults="$faults
+[ "$execs" = 21 ] || [ "${MAY_MISS:-}" = 1 ] || faults="$faults
 execve of the shell's container: $execs, not 21"
 if [ -n "$faults" ]; then
     echo "$faults"

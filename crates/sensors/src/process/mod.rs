@@ -1,7 +1,7 @@
 //! `process`: processes as they come and go, and the programs that they run.
 //!
 //! Sees every fork, exec and exit of a watched task (`sched_process_fork`, `…_exec`, `…_exit`), on every kernel. Paths are
-//! walked in the kernel from the file's own objects, up to 4 KiB and 128 names and mounts; of a longer one the tail is kept and marked. Of the arguments the first 4 KiB are kept. It
+//! walked in the kernel from the file's own objects, up to 4 KiB and 256 names and mounts; of a longer one the tail is kept and marked. Of the arguments the first 4 KiB are kept. It
 //! misses threads that end while their process runs on: they are counted by their slot. Of a user namespace with more than
 //! five ranges the inner ids are not known.
 

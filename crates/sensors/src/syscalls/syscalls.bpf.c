@@ -151,6 +151,12 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	table = table_of_call(ENTRY_FLAGS(task), &number);
 	if (table != TABLE_NATIVE || number >= NATIVE_CALLS)
 		return count_rare(&state->note, table, number, errno, 1);
+	/* A loop that fails fails the same way again and again: spare it the call. */
+	if (state->errnos[0].number == number && state->errnos[0].errno == errno && state->errnos[0].count &&
+	    state->errnos[0].count != (u32)-1) {
+		state->errnos[0].count++;
+		return 0;
+	}
 	return count_errno(state, number, errno);
 #endif
 }

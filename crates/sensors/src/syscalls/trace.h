@@ -53,7 +53,7 @@ struct {
 static __always_inline bool is_traced(struct task_struct *task, u8 table, u32 number)
 {
 	if (trace_by_number) {
-		u32 word = number / 64;
+		u64 word = number / 64;
 
 		barrier_var(word); /* the verifier must see the very number that is checked */
 		if (table != TABLE_NATIVE || word >= sizeof(trace_numbers) / sizeof(trace_numbers[0]))

@@ -95,7 +95,7 @@ fn diagnosis() -> Diagnosis {
 
 #[test]
 fn no_width_is_exceeded_and_no_control_character_gets_out() {
-    for width in [50, 80, 200] {
+    for width in [60, 80, 200] {
         let table = table(&diagnosis(), width, false);
 
         for line in table.lines() {

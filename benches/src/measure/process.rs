@@ -1,4 +1,4 @@
-//! What a process holds.
+//! What a process holds and uses.
 
 use anyhow::{Context as _, Result};
 
@@ -15,6 +15,19 @@ fn resident_in(status: &str) -> Option<u64> {
     Some(kilobytes << 10)
 }
 
+/// The CPU time that a process used in user mode, in nanoseconds; the kernel counts it in ticks.
+pub(crate) fn user_ns(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let ticks = user_ticks_in(&stat).with_context(|| format!("{path} has no user time"))?;
+    Ok(ticks * 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// The 14th field; the second, in parentheses, may hold anything.
+fn user_ticks_in(stat: &str) -> Option<u64> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(11)?.parse().ok()
+}
+
 /// Bytes as MiB.
 pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
@@ -28,5 +41,11 @@ mod tests {
     fn resident_memory_is_in_kilobytes() {
         assert_eq!(resident_in("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t    1024 kB\n"), Some(1 << 20));
         assert_eq!(resident_in("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn user_time_is_the_14th_field_whatever_the_name() {
+        assert_eq!(user_ticks_in("7 (a) b) S 1 7 7 0 -1 4 93 0 0 0 41 42 0 0 20"), Some(41));
+        assert_eq!(user_ticks_in("7 (a"), None);
     }
 }

@@ -1,0 +1,207 @@
+//! The invariants of `docs/architecture.md` that can be read off the tree. They need no root and no program.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::command::finish;
+use serde_json::Value;
+
+/// What each crate may use of the others. A new crate is entered here.
+const DIRECTION: [(&str, &[&str]); 8] = [
+    ("event", &[]),
+    ("behaviour", &["event"]),
+    ("containers", &["event"]),
+    ("report", &["behaviour", "event"]),
+    ("sensors", &["event"]),
+    ("store", &["event", "report"]),
+    ("agent", &["behaviour", "containers", "event", "report", "sensors", "store"]),
+    ("ringfence", &["agent", "behaviour", "containers", "event", "report", "sensors", "store"]),
+];
+
+/// The crates of which the same input gives the same output.
+const PURE: [&str; 3] = ["event", "behaviour", "report"];
+/// What they may use of others: nothing here opens, asks or waits for anything.
+const PURE_DEPENDENCIES: [&str; 6] = ["csv", "schemars", "serde", "serde_json", "thiserror", "unicode-width"];
+/// What they may not use of the standard library.
+const IMPURE: [&str; 8] = ["env", "fs", "net", "os", "process", "thread", "time::Instant", "time::SystemTime"];
+
+/// A package of the workspace: its folder, and what it uses when it is built and run (not in tests).
+struct Package {
+    folder: PathBuf,
+    dependencies: BTreeSet<String>,
+}
+
+fn tree() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn packages() -> Result<BTreeMap<String, Package>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["metadata", "--no-deps", "--offline", "--format-version=1"]).current_dir(tree());
+    let finished = finish(&mut command, Duration::from_secs(60))?;
+    ensure!(finished.status.success(), "{}", finished.stderr());
+    let all: Value = serde_json::from_slice(&finished.stdout)?;
+    let text = |value: &Value| value.as_str().map(str::to_owned).context("a text");
+    let mut packages = BTreeMap::new();
+    for package in all["packages"].as_array().context("a list of packages")? {
+        let manifest = PathBuf::from(text(&package["manifest_path"])?);
+        let folder = manifest.parent().context("a manifest is in a folder")?.to_owned();
+        let dependencies = package["dependencies"].as_array().context("a list of dependencies")?;
+        let used = dependencies.iter().filter(|used| used["kind"] != "dev").map(|used| text(&used["name"]));
+        packages.insert(text(&package["name"])?, Package { folder, dependencies: used.collect::<Result<_>>()? });
+    }
+    Ok(packages)
+}
+
+/// The files below a folder whose names end like this, with their texts.
+fn files(folder: &Path, end: &str) -> Result<Vec<(PathBuf, String)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path, end)?);
+        } else if path.to_string_lossy().ends_with(end) {
+            let text = std::fs::read_to_string(&path)?;
+            found.push((path, text));
+        }
+    }
+    ensure!(folder.is_dir(), "{} is no folder", folder.display());
+    Ok(found)
+}
+
+/// The lines of Rust before the tests, without comments.
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn each_crate_uses_only_those_below_it() -> Result<()> {
+    let packages = packages()?;
+    let crates: BTreeSet<&str> = packages
+        .iter()
+        .filter(|(_, it)| it.folder.parent().is_some_and(|at| at.ends_with("crates")))
+        .map(|it| &**it.0)
+        .collect();
+    assert_eq!(crates, DIRECTION.iter().map(|(name, _)| *name).collect());
+    for (name, may_use) in DIRECTION {
+        let used: Vec<&str> =
+            packages[name].dependencies.iter().map(String::as_str).filter(|used| crates.contains(used)).collect();
+        assert!(used.iter().all(|used| may_use.contains(used)), "{name} uses {used:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn only_sensors_has_libbpf_and_unsafe() -> Result<()> {
+    let root = std::fs::read_to_string(tree().join("Cargo.toml"))?;
+    ensure!(root.contains("\nunsafe_code = \"forbid\"\n"), "the workspace does not forbid unsafe");
+    for (name, package) in packages()? {
+        let links = package.dependencies.iter().any(|used| used.contains("bpf"));
+        let manifest = std::fs::read_to_string(package.folder.join("Cargo.toml"))?;
+        let forbids = manifest.contains("\n[lints]\nworkspace = true\n");
+        assert_eq!((links, forbids), if name == "sensors" { (true, false) } else { (false, true) }, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn pure_crates_do_no_input_and_output() -> Result<()> {
+    let packages = packages()?;
+    for name in PURE {
+        let package = &packages[name];
+        for used in &package.dependencies {
+            assert!(PURE.contains(&&**used) || PURE_DEPENDENCIES.contains(&&**used), "{name} uses {used}");
+        }
+        for (path, text) in files(&package.folder.join("src"), ".rs")? {
+            let code = code(&text);
+            assert!(
+                !code.contains("use std::{"),
+                "{}: one `use` for each module of std, to be seen here",
+                path.display()
+            );
+            let found = IMPURE.iter().find(|impure| code.contains(&format!("std::{impure}")));
+            assert!(found.is_none(), "{} uses std::{}", path.display(), found.unwrap_or(&""));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_layout_of_kernel_structs_is_written_in_c_alone_and_their_bytes_are_never_reinterpreted() -> Result<()> {
+    for (path, text) in files(&packages()?["sensors"].folder.join("src"), ".rs")? {
+        for wrong in ["repr(C", "repr(packed", "transmute", "from_utf8_unchecked", "unwrap_unchecked"] {
+            assert!(!text.contains(wrong), "{} has {wrong}", path.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_queue_between_threads_is_bounded() -> Result<()> {
+    let packages = packages()?;
+    for (name, _) in DIRECTION {
+        for (path, text) in files(&packages[name].folder.join("src"), ".rs")? {
+            let code = code(&text);
+            let found = code
+                .split(|it: char| !it.is_alphanumeric() && it != '_')
+                .find(|word| matches!(*word, "channel" | "unbounded" | "unbounded_channel"));
+            assert!(found.is_none(), "{} has {}", path.display(), found.unwrap_or(""));
+        }
+    }
+    Ok(())
+}
+
+/// The programs of the sensors: hook and name, in each folder.
+fn programs() -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
+    let mut programs: BTreeMap<PathBuf, BTreeSet<(String, String)>> = BTreeMap::new();
+    for (path, text) in files(&packages()?["sensors"].folder.join("src"), ".bpf.c")? {
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let Some(hook) = pair[0].strip_prefix("SEC(\"").and_then(|rest| rest.strip_suffix("\")")) else { continue };
+            let signature =
+                pair[1].strip_prefix("int ").with_context(|| format!("what is on {hook} in {}", path.display()))?;
+            let name = signature.trim_start_matches("BPF_PROG(").split([',', '(', ')']).next().unwrap_or_default();
+            let folder = path.parent().context("a file is in a folder")?.to_owned();
+            programs.entry(folder).or_default().insert((hook.to_owned(), name.to_owned()));
+        }
+    }
+    ensure!(programs.len() >= 3, "the programs were not found: {programs:?}");
+    Ok(programs)
+}
+
+#[test]
+fn each_hook_of_the_system_calls_has_exactly_one_program() -> Result<()> {
+    let programs = programs()?;
+    for call in ["sys_enter", "sys_exit"] {
+        let on_hook: Vec<_> = programs.values().flatten().filter(|(hook, _)| hook.ends_with(call)).collect();
+        assert_eq!(on_hook.len(), 1, "{on_hook:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_program_is_in_the_list_of_its_sensor_under_its_hook() -> Result<()> {
+    for (folder, programs) in programs()? {
+        let list = std::fs::read_to_string(folder.join("mod.rs"))?;
+        // The walks over all tasks are started, not attached.
+        for (hook, name) in programs.iter().filter(|(hook, _)| hook != "iter/task") {
+            let entry = format!("Program::on(\"{hook}\", \"{name}\")");
+            assert!(list.contains(&entry), "{} has no {entry}", folder.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_core_needs_no_more_of_a_kernel_than_tracepoints_with_types() -> Result<()> {
+    for (hook, name) in programs()?.values().flatten() {
+        assert!(hook.starts_with("tp_btf/") || hook == "iter/task", "{name} is on {hook}");
+    }
+    Ok(())
+}
