@@ -110,6 +110,7 @@ static __always_inline u32 write_path(struct task_struct *task, const struct pat
 	struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &zero);
 	struct dentry *leaf = BPF_CORE_READ(path, dentry);
 
+	*flags = 0;
 	if (!walk)
 		return 0;
 	walk->dentry = (u64)leaf;

@@ -88,7 +88,7 @@ pub fn parse_podman_storage(bytes: &[u8]) -> Result<Vec<Metadata>, String> {
             let inner = container.metadata.and_then(|text| serde_json::from_str::<Inner>(&text).ok());
             let (image, name) = inner.map_or((None, None), |inner| (inner.image_name, inner.name));
             Metadata {
-                name: name.or_else(|| container.names.and_then(|names| names.into_iter().next())),
+                name: name.into_iter().chain(container.names.into_iter().flatten()).find(|name| !name.is_empty()),
                 image: image.filter(|image| !image.is_empty()),
                 image_id: container.image.filter(|image| !image.is_empty()),
                 created: container.created.as_deref().and_then(time::checked),
@@ -343,6 +343,16 @@ mod tests {
         assert_eq!(metadata.sources.get("name"), Some(&Source::PodmanStorage));
         assert_eq!(metadata.sources.get("command"), Some(&Source::Bundle));
         assert_eq!(parse_podman_storage(STORED.as_bytes()).expect("it is valid").len(), 1);
+    }
+
+    #[test]
+    fn an_empty_name_in_podmans_storage_is_none() {
+        let stored = |names: &str| {
+            let text = format!(r#"[{{"id":"879b","names":{names},"metadata":"{{\"name\":\"\"}}"}}]"#);
+            parse_podman_storage(text.as_bytes()).expect("it is valid").remove(0).name
+        };
+
+        assert_eq!((stored(r#"[""]"#), stored(r#"["web"]"#)), (None, Some("web".to_owned())));
     }
 
     #[test]

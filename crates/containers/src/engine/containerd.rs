@@ -181,7 +181,8 @@ fn metadata_of(container: Container, namespace: &str) -> Metadata {
     let from_spec = spec.into_metadata(engine, &container.id);
     let is_sandbox = labels.get("io.cri-containerd.kind").is_some_and(|kind| kind == "sandbox");
     let pod = Pod::named_in(&labels).or(from_spec.pod);
-    let named = labels.get("nerdctl/name").cloned().or_else(|| pod.as_ref().and_then(|pod| pod.container.clone()));
+    let named = labels.get("nerdctl/name").filter(|name| !name.is_empty()).cloned();
+    let named = named.or_else(|| pod.as_ref().and_then(|pod| pod.container.clone()));
     // With ctr the id is the name that somebody gave.
     let own = (engine == Engine::Containerd && !crate::path::is_hex_id(&container.id)).then(|| container.id.clone());
     Metadata {
@@ -253,7 +254,9 @@ pub(super) mod tests {
             parse_container(&container(&id, &[("io.cri-containerd.kind", "sandbox")]), "k8s.io").expect("it is valid");
         let docker = parse_container(&container(&id, &[]), "moby").expect("it is valid");
 
-        assert_eq!(nerdctl.name.as_deref(), Some("web"));
+        let unnamed = parse_container(&container(&id, &[("nerdctl/name", "")]), "default").expect("it is valid");
+
+        assert_eq!((nerdctl.name.as_deref(), unnamed.name), (Some("web"), None));
         assert_eq!((kubelet.engine, kubelet.name.as_deref()), (Engine::Cri, Some("nginx")));
         assert_eq!(kubelet.pod.and_then(|pod| pod.name).as_deref(), Some("web-0"));
         assert_eq!(pause.role, Role::PodSandbox);

@@ -24,7 +24,9 @@ pub struct Spec {
 impl Spec {
     /// The same as metadata. The annotations are its labels: a bundle has no others.
     pub(super) fn into_metadata(self, engine: Engine, id: &str) -> Metadata {
-        let annotation = |keys: &[&str]| keys.iter().find_map(|&key| self.annotations.get(key)).cloned();
+        let annotation = |keys: &[&str]| {
+            keys.iter().filter_map(|&key| self.annotations.get(key)).find(|text| !text.is_empty()).cloned()
+        };
         let kind = annotation(&["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"]);
         Metadata {
             role: if kind.as_deref() == Some("sandbox") { Role::PodSandbox } else { Role::Workload },
@@ -151,6 +153,13 @@ mod tests {
         assert_eq!(spec.security.seccomp, Some(Seccomp::Unconfined));
         assert_eq!(spec.security.capabilities, Some(vec![]));
         assert_eq!(spec.security.no_new_privileges, Some(false));
+    }
+
+    #[test]
+    fn an_empty_annotation_names_no_image() {
+        let spec = br#"{"ociVersion":"1.0.0","annotations":{"io.kubernetes.cri.image-name":""}}"#;
+
+        assert_eq!(parse_spec(spec).expect("it is valid").into_metadata(Engine::Cri, "ab").image, None);
     }
 
     #[test]

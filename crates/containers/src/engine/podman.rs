@@ -124,7 +124,7 @@ pub fn parse_list(body: &[u8]) -> Result<Vec<Metadata>, String> {
                 ..Pod::default()
             });
             Metadata {
-                name: container.names.and_then(|names| names.into_iter().next()),
+                name: container.names.and_then(|names| names.into_iter().find(|name| !name.is_empty())),
                 image: container.image.filter(|image| !image.is_empty()),
                 image_id: container.image_id.filter(|image| !image.is_empty()),
                 command: container.command.filter(|command| !command.is_empty()),
@@ -178,6 +178,16 @@ mod tests {
         assert_eq!((listed[0].role, listed[0].pid), (Role::PodSandbox, None));
         assert_eq!(listed[0].pod.as_ref().and_then(|pod| pod.name.as_deref()), Some("shop"));
         assert_eq!(parse_list(b"null"), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_empty_name_is_none() {
+        let name = |names: &str| {
+            let listed = parse_list(format!(r#"[{{"Id":"ab","Names":{names}}}]"#).as_bytes()).expect("it is valid");
+            listed[0].name.clone()
+        };
+
+        assert_eq!((name(r#"[""]"#), name(r#"["","web"]"#)), (None, Some("web".to_owned())));
     }
 
     proptest! {

@@ -75,10 +75,12 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, ParseError> {
     let mut has_tgid = false;
     for (at, line) in lines(bytes) {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
-        let (key, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let (key, text) = (&line[..colon], &line[colon + 1..]);
+        let value = text.trim_ascii();
         let wrong = |field| ParseError { line: at, field };
         match key {
-            b"Name" => status.name = unescape(value),
+            // Spaces at its ends are the program's own.
+            b"Name" => status.name = unescape(text.strip_prefix(b"\t").unwrap_or(text)),
             b"Tgid" => {
                 status.tgid = number(value).ok_or(wrong("Tgid"))?;
                 has_tgid = true;
@@ -121,7 +123,9 @@ fn four(value: &[u8]) -> Option<[u32; 4]> {
 }
 
 fn mask(value: &[u8]) -> Option<u64> {
-    u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()
+    let digits =
+        std::str::from_utf8(value).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// The kernel writes a newline as `\n` and a backslash as `\\` in the name.
@@ -162,6 +166,19 @@ mod tests {
         assert_eq!((status.cap_inheritable, status.cap_ambient), (0, 1));
         assert_eq!(status.no_new_privileges, Some(true));
         assert_eq!((status.seccomp, status.seccomp_filters), (Some(SeccompMode::Filter), Some(3)));
+    }
+
+    #[test]
+    fn a_name_keeps_its_spaces() {
+        let status = parse_status(b"Name:\t \tsh \nTgid:\t1\n").expect("the file is valid");
+
+        assert_eq!(status.name, b" \tsh ");
+    }
+
+    #[test]
+    fn a_number_has_no_sign() {
+        assert_eq!(parse_status(b"Tgid:\t+1\n").map_err(|error| error.field), Err("Tgid"));
+        assert_eq!(parse_status(b"Tgid:\t1\nCapEff:\t+ff\n").map_err(|error| error.field), Err("CapEff"));
     }
 
     #[test]

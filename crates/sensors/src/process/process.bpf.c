@@ -167,6 +167,7 @@ int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct li
 	executable = BPF_CORE_READ(mm, exe_file);
 	fs = BPF_CORE_READ(task, fs);
 	sample->executable_bytes = write_path(task, &executable->f_path, draft->texts, &flags);
+	barrier_var(flags); /* old verifiers take what the compiler makes of it otherwise for a pointer */
 	if (flags & PATH_CUT)
 		sample->flags |= EXEC_PATH_CUT;
 	if (flags & PATH_DELETED)
@@ -178,6 +179,7 @@ int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct li
 	if (used > PATH_BYTES)
 		return 0;
 	sample->cwd_bytes = write_path(task, &fs->pwd, draft->texts + used, &flags);
+	barrier_var(flags);
 	if (flags & PATH_CUT)
 		sample->flags |= EXEC_PATH_CUT;
 	used += sample->cwd_bytes;

@@ -141,7 +141,7 @@ fn sandbox_metadata(status: PodSandboxStatus) -> Metadata {
 /// A reference is `repository@digest` where the image came from a registry, else its id.
 fn image_of(image_ref: String) -> (Option<String>, Option<String>) {
     match image_ref.split_once('@') {
-        Some((_, digest)) => (None, Some(digest.to_owned())),
+        Some((_, digest)) => (None, Some(digest.to_owned()).filter(|digest| !digest.is_empty())),
         None => (Some(image_ref).filter(|id| !id.is_empty()), None),
     }
 }
@@ -235,6 +235,12 @@ pub(super) mod tests {
 
         assert_eq!((metadata.role, metadata.name.as_deref()), (Role::PodSandbox, Some("web-0")));
         assert_eq!(metadata.pod.and_then(|pod| pod.uid).as_deref(), Some("6f2d"));
+    }
+
+    #[test]
+    fn an_empty_digest_is_none() {
+        assert_eq!(super::image_of("nginx@".to_owned()), (None, None));
+        assert_eq!(super::image_of("nginx@sha256:bb".to_owned()), (None, Some("sha256:bb".to_owned())));
     }
 
     #[test]
