@@ -187,6 +187,18 @@ impl Pipeline {
         }
     }
 
+    /// Reads the counts of every run that is open: between two of these lies the last use of each call.
+    pub(crate) fn snapshot(&mut self) -> Result<(), ReadError> {
+        let open: Vec<RunId> = self.runs.keys().copied().collect();
+        let now = clock::boot_ns();
+        for (id, tally) in self.kernel.read_counts(&open)? {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.builder.count(&tally, now, &self.names);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the counts of these runs for the last time, and gives the reports of those that are containers. They stay
     /// in the kernel until [`Pipeline::release`].
     pub(crate) fn close(

@@ -182,6 +182,7 @@ pub struct Recording {
     ending: Vec<RunId>,
     drain: u64,
     last_scan: Instant,
+    last_snapshot: Instant,
     ended: Ended,
     wanted_cgroups: Vec<Vec<u8>>,
     has_seen_enough: bool,
@@ -189,6 +190,8 @@ pub struct Recording {
 
 /// How often the slots are looked at.
 const SCAN: Duration = Duration::from_millis(50);
+/// How often the counts of living containers are read: how exactly the last use of a call is known.
+const SNAPSHOT: Duration = Duration::from_secs(10);
 
 impl Recording {
     /// Attaches the sensors and finds what runs already.
@@ -254,6 +257,7 @@ impl Recording {
             ending: Vec::new(),
             drain: 0,
             last_scan: Instant::now(),
+            last_snapshot: Instant::now(),
             ended: Ended::default(),
             wanted_cgroups,
             has_seen_enough: false,
@@ -301,6 +305,10 @@ impl Recording {
             if self.last_scan.elapsed() >= SCAN {
                 self.last_scan = Instant::now();
                 self.scan()?;
+            }
+            if self.last_snapshot.elapsed() >= SNAPSHOT {
+                self.last_snapshot = Instant::now();
+                self.pipeline.snapshot()?;
             }
             if Instant::now() >= until {
                 return Ok(());
