@@ -91,7 +91,11 @@ impl Pipeline {
         let Some(run) = self.runs.get_mut(&event.run) else { return };
         match &event.payload {
             Payload::TaskEntered(entered) => {
-                if let Some(past) = adopt::describe(&self.proc, entered.image, event.phase) {
+                if let Some(mut past) = adopt::describe(&self.proc, entered.image, event.phase) {
+                    // What /proc says is of this image only if nobody has called exec meanwhile: better none than another's.
+                    if self.kernel.slot(event.run).is_none_or(|slot| slot.execs > 0) {
+                        past.program = None;
+                    }
                     run.builder.adopt(&past);
                 }
             }

@@ -2,8 +2,8 @@
 /*
  * One tiny program per kind of hook, to find out by trying what the running kernel takes.
  *
- * An object of its own: each program is loaded alone, with the map that it needs, and counts in `hits` that it was called.
- * Those on a hook of every system call look at the one call that the test makes and let the others pass.
+ * An object of its own: each program is loaded alone, with the map that it needs, and counts in `hits` that it was
+ * called. Those on a hook of every system call look at the one call that the test makes and let the others pass.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
