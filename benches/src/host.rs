@@ -1,6 +1,7 @@
 //! What the machine is, and how busy.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) kernel: String,
     pub(crate) architecture: String,
     pub(crate) system: String,
+    /// What the kernel does against flaws of this CPU, and pays for at each call or return.
+    pub(crate) mitigations: Vec<String>,
 }
 
 impl Host {
@@ -47,16 +50,31 @@ impl Host {
             kernel: uname.release().to_string_lossy().into_owned(),
             architecture: uname.machine().to_string_lossy().into_owned(),
             system: field(&release, "PRETTY_NAME", '=').trim_matches('"').to_owned(),
+            mitigations: mitigations(Path::new("/sys/devices/system/cpu/vulnerabilities")),
         }
     }
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Host { cpu, cpus, memory_mib, kernel, architecture, system, is_virtual } = self;
+        let Host { cpu, cpus, memory_mib, kernel, architecture, system, is_virtual, .. } = self;
         let virtual_one = if *is_virtual { ", a virtual machine" } else { "" };
         write!(f, "{cpus} CPUs of {cpu} ({architecture}), {memory_mib} MiB, {system}, kernel {kernel}{virtual_one}")
     }
+}
+
+/// `NAME: STATE` of each flaw that this CPU has, by name.
+fn mitigations(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<String> = entries
+        .filter_map(|entry| {
+            let state = std::fs::read_to_string(entry.path()).ok()?;
+            let is_affected = state.trim() != "Not affected";
+            is_affected.then(|| format!("{}: {}", entry.file_name().to_string_lossy(), state.trim()))
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 /// The load average of the last minute.
@@ -86,6 +104,15 @@ mod tests {
     fn a_field_is_what_stands_after_its_name() {
         assert_eq!(field("a : 1\nmodel name\t: X 7\n", "model name", ':'), "X 7");
         assert_eq!(field("a : 1\n", "model name", ':'), "");
+    }
+
+    #[test]
+    fn flaws_that_the_cpu_does_not_have_are_not_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("b"), "Mitigation: X\n").expect("a file");
+        std::fs::write(folder.path().join("a"), "Not affected\n").expect("a file");
+
+        assert_eq!(mitigations(folder.path()), ["b: Mitigation: X"]);
     }
 
     #[test]

@@ -120,6 +120,15 @@ fn page(host: &Host, quick: bool, outcomes: &[Outcome]) -> String {
         "# Performance\n\nWritten by `./x bench --write docs/performance.md`{}, on {host}.\n\n",
         if quick { " with `--quick`: rough numbers" } else { "" }
     );
+    page.push_str(
+        "Each number is of things that ran in turns in the same minutes. A target was met or missed on this machine, under \
+         the load that is said with it. ",
+    );
+    page.push_str("What a call costs depends on what the kernel does against flaws of the CPU; here:\n\n");
+    for mitigation in &host.mitigations {
+        page.push_str(&format!("- {mitigation}\n"));
+    }
+    page.push('\n');
     for outcome in outcomes {
         page.push_str(&outcome.markdown());
         page.push('\n');

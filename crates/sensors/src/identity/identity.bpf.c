@@ -80,7 +80,8 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 		return 0;
 	}
 	slot->cgroup_id = id;
-	slot->parent = parent;
+	/* A runtime inside a container may make its containers' cgroups anywhere. */
+	slot->parent = parent ? parent : slot_of_task_by_cgroup(current_task());
 	slot->created_ns = bpf_ktime_get_boot_ns();
 	set_outside(slot, current_task());
 	bytes = bpf_probe_read_kernel_str(slot->path, sizeof(slot->path), path);
