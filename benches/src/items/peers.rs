@@ -143,10 +143,12 @@ fn beside(peer: &Peer, looping: &mut Loop) -> Result<Option<Vec<f64>>> {
     ensure!(find_program(program).is_some(), "no program {program}");
     let untraced = Spread::of(&looping.rounds(ROUNDS)?)?.p25;
     let output = tempfile::NamedTempFile::new()?;
+    // One place in the file for both, so that neither writes over the other.
+    let both = output.reopen()?;
     let pid = looping.pid().to_string();
     let mut command = Command::new(program);
     command.args(peer.args[1..].iter().map(|arg| if *arg == "PID" { pid.as_str() } else { arg }));
-    command.stdin(Stdio::null()).stdout(output.reopen()?).stderr(output.reopen()?);
+    command.stdin(Stdio::null()).stdout(both.try_clone()?).stderr(both);
     let mut running = Background::spawn(&mut command)?;
     wait_until(&format!("{} is ready", peer.label), READY, || {
         ensure!(running.ended()?.is_none(), "it ended at once: {}", reason(output.path()));

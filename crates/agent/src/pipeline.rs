@@ -249,7 +249,7 @@ impl Pipeline {
             let parts = Parts {
                 slots: std::iter::once(&run.slot).chain(&inner).collect(),
                 behaviour,
-                parent: self.parent(&run),
+                parent: run.parent.clone().or_else(|| self.parent(&run)),
                 losses: self.losses(),
                 undecoded,
                 end_boot_ns: run.slot.ended_ns.unwrap_or(now),
@@ -280,7 +280,9 @@ impl Pipeline {
         }
         let Some(slot) = self.kernel.slot(id) else { return false };
         let lost_before = CommonLosses { undecoded, ..self.losses() };
-        self.runs.insert(id, Run::new(slot, lost_before));
+        let mut run = Run::new(slot, lost_before);
+        run.parent = self.parent(&run);
+        self.runs.insert(id, run);
         true
     }
 

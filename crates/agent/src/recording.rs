@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use containers::cgroupfs::{Layout, LayoutError, Mode, Sandbox, SandboxError, Version, cgroup_id};
 use containers::engine::Sockets;
 use containers::proc::Proc;
-use event::{Event, RunId, SyscallNames};
+use event::{Event, Payload, RunId, SyscallNames};
 use report::{Buffers, CgroupLayout, Host, Report};
 use sensors::{CallFilter, Hierarchy, Kernel, LoadError, MapError, Options, Watch};
 
@@ -414,7 +414,8 @@ impl Recording {
                 let undecoded = self.reader.undecoded();
                 for event in &events {
                     self.pipeline.observe(event, undecoded);
-                    if let Some(sink) = &mut self.sink {
+                    let one_too_many = self.has_seen_enough && matches!(event.payload, Payload::Syscall(_));
+                    if let Some(sink) = self.sink.as_mut().filter(|_| !one_too_many) {
                         sink.write(event)?;
                     }
                     self.show(event)?;

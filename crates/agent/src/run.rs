@@ -4,6 +4,7 @@ use behaviour::{Behaviour, Builder, Limits};
 use containers::engine::{State, Want};
 use containers::path::{Engine, Kind, classify};
 use event::{Exit, RunId};
+use report::Parent;
 use sensors::Slot;
 
 /// One run, or one candidate.
@@ -15,6 +16,8 @@ pub(crate) struct Run {
     pub(crate) builder: Builder,
     /// What ended inside of it without being a container itself.
     pub(crate) absorbed: Option<Behaviour>,
+    /// The container that it was made inside of, which may end first.
+    pub(crate) parent: Option<Parent>,
     /// How its first process ended.
     pub(crate) init_exit: Option<Exit>,
     /// What its engine said, or why it did not; none before it was asked.
@@ -41,6 +44,7 @@ impl Run {
             slot,
             builder: Builder::new(Limits::default()),
             absorbed: None,
+            parent: None,
             init_exit: None,
             metadata: None,
             lost_before,
