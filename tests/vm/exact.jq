@@ -1,9 +1,8 @@
 # What is wrong with a report about one run of exact.c: a line for each fault, nothing if it is right.
 # $arch is the machine's own table.
 #
-# With MAY_MISS in the environment the kernel may have skipped programs that were in the middle of a run (tracepoints of
-# system calls can be interrupted there): then the report must not call itself complete, must say how often, and no count
-# may be above the truth nor further below it than that.
+# With MAY_MISS in the environment the kernel may have skipped very few runs of programs: then the report must not call
+# itself complete, must say how often, and no count may be above the truth nor further below it than that.
 
 def uses($table; $name):
   [.behaviour.syscalls[] | select(.phase == "main" and .arch == $table and .name == $name)];
@@ -13,7 +12,7 @@ def failures($table; $name; $errno):
   [uses($table; $name)[] | .failures // [] | .[] | select(.errno == $errno) | .count | tonumber] | add // 0;
 def skipped: [.losses[] | select(.stage == "recursion") | .count | tonumber] | add // 0;
 def tolerated($found; $wanted):
-  env.MAY_MISS == "1" and (.complete | not) and skipped > 0
+  env.MAY_MISS == "1" and (.complete | not) and skipped > 0 and skipped <= 5
   and (if ($wanted | type) == "number" then $found <= $wanted and $wanted - $found <= skipped else true end);
 def must($what; $found; $wanted):
   if $found == $wanted or tolerated($found; $wanted) then empty else "\($what): \($found | tojson), not \($wanted | tojson)" end;

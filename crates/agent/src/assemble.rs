@@ -11,7 +11,8 @@ use report::{
 use sensors::{Kernel, Slot, State as ProgramState};
 
 use crate::clock::Clock;
-use crate::run::{CommonLosses, Run};
+use crate::losses::CommonLosses;
+use crate::run::Run;
 use crate::usage::Usage;
 
 /// What is the same in every report of a recording.
@@ -244,7 +245,6 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
             lost(Stage::KernelRing, sensor, count, Some("--buffer"));
         }
         lost(Stage::KernelMap, "syscalls", slot.losses.counts, None);
-        lost(Stage::TaskStorage, "syscalls", slot.losses.phases_guessed, None);
     }
     let before = parts.run.lost_before;
     lost(Stage::Decode, "identity", parts.undecoded - before.undecoded.min(parts.undecoded), None);

@@ -9,6 +9,7 @@ mod adopt;
 mod assemble;
 mod clock;
 mod launch;
+mod losses;
 mod names;
 mod pipeline;
 mod reader;

@@ -15,8 +15,9 @@ use sensors::{Kernel, ReadError, Slot, SlotStatus};
 use crate::adopt;
 use crate::assemble::{self, Common, Parts};
 use crate::clock;
+use crate::losses::{CommonLosses, History};
 use crate::names::Names;
-use crate::run::{CommonLosses, Run};
+use crate::run::Run;
 
 /// How long the end of a container waits for the first answer of its engine.
 const PATIENCE_NS: u64 = 2_000_000_000;
@@ -33,6 +34,7 @@ pub(crate) struct Pipeline {
     /// The slots of what was absorbed into a run.
     inner_slots: BTreeMap<RunId, Vec<Slot>>,
     engines: Names,
+    history: History,
     /// Events taken in.
     pub(crate) events: u64,
     /// Programs started.
@@ -60,6 +62,7 @@ impl Pipeline {
             names,
             common,
             engines,
+            history: History::default(),
             runs: BTreeMap::new(),
             inner_slots: BTreeMap::new(),
             events: 0,
@@ -150,6 +153,7 @@ impl Pipeline {
 
     /// Looks at every slot: what a lost sample would have told is there, too. Gives the runs that have ended.
     pub(crate) fn scan(&mut self, undecoded: u64) -> Vec<RunId> {
+        self.remember_losses();
         let kernel = Arc::clone(&self.kernel);
         let mut ended = Vec::new();
         for slot in kernel.slots() {
@@ -279,19 +283,22 @@ impl Pipeline {
             return false;
         }
         let Some(slot) = self.kernel.slot(id) else { return false };
-        let lost_before = CommonLosses { undecoded, ..self.losses() };
+        let lost_before = CommonLosses { undecoded, ..self.history.before(slot.created_ns) };
         let mut run = Run::new(slot, lost_before);
         run.parent = self.parent(&run);
         self.runs.insert(id, run);
         true
     }
 
-    fn losses(&self) -> CommonLosses {
-        CommonLosses {
-            undecoded: 0,
-            without_slot: self.kernel.lost_without_slot(),
-            missed: self.kernel.program_costs().iter().map(|cost| cost.missed).sum(),
+    fn remember_losses(&mut self) {
+        let now = clock::boot_ns();
+        if self.history.is_due(now) {
+            self.history.remember(now, self.losses());
         }
+    }
+
+    fn losses(&self) -> CommonLosses {
+        CommonLosses { undecoded: 0, without_slot: self.kernel.lost_without_slot(), missed: self.kernel.missed_runs() }
     }
 
     /// The run that this one is but a part of: a cgroup that the workload, or the runtime, made inside its container.

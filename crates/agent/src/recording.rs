@@ -57,8 +57,8 @@ pub struct Settings {
     pub trace: Option<CallFilter>,
     /// Gets each event of a container that is reported on, as it comes.
     pub watch: Option<Watcher>,
-    /// Behave as on a kernel that has no storage for any task: for tests of that path.
-    pub refuse_task_storage: bool,
+    /// Behave as on a kernel before 5.17: for tests of that path.
+    pub as_old_kernel: bool,
     /// Keeps a report; a run is forgotten only when this has succeeded.
     pub save: Save,
 }
@@ -213,7 +213,8 @@ impl Recording {
         let options = Options {
             hierarchy,
             ring_bytes: settings.ring_bytes,
-            refuse_task_storage: settings.refuse_task_storage,
+            as_old_kernel: settings.as_old_kernel,
+            counted_tasks: None,
             trace: settings.trace,
         };
         let kernel = Arc::new(Kernel::load(&options)?);
@@ -355,7 +356,7 @@ impl Recording {
     pub fn progress(&self) -> Progress {
         let lost_of = |run: &Run| {
             let losses = &run.slot.losses;
-            losses.samples.iter().sum::<u64>() + losses.counts + losses.phases_guessed
+            losses.samples.iter().sum::<u64>() + losses.counts
         };
         Progress {
             containers: self.pipeline.runs().filter(|run| run.is_container() && self.wants(run)).count(),

@@ -7,6 +7,8 @@ use event::{Exit, RunId};
 use report::Parent;
 use sensors::Slot;
 
+use crate::losses::CommonLosses;
+
 /// One run, or one candidate.
 pub(crate) struct Run {
     /// The newest that was read of its slot.
@@ -22,19 +24,8 @@ pub(crate) struct Run {
     pub(crate) init_exit: Option<Exit>,
     /// What its engine said, or why it did not; none before it was asked.
     pub(crate) metadata: Option<State>,
-    /// What was lost of everybody when it was met.
+    /// What was lost of everybody before it was there.
     pub(crate) lost_before: CommonLosses,
-}
-
-/// Losses that cannot be told apart by container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CommonLosses {
-    /// Records that could not be decoded.
-    pub(crate) undecoded: u64,
-    /// Samples of no slot that found no room.
-    pub(crate) without_slot: u64,
-    /// Runs of a program that the kernel skipped.
-    pub(crate) missed: u64,
 }
 
 impl Run {

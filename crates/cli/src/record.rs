@@ -107,9 +107,9 @@ pub(crate) struct RecordArgs {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Behave as on a kernel that has no storage for any task.
+    /// Behave as on a kernel before 5.17.
     #[arg(long, hide = true)]
-    refuse_task_storage: bool,
+    as_old_kernel: bool,
 
     /// The command to record, and its arguments.
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["names", "all", "image", "label", "cgroup", "pid"])]
@@ -224,7 +224,7 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
         trace,
         watch,
         sockets: Sockets::usual(Path::new("/")),
-        refuse_task_storage: args.refuse_task_storage,
+        as_old_kernel: args.as_old_kernel,
         save: Box::new(move |report| Ok(folder.write(report)?)),
     })
 }

@@ -139,7 +139,7 @@ fn the_schema_is_the_one_that_is_checked_in() {
     let output = run(&["--schema"]);
 
     let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/report-1.json");
-    assert_eq!(output.stdout, fs::read(checked_in).expect("schema"));
+    assert!(output.stdout == fs::read(checked_in).expect("schema"), "the program prints another schema");
     assert_eq!(run(&["--schema", "web"]).status.code(), Some(2));
 }
 

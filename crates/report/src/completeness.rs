@@ -157,7 +157,6 @@ fn lost(loss: &Loss) -> Reason {
         Stage::Recursion => {
             ("program run", "program runs", "did not take place: the kernel skips a program that already runs")
         }
-        Stage::TaskStorage => ("thread", "threads", "could not be followed"),
         Stage::KernelMap => ("entry", "entries", "found no room in a kernel map"),
         Stage::KernelRing => ("event", "events", "found no room in the ring buffer"),
         Stage::Reader => ("reading", "readings", "failed"),

@@ -26,8 +26,6 @@ pub struct Loss {
 pub enum Stage {
     /// The kernel did not run a program because it was already running on that CPU.
     Recursion,
-    /// A thread could not be given storage in the kernel.
-    TaskStorage,
     /// A map in the kernel was full.
     KernelMap,
     /// The ring buffer was full.
@@ -45,7 +43,6 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Stage::Recursion => "recursion",
-            Stage::TaskStorage => "task-storage",
             Stage::KernelMap => "kernel-map",
             Stage::KernelRing => "kernel-ring",
             Stage::Reader => "reader",

@@ -30,9 +30,6 @@ struct {
 	__uint(max_entries, 8 << 20);
 } samples SEC(".maps");
 
-/* Losses of samples that belong to no slot. */
-u64 lost_without_slot;
-
 static __always_inline void refer_to(struct task_ref *ref, struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
@@ -65,5 +62,5 @@ static __always_inline void count_lost_sample(u32 number, u8 sensor)
 	if (slot && sensor < SENSORS)
 		add(slot->lost_samples[sensor], 1);
 	else
-		add(lost_without_slot, 1);
+		add(shared.lost_without_slot, 1);
 }

@@ -64,8 +64,6 @@ struct slot_state {
 	/* Losses, each counted where it happens. */
 	u64 lost_samples[SENSORS];
 	u64 lost_counts;
-	u64 threads_unstored;
-	u64 phases_guessed;
 	u32 path_bytes;
 	u8 path[SLOT_PATH_BYTES];
 	u32 pad;
@@ -113,25 +111,6 @@ struct {
 	__type(value, u32);
 } named_processes SEC(".maps");
 
-volatile bool processes_named;
-
-/* The hierarchy that identifies containers, chosen by user space: the v2 tree, or one controller's v1 tree. */
-const volatile u32 identity_hierarchy = 0;
-const volatile bool identity_is_v2 = true;
-const volatile u32 identity_controller = 0;
-
-/*
- * What is outside of every container: the root directory and mount namespace of the first process, and those that this
- * program runs with. 0 until user space had them read.
- */
-u64 host_root;
-u64 own_root;
-u32 host_mount_ns;
-u32 own_mount_ns;
-
-/* Containers that found no free slot. */
-u64 slots_exhausted;
-
 /* The task that runs, on kernels whose helper gives only a number, too: read its fields with BPF_CORE_READ. */
 static __always_inline struct task_struct *current_task(void)
 {
@@ -158,11 +137,11 @@ static __always_inline u64 identity_cgroup_of(struct task_struct *task)
 	struct css_set *set = BPF_CORE_READ(task, cgroups);
 	struct cgroup_subsys_state *state = 0;
 
-	if (identity_is_v2)
+	if (settings.identity_is_v2)
 		return BPF_CORE_READ(set, dfl_cgrp, kn, id);
 	bpf_probe_read_kernel(&state, sizeof(state),
 			      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
-				      identity_controller * sizeof(void *));
+				      settings.identity_controller * sizeof(void *));
 	return BPF_CORE_READ(state, cgroup, kn, id);
 }
 

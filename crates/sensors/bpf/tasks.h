@@ -3,8 +3,11 @@
  * What the kernel side knows of a watched task: its slot, its phase, and its own counts.
  *
  * Only the task itself changes its counts, so no call touches anything that is shared. They are folded into the slot's
- * totals when the thread ends or its slot or phase changes. A task that can have no storage of its own is counted in
- * the totals directly, at every call.
+ * totals when the thread ends or its slot or phase changes. A task that has none of its own is counted in the totals
+ * directly, at every call.
+ *
+ * A task is found by its kernel stack: on some CPUs each call out of a BPF program costs more than all else that is
+ * done here, and what is looked up in an array needs none.
  */
 #pragma once
 
@@ -18,62 +21,65 @@ enum task_flag {
 	TASK_INHERITS = 2,
 };
 
-/* What is known of a watched task. */
-struct task_note {
-	u64 css_set; /* task->cgroups when the slot was looked up; 0: look it up */
-	u32 slot;
-	u32 generation;
-	u32 current_call; /* the number, plus 1, of the call it is in; 0 before the first */
-	u8 current_table;
-	u8 phase;
-	u8 flags;
-	u8 next_errno; /* the pair to fold next */
-};
-
 struct thread_errno {
 	u16 number;
 	u16 errno;
 	u32 count;
 };
 
-/* With the kernel's own header this must fit an object of 2 KiB. */
-struct task_state {
-	struct task_note note;
+/* What is known of a watched task: one cache line. */
+struct task_note {
+	u64 css_set; /* task->cgroups when the slot was looked up; 0: look it up */
+	u32 slot;
+	u32 generation;
+	u32 counts;	  /* where its own counts are; 0: it has none */
+	u32 life;	  /* goes up when the note is taken and when it is given back: odd while in use */
+	u32 current_call; /* the number, plus 1, of the call it is in; 0 before the first */
+	u8 current_table;
+	u8 phase;
+	u8 flags;
+	u8 next_errno; /* the pair to fold next */
 	struct thread_errno errnos[THREAD_ERRNOS];
-	u32 counts[NATIVE_CALLS];
 };
-_Static_assert(sizeof(struct task_state) <= 1960, "task_state must fit a 2 KiB object");
+_Static_assert(sizeof(struct task_note) == 64, "a note is one cache line");
 
-#if !OLD_KERNEL
+struct task_counts {
+	u32 calls[NATIVE_CALLS];
+};
+_Static_assert(sizeof(struct task_counts) % 64 == 0, "no two tasks share a cache line");
+
+/* User space makes these three as long as befits the machine, and sees the notes through its own memory. */
 struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct task_state);
-} task_states SEC(".maps");
-#endif
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct task_note);
+} task_notes SEC(".maps");
 
-/* The notes of threads that can have no storage of their own: their calls are counted in the totals, one by one. */
+/* Those with the lowest numbers also have counts of their own, under the same number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct task_counts);
+} task_counts SEC(".maps");
+
+/* The last that was given back is the first that is taken: so few are ever touched, and mostly those with counts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__type(value, u32);
+} free_notes SEC(".maps");
+
+/* Address of the task -> its note. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
-	__type(key, u32);
-	__type(value, struct task_note);
-} unstored_threads SEC(".maps");
-
-/* Room for the note of a task whose own cannot be read at this moment. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct task_note);
-} guesses SEC(".maps");
-
-/* While not 0, a task without storage may yet belong to a container. */
-u64 maybe_watched;
-/* How many times that was for a process that came in with several threads. */
-u64 late_groups;
+	__type(key, u64);
+	__type(value, u32);
+} watched_tasks SEC(".maps");
 
 /* One system call of one slot and phase (errno 0), or one way in which it failed. */
 struct call_key {
@@ -141,29 +147,104 @@ __noinline int count_in_total(u32 number_of_slot, u32 phase_and_table, u32 numbe
 
 #define PHASE_AND_TABLE(phase, table) ((u32)(phase) | (u32)(table) << 8)
 
+static __always_inline struct task_note *note_at(u32 number)
+{
+	if (!number)
+		return 0;
+	return bpf_map_lookup_elem(&task_notes, &number);
+}
+
+static __always_inline u32 note_number_of(struct task_struct *task)
+{
+	u64 key = (u64)task;
+	u32 *number = bpf_map_lookup_elem(&watched_tasks, &key);
+
+	return number ? *number : 0;
+}
+
+/* An empty note for the task; 0, and a call of its container is lost, if there is none left. */
+static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slot)
+{
+	u64 key = (u64)task;
+	u32 number = 0;
+	struct task_note *note;
+	struct slot_state *slot;
+
+	if (!bpf_map_pop_elem(&free_notes, &number)) {
+		note = note_at(number);
+		if (!note)
+			return 0;
+		/* Whatever else was there was cleared when it was given back. */
+		note->counts = number < settings.counted_tasks ? number : 0;
+		if (!bpf_map_update_elem(&watched_tasks, &key, &number, BPF_NOEXIST)) {
+			add(note->life, 1);
+			add(shared.maybe_watched, 1);
+			return number;
+		}
+		bpf_map_push_elem(&free_notes, &number, 0);
+	}
+	/* Another CPU may have been first. */
+	number = note_number_of(task);
+	slot = number ? 0 : slot_at(number_of_slot);
+	if (slot)
+		add(slot->lost_counts, 1);
+	return number;
+}
+
+/* Nothing may be left in the note's counts. */
+static __always_inline void give_note_back(struct task_struct *task, u32 number)
+{
+	u64 key = (u64)task;
+	struct task_note *note = note_at(number);
+
+	if (!note)
+		return;
+	bpf_map_delete_elem(&watched_tasks, &key);
+	note->css_set = 0;
+	note->slot = 0;
+	note->current_call = 0;
+	note->phase = 0;
+	note->flags = 0;
+	add(note->life, 1);
+	add(shared.maybe_watched, -1);
+	bpf_map_push_elem(&free_notes, &number, 0);
+}
+
 #if !OLD_KERNEL
 
 /* The task's own counter of a native call; none for numbers beyond the table. */
-static __always_inline u32 *counter_of(struct task_state *state, u32 number)
+static __always_inline u32 *counter_of(struct task_counts *counts, u32 number)
 {
 	u32 *counter;
 
 	barrier_var(number); /* the verifier must see the very number that is checked */
 	if (number >= NATIVE_CALLS)
 		return 0;
-	counter = state->counts + number;
+	counter = counts->calls + number;
 	barrier_var(counter);
 	return counter;
+}
+
+static __always_inline struct task_counts *counts_at(u32 number)
+{
+	if (!number)
+		return 0;
+	return bpf_map_lookup_elem(&task_counts, &number);
 }
 
 /* Counts in one step of the fold: most of a thread's counts are zero. */
 #define FOLD_WIDTH 8
 _Static_assert(NATIVE_CALLS % FOLD_WIDTH == 0, "the last step would be cut");
 
-static long fold_step(u64 step, struct task_state **folded)
+struct fold {
+	struct task_note *note;
+	struct task_counts *counts;
+};
+
+static long fold_step(u64 step, struct fold *fold)
 {
-	struct task_state *state = *folded;
-	u32 where = PHASE_AND_TABLE(state->note.phase, TABLE_NATIVE);
+	struct task_note *note = fold->note;
+	u32 where = PHASE_AND_TABLE(note->phase, TABLE_NATIVE);
 	u32 base = step * FOLD_WIDTH;
 	u32 *counts;
 	u64 *pairs;
@@ -171,7 +252,7 @@ static long fold_step(u64 step, struct task_state **folded)
 	barrier_var(base);
 	if (base > NATIVE_CALLS - FOLD_WIDTH)
 		return 1;
-	counts = state->counts + base;
+	counts = fold->counts->calls + base;
 	barrier_var(counts);
 	pairs = (u64 *)counts;
 	if (!(pairs[0] | pairs[1] | pairs[2] | pairs[3]))
@@ -180,106 +261,52 @@ static long fold_step(u64 step, struct task_state **folded)
 	for (u32 i = 0; i < FOLD_WIDTH; i++) {
 		if (!counts[i])
 			continue;
-		count_in_total(state->note.slot, where, base + i, 0, counts[i]);
+		count_in_total(note->slot, where, base + i, 0, counts[i]);
 		counts[i] = 0;
 	}
 	return 0;
 }
 
-static __always_inline void fold_errno(struct task_state *state, struct thread_errno *pair)
+static __always_inline void fold_errno(struct task_note *note, struct thread_errno *pair)
 {
 	if (!pair->count)
 		return;
-	count_in_total(state->note.slot, PHASE_AND_TABLE(state->note.phase, TABLE_NATIVE), pair->number, pair->errno,
-		       pair->count);
+	count_in_total(note->slot, PHASE_AND_TABLE(note->phase, TABLE_NATIVE), pair->number, pair->errno, pair->count);
 	pair->count = 0;
 }
 
 /* Adds the task's own counts to its slot's totals. Only the task itself may do this. */
-static __noinline int fold_counts(struct task_state *state)
+static __noinline int fold_counts(struct task_note *note)
 {
-	struct slot_state *slot = slot_at(state->note.slot);
+	struct task_counts *counts = counts_at(note->counts);
+	struct slot_state *slot = slot_at(note->slot);
+	struct fold fold = {.note = note, .counts = counts};
 
-	/* The slot has a new owner: these counts were read, from this storage, when the last one was closed. */
-	if (!slot || slot->generation != state->note.generation) {
-		__builtin_memset(state->errnos, 0, sizeof(state->errnos));
+	if (!counts)
+		return 0;
+	/* The slot has a new owner: these counts were read, from this task's own, when the last one was closed. */
+	if (!slot || slot->generation != note->generation) {
+		__builtin_memset(note->errnos, 0, sizeof(note->errnos));
 		for (u32 i = 0; i < NATIVE_CALLS / 2; i++)
-			((volatile u64 *)state->counts)[i] = 0; /* no memset in BPF */
+			((volatile u64 *)counts->calls)[i] = 0; /* no memset in BPF */
 		return 0;
 	}
 	add(slot->folds_begun, 1);
-	bpf_loop(NATIVE_CALLS / FOLD_WIDTH, fold_step, &state, 0);
+	bpf_loop(NATIVE_CALLS / FOLD_WIDTH, fold_step, &fold, 0);
 	for (u32 i = 0; i < THREAD_ERRNOS; i++)
-		fold_errno(state, &state->errnos[i]);
+		fold_errno(note, &note->errnos[i]);
 	add(slot->folds_ended, 1);
 	return 0;
 }
 
-static __always_inline struct task_state *stored_state(struct task_struct *task)
-{
-	return bpf_task_storage_get(&task_states, task, 0, 0);
-}
-
-static __always_inline struct task_state *make_state(struct task_struct *task)
-{
-	return bpf_task_storage_get(&task_states, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-}
-
-static __always_inline bool has_storage(struct task_struct *task)
-{
-	return task->bpf_storage;
-}
-
 #else
 
-static __always_inline int fold_counts(struct task_state *state)
+static __always_inline int fold_counts(struct task_note *note)
 {
 	return 0;
-}
-
-static __always_inline struct task_state *stored_state(struct task_struct *task)
-{
-	return 0;
-}
-
-static __always_inline struct task_state *make_state(struct task_struct *task)
-{
-	return 0;
-}
-
-static __always_inline bool has_storage(struct task_struct *task)
-{
-	return false;
 }
 
 #endif
-
-/* An empty note for a thread that can have no storage. */
-static __always_inline struct task_note *make_note_unstored(u32 tid)
-{
-	struct task_note empty = {};
-
-	if (!bpf_map_update_elem(&unstored_threads, &tid, &empty, BPF_NOEXIST))
-		add(maybe_watched, 1);
-	return bpf_map_lookup_elem(&unstored_threads, &tid);
-}
-
-/*
- * Gives a task its storage, or else an empty note. What is in it the task finds out itself, when it next makes a call:
- * so nobody but the task ever writes there.
- */
-static __always_inline struct task_note *make_note(struct task_struct *task)
-{
-	struct task_state *state = make_state(task);
-	struct slot_state *slot;
-
-	if (state)
-		return &state->note;
-	slot = slot_at(slot_of_task_by_cgroup(task));
-	if (slot)
-		add(slot->threads_unstored, 1);
-	return make_note_unstored(BPF_CORE_READ(task, pid));
-}
 
 /* The phase of a task that comes into a slot from outside. */
 static __always_inline void enter_phase(struct task_struct *task, struct slot_state *slot, u8 *phase, u8 *flags)
@@ -295,13 +322,12 @@ static __always_inline void enter_phase(struct task_struct *task, struct slot_st
 		*flags |= TASK_SESSION;
 }
 
-/* Takes the task out of its slot. The state is none if it has no storage. */
-static __always_inline void leave_slot(struct task_note *note, struct task_state *state)
+/* Takes the task out of its slot. */
+static __always_inline void leave_slot(struct task_note *note)
 {
 	struct slot_state *old = slot_at(note->slot);
 
-	if (state)
-		fold_counts(state);
+	fold_counts(note);
 	/* Last: without a cgroup, the container is over when all have left. */
 	if (old && old->generation == note->generation)
 		add(old->tasks_left, 1);
@@ -309,13 +335,12 @@ static __always_inline void leave_slot(struct task_note *note, struct task_state
 }
 
 /* Puts the task into the slot; whatever it counted until now stays where it was. */
-static __always_inline void enter_slot(struct task_struct *task, struct task_note *note, struct task_state *state,
-				       u32 number)
+static __always_inline void enter_slot(struct task_struct *task, struct task_note *note, u32 number)
 {
 	struct slot_state *slot = slot_at(number);
 
 	if (note->slot)
-		leave_slot(note, state);
+		leave_slot(note);
 	if (!slot)
 		return;
 	note->slot = number;
@@ -324,135 +349,273 @@ static __always_inline void enter_slot(struct task_struct *task, struct task_not
 	add(slot->tasks_entered, 1);
 }
 
-/* The task's cgroups are not those that its slot was looked up for. */
-static __always_inline void renew_note(struct task_note *note, struct task_state *state)
+static __always_inline u32 slot_by_cgroup_or_name(struct task_struct *task, u8 *flags)
 {
-	struct task_struct *task = current_task();
 	u32 number = slot_of_task_by_cgroup(task);
-	struct slot_state *slot;
-	u8 inherits = 0;
 
-	note->css_set = (u64)BPF_CORE_READ(task, cgroups);
+	*flags = 0;
+	if (!number && shared.processes_named) {
+		number = slot_of_named_process(task);
+		*flags = number ? TASK_INHERITS : 0;
+	}
+	return number;
+}
+
+/* The task's cgroups are not those that its slot was looked up for. Only the task itself may do this. */
+static __always_inline void renew_note(struct task_struct *task, struct task_note *note, u64 css_set, u32 number,
+				       u8 inherits)
+{
+	struct slot_state *slot;
+
+	note->css_set = css_set;
 	if (!number && note->flags & TASK_INHERITS)
 		return;
-	if (!number && processes_named) {
-		number = slot_of_named_process(task);
-		inherits = number ? TASK_INHERITS : 0;
-	}
 	if (number == note->slot) {
 		slot = slot_at(number);
 		if (!slot || slot->generation == note->generation)
 			return;
 	}
 	note->flags = (note->flags & ~TASK_INHERITS) | inherits;
-	enter_slot(task, note, state, number);
+	enter_slot(task, note, number);
 }
 
-static __noinline int renew_state(struct task_state *state)
+/* The number of the current task's note, its slot up to date; 0 if it is in no container. */
+static __always_inline u32 look_up_current(struct task_struct *task)
 {
-	renew_note(&state->note, state);
-	return 0;
-}
+	u32 number = note_number_of(task), slot;
+	struct task_note *note = note_at(number);
+	u64 css_set = (u64)BPF_CORE_READ(task, cgroups);
+	u8 inherits;
 
-static __noinline int renew_unstored(struct task_note *note)
-{
-	renew_note(note, 0);
-	return 0;
-}
-
-/* Storage, or a note, for a task that came into a container behind its leader and that user space has not reached yet.
- */
-static __always_inline struct task_state *late_state(struct task_struct *task)
-{
-	u32 tid = task->pid;
-
-	if (bpf_map_lookup_elem(&unstored_threads, &tid) || !slot_of_task_by_cgroup(task))
-		return 0;
-	return make_state(task);
-}
-
-/* The note of the current task, which has no storage; none if it is in no container. */
-static __noinline struct task_note *note_without_storage(void)
-{
-	struct task_struct *task = current_task();
-	u32 tid = BPF_CORE_READ(task, pid);
-	struct task_note *note = bpf_map_lookup_elem(&unstored_threads, &tid);
-
-	if (!note) {
-		if (!slot_of_task_by_cgroup(task))
-			return 0;
-		note = make_note_unstored(tid);
-		if (!note)
-			return 0;
+	if (!note || note->css_set != css_set) {
+		slot = slot_by_cgroup_or_name(task, &inherits);
+		if (!note) {
+			number = slot ? take_note(task, slot) : 0;
+			note = note_at(number);
+			if (!note)
+				return 0;
+		}
+		renew_note(task, note, css_set, slot, inherits);
 	}
-	if (note->css_set != (u64)BPF_CORE_READ(task, cgroups))
-		renew_unstored(note);
-	return note->slot ? note : 0;
+	return note->slot ? number : 0;
 }
 
-/*
- * The note of the current task, which has storage that cannot be read now: up to 6.1 that is so while another task on
- * this CPU is in the middle of doing so. Which phase the task is in can only be guessed.
- */
-static __noinline struct task_note *guessed_note(void)
-{
-	u32 zero = 0, number = slot_of_task_by_cgroup(current_task());
-	struct task_note *note = bpf_map_lookup_elem(&guesses, &zero);
-	struct slot_state *slot = slot_at(number);
-
-	if (!slot || !note)
-		return 0;
-	*note = (struct task_note){
-		.slot = number,
-		.generation = slot->generation,
-		.phase = slot->started_ns ? PHASE_MAIN : PHASE_RUNTIME_INIT,
-	};
-	add(slot->phases_guessed, 1);
-	return note;
-}
+#if OLD_KERNEL
 
 /* The note of the current task, its slot up to date; none if it is in no container. */
-static __always_inline struct task_note *current_note(struct task_struct *task)
+static __noinline struct task_note *look_up_note(void)
 {
-	struct task_state *state;
-
-	if (has_storage(task)) {
-		state = stored_state(task);
-		if (!state)
-			return guessed_note();
-		if (state->note.css_set != (u64)task->cgroups)
-			renew_state(state);
-		return state->note.slot ? &state->note : 0;
-	}
-	return maybe_watched ? note_without_storage() : 0;
+	return note_at(look_up_current(current_task()));
 }
 
-/* The same, for hooks that do not hand over the current task. */
-static __always_inline struct task_note *note_of_current(void)
+static __always_inline struct task_note *current_note(struct task_struct *task)
 {
-#if OLD_KERNEL
-	return maybe_watched ? note_without_storage() : 0;
-#else
-	return current_note(bpf_get_current_task_btf());
-#endif
+	return shared.maybe_watched ? look_up_note() : 0;
 }
 
 /* The note of a task that is being made: it is as it should be. */
 static __always_inline struct task_note *note_of_child(struct task_struct *child)
 {
-	struct task_state *state;
-	struct task_note *note;
-	u32 tid = child->pid;
+	struct task_note *note = shared.maybe_watched ? note_at(note_number_of(child)) : 0;
 
-	if (has_storage(child)) {
-		state = stored_state(child);
-		return state && state->note.slot ? &state->note : 0;
-	}
-	if (!maybe_watched)
-		return 0;
-	note = bpf_map_lookup_elem(&unstored_threads, &tid);
 	return note && note->slot ? note : 0;
 }
+
+static __always_inline void remember_owner(struct task_struct *task, u32 note)
+{
+}
+
+static __always_inline void forget_owner(struct task_struct *task)
+{
+}
+
+#else
+
+/* What is known of the task that a kernel stack belongs to. Only that task reads and writes it while it lives. */
+struct stack_owner {
+	u64 registers; /* the address of its registers in user mode, at the top of the stack; 0: nobody's */
+	u64 task;
+	u64 css_set;
+	u32 epoch;
+	u16 note; /* 0: in no container */
+	/* Where a program may be skipped: whether it was run for the call that is entered, or that fails, right now. */
+	u8 entry_done;
+	u8 failure_done;
+};
+_Static_assert(sizeof(struct stack_owner) == 32, "two share a cache line");
+
+#define OWNER_BITS 14
+
+/* Tasks whose stacks fall on the same entry: the first has it for life, and the others are looked up each time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << OWNER_BITS);
+	__type(key, u32);
+	__type(value, struct stack_owner);
+} stack_owners SEC(".maps");
+
+/* 6.2 and later: the verifier puts a plain move in its place. */
+extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym __weak;
+
+static __always_inline struct stack_owner *owner_at(u64 registers)
+{
+	u32 index;
+
+	/* The verifier lets pointers be shifted as 32-bit numbers only. A stack is 16 KiB or more. */
+	asm volatile("%0 = %1; %0 >>= 14" : "=w"(index) : "w"((u32)registers));
+	index = (index * 0x9e3779b1) >> (32 - OWNER_BITS); /* 2^32 divided by the golden ratio */
+	return bpf_map_lookup_elem(&stack_owners, &index);
+}
+
+/* The entry of the task with these registers, if it has one. */
+static __always_inline struct stack_owner *owner_of(u64 registers)
+{
+	struct stack_owner *owner = owner_at(registers);
+
+	return owner && owner->registers == registers ? owner : 0;
+}
+
+static __always_inline u64 registers_of(struct task_struct *task)
+{
+	return (u64)bpf_task_pt_regs(task);
+}
+
+static __always_inline void fill_owner(u64 registers, struct task_struct *task, u32 note, u32 seen_epoch)
+{
+	struct stack_owner *owner = owner_at(registers);
+
+	if (!owner)
+		return;
+	if (owner->registers != registers && __sync_val_compare_and_swap(&owner->registers, 0, registers) != 0)
+		return;
+	owner->task = (u64)task;
+	owner->css_set = (u64)task->cgroups;
+	owner->note = note;
+	owner->epoch = seen_epoch;
+}
+
+/* The task is the current one, or does not run yet. */
+static __always_inline void remember_owner(struct task_struct *task, u32 note)
+{
+	fill_owner(registers_of(task), task, note, shared.epoch);
+}
+
+/* The task will make no call any more. */
+static __always_inline void forget_owner(struct task_struct *task)
+{
+	struct stack_owner *owner = owner_of(registers_of(task));
+
+	if (owner)
+		owner->registers = 0;
+}
+
+static __always_inline bool is_remembered(struct task_struct *task)
+{
+	return owner_of(registers_of(task));
+}
+
+/* Looks the current task up without its stack, and remembers what was found. */
+static __noinline u32 find_note(u64 registers)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u32 seen_epoch = shared.epoch;
+	u32 number;
+
+	barrier(); /* whatever changes from here on is found at the next call */
+	number = look_up_current(task);
+	fill_owner(registers, task, number, seen_epoch);
+	return number;
+}
+
+/*
+ * The note of the current task, and the task; none if it is in no container. It was in the container that the stack's
+ * entry says when it last looked, and must have the same cgroups still.
+ */
+static __always_inline struct task_note *note_by_stack(u64 registers, struct task_struct **current)
+{
+	struct stack_owner *owner = owner_at(registers);
+	struct task_struct *task;
+
+	if (!owner)
+		return 0;
+	if (owner->registers == registers && owner->epoch == shared.epoch) {
+		/* The entry is cleared before a stack gets another task, unless the kernel may skip a program. */
+		if (bpf_rdonly_cast && !settings.preemptible) {
+			task = bpf_rdonly_cast((void *)owner->task, bpf_core_type_id_kernel(struct task_struct));
+		} else {
+			task = bpf_get_current_task_btf();
+			if (owner->task != (u64)task)
+				goto look_up;
+		}
+		if (owner->css_set == (u64)task->cgroups) {
+			*current = task;
+			return note_at(owner->note);
+		}
+	}
+look_up:
+	*current = bpf_get_current_task_btf();
+	return note_at(find_note(registers));
+}
+
+/* The note of the current task, its slot up to date; none if it is in no container. */
+static __always_inline struct task_note *current_note(struct task_struct *task)
+{
+	struct task_struct *current;
+
+	return note_by_stack(registers_of(task), &current);
+}
+
+/* The note of a task that is being made: it is as it should be. */
+static __always_inline struct task_note *note_of_child(struct task_struct *child)
+{
+	struct stack_owner *owner = owner_of(registers_of(child));
+	struct task_note *note = note_at(owner ? owner->note : note_number_of(child));
+
+	return note && note->slot ? note : 0;
+}
+
+#endif
+
+/* The same as current_note, for hooks that do not hand over the current task. */
+static __always_inline struct task_note *note_of_current(void)
+{
+#if OLD_KERNEL
+	return current_note(0);
+#else
+	return current_note(bpf_get_current_task_btf());
+#endif
+}
+
+/*
+ * A program on the hook of a task's end (see HOOK). The twin sees by what is still known of the task that nobody has
+ * done the work: identity comes last, and forgets it.
+ */
+#if OLD_KERNEL
+
+#define HOOK_OF_EXIT(name) SEC("tp_btf/sched_process_exit") int BPF_PROG(name, struct task_struct *task)
+
+#else
+
+#define HOOK_OF_EXIT(name)                                                                    \
+	static __always_inline int name##_body(struct task_struct *task);                     \
+	SEC("tp_btf/sched_process_exit") int BPF_PROG(name, struct task_struct *task)         \
+	{                                                                                     \
+		return name##_body(task);                                                     \
+	}                                                                                     \
+	SEC("tracepoint/sched/sched_process_exit") int name##_held(void *ctx)                 \
+	{                                                                                     \
+		return name##_body(bpf_get_current_task_btf());                               \
+	}                                                                                     \
+	SEC("tp_btf/sched_process_exit") int BPF_PROG(name##_again, struct task_struct *task) \
+	{                                                                                     \
+		if (!is_remembered(task))                                                     \
+			return 0;                                                             \
+		add(shared.made_up, 1);                                                       \
+		return name##_body(task);                                                     \
+	}                                                                                     \
+	static __always_inline int name##_body(struct task_struct *task)
+
+#endif
 
 /* Reserves a sample of a task with this note; what finds no room is counted. */
 #define reserve_sample(type, task, note, sensor, kind)                                                                \

@@ -1,37 +1,37 @@
 //! Reads what the kernel counted, without clearing it: the totals of the slots, and what live tasks hold themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use event::{Arch, CallTally, Errno, FailureTally, Phase, RunId, Syscall, Tally};
 use libbpf_rs::{MapCore as _, MapFlags};
 
-use crate::bpf::types::{call_key, call_total, table, task_state};
+use crate::bpf::types::{call_key, call_total, counted_call, table};
 use crate::kernel::Kernel;
 use crate::record::{self, Plain};
+use crate::tasks::LiveTask;
 
 // SAFETY: integers and arrays of them only (`bpf/tasks.h`).
 unsafe impl Plain for call_key {}
 // SAFETY: as above.
-unsafe impl Plain for call_total {}
-// SAFETY: as above.
-unsafe impl Plain for task_state {}
+unsafe impl Plain for counted_call {}
 
 /// Why counts could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The map of totals.
     #[error("the kernel did not give the system-call totals")]
-    Totals(#[source] libbpf_rs::Error),
-    /// The walk over the live tasks.
+    Totals(#[source] std::io::Error),
+    /// The counts of live tasks.
     #[error("the kernel did not give the counts of live tasks")]
-    Tasks(#[source] std::io::Error),
+    Tasks(#[source] libbpf_rs::Error),
+    /// What is not needed any more could not be taken away.
+    #[error("the kernel did not forget the counts of a container that is over")]
+    Release(#[source] libbpf_rs::Error),
 }
 
 /// How often a snapshot is tried while threads end in its middle.
 const ATTEMPTS: u32 = 8;
-/// How many totals one system call reads.
-const BATCH: u32 = 4096;
 
 /// What a count is kept under.
 type Key = (Phase, Syscall, u16);
@@ -73,21 +73,31 @@ impl Kernel {
     fn read_totals(&self, runs: &BTreeSet<RunId>) -> Result<BTreeMap<u32, Counts>, ReadError> {
         let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
         let mut slots: BTreeMap<u32, Counts> = BTreeMap::new();
-        let entries =
-            self.maps.call_totals.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(ReadError::Totals)?;
-        for (key, value) in entries {
-            let (Ok(key), Ok(total)) = (record::read::<call_key>(&key), record::read::<call_total>(&value)) else {
-                continue;
-            };
+        self.each_total(|key, total| {
             let Some(at) = key_of(key.phase, key.table, key.number, key.errno).filter(|_| wanted.contains(&key.slot))
             else {
-                continue;
+                return;
             };
             let counts = slots.entry(key.slot).or_default();
-            *counts.counts.entry(at).or_default() += total.count;
+            // The walk may come to an entry twice.
+            counts.counts.insert(at, total.count);
             counts.firsts.insert(at, total);
-        }
+        })?;
         Ok(slots)
+    }
+
+    /// Every total; some perhaps twice.
+    fn each_total(&self, mut found: impl FnMut(call_key, call_total)) -> Result<(), ReadError> {
+        let walk = libbpf_rs::Iter::new(&self.read).map_err(|error| ReadError::Totals(std::io::Error::other(error)))?;
+        let mut walk = BufReader::with_capacity(64 * 1024, walk);
+        let mut bytes = [0; size_of::<counted_call>()];
+        while !walk.fill_buf().map_err(ReadError::Totals)?.is_empty() {
+            walk.read_exact(&mut bytes).map_err(ReadError::Totals)?;
+            if let Ok(call) = record::read::<counted_call>(&bytes) {
+                found(call.key, call.total);
+            }
+        }
+        Ok(())
     }
 
     fn read_tasks(&self, runs: &BTreeSet<RunId>, slots: &mut BTreeMap<u32, Counts>) -> Result<(), ReadError> {
@@ -95,62 +105,39 @@ impl Kernel {
         if !runs.iter().any(lives) {
             return Ok(());
         }
-        let mut iter = libbpf_rs::Iter::new(&self.iterators.read)
-            .map_err(|error| ReadError::Tasks(std::io::Error::other(error)))?;
-        let mut bytes = vec![0; size_of::<task_state>()];
-        loop {
-            let got = read_record(&mut iter, &mut bytes).map_err(ReadError::Tasks)?;
-            let Ok(state) = record::read::<task_state>(&bytes[..got]) else {
-                return Ok(());
-            };
-            if runs.contains(&record::run(state.note.slot, state.note.generation)) {
-                add_task(slots.entry(state.note.slot).or_default(), &state);
-            }
-        }
+        self.tasks
+            .of_runs(|run| runs.contains(&run), |task| add_task(slots.entry(task.note.slot).or_default(), task))
+            .map_err(ReadError::Tasks)
     }
 
     /// Forgets these runs: their totals go, and their slots may be taken again. Do this when what was read is safe.
     pub fn release(&self, runs: &[RunId]) -> Result<(), ReadError> {
         let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
-        let entries =
-            self.maps.call_totals.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(ReadError::Totals)?;
-        let keys: Vec<Vec<u8>> = entries
-            .filter(|(key, _)| record::read::<call_key>(key).is_ok_and(|key| wanted.contains(&key.slot)))
-            .map(|(key, _)| key)
-            .collect();
+        let mut keys = BTreeSet::new();
+        self.each_total(|key, _| {
+            if wanted.contains(&key.slot) {
+                keys.insert(record::bytes(&key).to_vec());
+            }
+        })?;
         for key in keys {
-            self.maps.call_totals.delete(&key).map_err(ReadError::Totals)?;
+            self.maps.call_totals.delete(&key).map_err(ReadError::Release)?;
         }
         for slot in wanted {
             self.slots.clear(slot);
-            self.maps.free_slots.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).map_err(ReadError::Totals)?;
+            self.maps.free_slots.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).map_err(ReadError::Release)?;
         }
         Ok(())
     }
 }
 
-/// Reads one record, or what is left.
-pub(crate) fn read_record(iter: &mut libbpf_rs::Iter, record: &mut [u8]) -> std::io::Result<usize> {
-    let mut got = 0;
-    while got < record.len() {
-        match iter.read(&mut record[got..]) {
-            Ok(0) => break,
-            Ok(bytes) => got += bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
-}
-
-fn add_task(counts: &mut Counts, state: &task_state) {
-    for (number, &count) in (0..).zip(&state.counts) {
-        if let Some(key) = key_of(state.note.phase, native_table(), number, 0).filter(|_| count > 0) {
+fn add_task(counts: &mut Counts, task: &LiveTask) {
+    for (number, &count) in (0..).zip(&task.counts.calls) {
+        if let Some(key) = key_of(task.note.phase, native_table(), number, 0).filter(|_| count > 0) {
             *counts.counts.entry(key).or_default() += u64::from(count);
         }
     }
-    for pair in state.errnos.iter().filter(|pair| pair.count > 0) {
-        if let Some(key) = key_of(state.note.phase, native_table(), u32::from(pair.number), pair.errno) {
+    for pair in task.note.errnos.iter().filter(|pair| pair.count > 0) {
+        if let Some(key) = key_of(task.note.phase, native_table(), u32::from(pair.number), pair.errno) {
             *counts.counts.entry(key).or_default() += u64::from(pair.count);
         }
     }
@@ -189,18 +176,19 @@ fn tally(counts: Counts, at_least: bool) -> Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::types::{task_counts, task_note};
 
     #[test]
     fn a_thread_s_own_counts_are_added_to_the_totals() {
         let key = key_of(1, native_table(), 39, 0).unwrap();
         let mut counts = Counts::default();
         counts.counts.insert(key, 5);
-        let mut state = task_state::default();
-        state.note.phase = 1;
-        state.counts[39] = 2;
-        state.errnos[0] = crate::bpf::types::thread_errno { number: 39, errno: 11, count: 3 };
+        let mut task = LiveTask { note: task_note::default(), counts: task_counts::default() };
+        task.note.phase = 1;
+        task.counts.calls[39] = 2;
+        task.note.errnos[0] = crate::bpf::types::thread_errno { number: 39, errno: 11, count: 3 };
 
-        add_task(&mut counts, &state);
+        add_task(&mut counts, &task);
         let tally = tally(counts, false);
 
         assert_eq!(tally.calls[0].count, 7);

@@ -8,17 +8,21 @@
 
 mod counts;
 mod kernel;
+mod load;
+mod mapped;
+mod perf;
+mod preemption;
 pub mod probe;
 mod record;
 mod ring;
 mod slots;
+mod tasks;
 #[cfg(test)]
 mod testing;
 
 pub use counts::ReadError;
-pub use kernel::{
-    Adopted, CallFilter, Hierarchy, Kernel, LoadError, MapError, Options, ProgramCost, ProgramState, State,
-};
+pub use kernel::{Adopted, Kernel, MapError, ProgramCost};
+pub use load::{CallFilter, Hierarchy, LoadError, Options, ProgramState, State};
 pub use record::DecodeError;
 pub use ring::Ring;
 pub use slots::{Slot, SlotLosses, SlotStatus, Watch};

@@ -18,6 +18,8 @@ use libbpf_rs::{
     Iter, Link, MapCore as _, MapFlags, Object, ObjectBuilder, PrintCallback, PrintLevel, RingBufferBuilder,
 };
 
+use crate::perf;
+
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));
 
 /// A kind of hook, map or helper.
@@ -205,7 +207,7 @@ fn attempt(kind: HookKind, cgroup: Option<CgroupTrial<'_>>) -> Result<u64, Failu
             hits(&object).map_err(read)
         }
         (HookKind::PerfEvent, _) => {
-            let clock = cpu_clock().map_err(|error| attached(error.into()))?;
+            let clock = perf::cpu_clock(100_000).map_err(|error| attached(error.into()))?;
             let _link = program(&object, kind, |it| it.attach_perf_event(clock.as_raw_fd())).map_err(attached)?;
             // The link closes it.
             let _ = clock.into_raw_fd();
@@ -305,26 +307,6 @@ fn records(object: &Object) -> libbpf_rs::Result<u64> {
     })?;
     builder.build()?.consume()?;
     Ok(count.get())
-}
-
-/// An event every 0.1 ms of CPU time of this thread.
-fn cpu_clock() -> io::Result<OwnedFd> {
-    let mut wanted = libbpf_sys::perf_event_attr {
-        type_: libbpf_sys::PERF_TYPE_SOFTWARE,
-        size: size_of::<libbpf_sys::perf_event_attr>() as u32,
-        config: libbpf_sys::PERF_COUNT_SW_CPU_CLOCK.into(),
-        ..libbpf_sys::perf_event_attr::default()
-    };
-    wanted.__bindgen_anon_1.sample_period = 100_000;
-    // SAFETY: the kernel reads `size` bytes of `wanted`, which outlives the call; the other arguments are numbers.
-    let number = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const wanted, 0, -1, -1, libbpf_sys::PERF_FLAG_FD_CLOEXEC)
-    };
-    match i32::try_from(number) {
-        // SAFETY: the kernel has just given out this descriptor, and nobody else knows it.
-        Ok(descriptor) if descriptor >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Where in this program's file the code at this address is.

@@ -49,6 +49,12 @@ pub(crate) fn read<T: Plain>(record: &[u8]) -> Result<T, DecodeError> {
     Ok(unsafe { record.as_ptr().cast::<T>().read_unaligned() })
 }
 
+/// The bytes of a struct, for the kernel.
+pub(crate) fn bytes<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: a `Plain` consists of integers and arrays of them, without padding between.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
 /// The part of the container's life that the kernel side calls by this number.
 pub(crate) fn phase(number: u8) -> Result<Phase, DecodeError> {
     match types::phase(u32::from(number)) {

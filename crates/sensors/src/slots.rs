@@ -1,13 +1,12 @@
 //! The slot table, seen through a memory map: what the kernel knows of each container, current without a system call.
 
-use std::os::fd::AsFd as _;
-use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
 
 use event::RunId;
 use libbpf_rs::MapHandle;
 
 use crate::bpf::types::{limit, slot_flag, slot_state, slot_status};
+use crate::mapped::Mapped;
 
 /// How far a container has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +24,8 @@ pub enum SlotStatus {
 pub struct SlotLosses {
     /// Samples that found no room in the ring, per sensor in the order of [`crate::sensor_names`].
     pub samples: Vec<u64>,
-    /// System calls that found no room in the map of totals.
+    /// System calls that found no room in the map of totals, or whose thread could not be followed.
     pub counts: u64,
-    /// Threads that could get no storage of their own: their calls are counted, their phase may be guessed.
-    pub threads_unstored: u64,
-    /// Calls whose phase was guessed.
-    pub phases_guessed: u64,
 }
 
 /// One container or candidate, at one moment.
@@ -97,28 +92,18 @@ pub struct Watch {
 
 /// The memory-mapped table.
 pub(crate) struct SlotTable {
-    base: NonNull<slot_state>,
-    bytes: usize,
+    slots: Mapped<slot_state>,
 }
-
-// SAFETY: the mapping belongs to this value alone and is accessed by volatile reads and writes only.
-unsafe impl Send for SlotTable {}
-// SAFETY: as above; each field is written by the kernel at any time, so that no reader relies on another being quiet.
-unsafe impl Sync for SlotTable {}
 
 pub(crate) const SLOTS: u32 = limit::MAX_SLOTS.0;
 
 impl SlotTable {
     pub(crate) fn map(map: &MapHandle) -> rustix::io::Result<SlotTable> {
-        let bytes = SLOTS as usize * size_of::<slot_state>();
-        let base = map_shared(map, bytes)?;
-        Ok(SlotTable { base: base.cast(), bytes })
+        Ok(SlotTable { slots: Mapped::map(map, SLOTS as usize)? })
     }
 
     fn at(&self, number: u32) -> *mut slot_state {
-        assert!(number < SLOTS, "slot {number} is outside the table");
-        // SAFETY: the index was checked against the size that was mapped.
-        unsafe { self.base.as_ptr().add(number as usize) }
+        self.slots.at(number as usize)
     }
 
     /// Everything that is known of the slot; none while it is free.
@@ -156,12 +141,7 @@ impl SlotTable {
             processes: state.processes,
             threads: state.threads,
             execs: state.execs,
-            losses: SlotLosses {
-                samples: state.lost_samples.to_vec(),
-                counts: state.lost_counts,
-                threads_unstored: state.threads_unstored,
-                phases_guessed: state.phases_guessed,
-            },
+            losses: SlotLosses { samples: state.lost_samples.to_vec(), counts: state.lost_counts },
         })
     }
 
@@ -254,23 +234,4 @@ impl SlotTable {
         }
         fence(Ordering::Release);
     }
-}
-
-impl Drop for SlotTable {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `map` with this very length, and nothing borrows from it.
-        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.bytes) };
-    }
-}
-
-/// Maps the start of a map's memory, shared with the kernel.
-pub(crate) fn map_shared(map: &MapHandle, bytes: usize) -> rustix::io::Result<NonNull<u8>> {
-    use rustix::mm::{MapFlags, ProtFlags, mmap};
-
-    let bytes = bytes.next_multiple_of(rustix::param::page_size());
-    // SAFETY: a new mapping at an address that the kernel chooses.
-    let base = unsafe {
-        mmap(std::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, map.as_fd(), 0)?
-    };
-    NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)
 }

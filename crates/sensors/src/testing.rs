@@ -39,8 +39,13 @@ impl Bench {
                 id: identity.number,
             },
         };
-        let mut options =
-            Options { hierarchy, ring_bytes: Options::RING_BYTES, refuse_task_storage: false, trace: None };
+        let mut options = Options {
+            hierarchy,
+            ring_bytes: Options::RING_BYTES,
+            as_old_kernel: false,
+            counted_tasks: None,
+            trace: None,
+        };
         change(&mut options);
         let kernel = Kernel::load(&options).expect("the sensors load");
         let (sandbox, run) = sandbox(&kernel, &layout);

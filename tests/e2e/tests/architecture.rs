@@ -161,14 +161,24 @@ fn every_queue_between_threads_is_bounded() -> Result<()> {
 fn programs() -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
     let mut programs: BTreeMap<PathBuf, BTreeSet<(String, String)>> = BTreeMap::new();
     for (path, text) in files(&packages()?["sensors"].folder.join("src"), ".bpf.c")? {
+        let folder = path.parent().context("a file is in a folder")?.to_owned();
+        let programs = programs.entry(folder).or_default();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {
-            let Some(hook) = pair[0].strip_prefix("SEC(\"").and_then(|rest| rest.strip_suffix("\")")) else { continue };
-            let signature =
-                pair[1].strip_prefix("int ").with_context(|| format!("what is on {hook} in {}", path.display()))?;
-            let name = signature.trim_start_matches("BPF_PROG(").split([',', '(', ')']).next().unwrap_or_default();
-            let folder = path.parent().context("a file is in a folder")?.to_owned();
-            programs.entry(folder).or_default().insert((hook.to_owned(), name.to_owned()));
+            let found = if let Some(hook) = pair[0].strip_prefix("SEC(\"").and_then(|rest| rest.strip_suffix("\")")) {
+                let signature =
+                    pair[1].strip_prefix("int ").with_context(|| format!("what is on {hook} in {}", path.display()))?;
+                (hook.to_owned(), signature.trim_start_matches("BPF_PROG("))
+            } else if let Some(rest) = pair[0].strip_prefix("HOOK(\"") {
+                let (hook, rest) = rest.split_once("\", ").with_context(|| format!("a name in {}", pair[0]))?;
+                (format!("tp_btf/{hook}"), rest)
+            } else if let Some(rest) = pair[0].strip_prefix("HOOK_OF_EXIT(") {
+                ("tp_btf/sched_process_exit".to_owned(), rest)
+            } else {
+                continue;
+            };
+            let name = found.1.split([',', '(', ')']).next().unwrap_or_default();
+            programs.insert((found.0, name.to_owned()));
         }
     }
     ensure!(programs.len() >= 3, "the programs were not found: {programs:?}");
@@ -180,7 +190,10 @@ fn each_hook_of_the_system_calls_has_exactly_one_program() -> Result<()> {
     let programs = programs()?;
     for call in ["sys_enter", "sys_exit"] {
         let on_hook: Vec<_> = programs.values().flatten().filter(|(hook, _)| hook.ends_with(call)).collect();
-        assert_eq!(on_hook.len(), 1, "{on_hook:?}");
+        // The other two are loaded on kernels from 7.0 on, in the place of the first.
+        let names = on_hook.iter().map(|(_, name)| name.as_str()).collect::<BTreeSet<_>>();
+        let name = format!("on_{call}");
+        assert_eq!(names, [name.clone(), name.clone() + "_again", name + "_held"].iter().map(String::as_str).collect());
     }
     Ok(())
 }
@@ -189,8 +202,11 @@ fn each_hook_of_the_system_calls_has_exactly_one_program() -> Result<()> {
 fn every_program_is_in_the_list_of_its_sensor_under_its_hook() -> Result<()> {
     for (folder, programs) in programs()? {
         let list = std::fs::read_to_string(folder.join("mod.rs"))?;
-        // The walks over all tasks are started, not attached.
-        for (hook, name) in programs.iter().filter(|(hook, _)| hook != "iter/task") {
+        // The walk over all tasks is started, not attached; the other forms of a program are attached in its place.
+        let is_listed = |hook: &str, name: &str| {
+            !hook.starts_with("iter/") && !name.ends_with("_held") && !name.ends_with("_again")
+        };
+        for (hook, name) in programs.iter().filter(|(hook, name)| is_listed(hook, name)) {
             let entry = format!("Program::on(\"{hook}\", \"{name}\")");
             assert!(list.contains(&entry), "{} has no {entry}", folder.display());
         }
@@ -201,7 +217,9 @@ fn every_program_is_in_the_list_of_its_sensor_under_its_hook() -> Result<()> {
 #[test]
 fn the_core_needs_no_more_of_a_kernel_than_tracepoints_with_types() -> Result<()> {
     for (hook, name) in programs()?.values().flatten() {
-        assert!(hook.starts_with("tp_btf/") || hook == "iter/task", "{name} is on {hook}");
+        // Loaded on kernels from 7.0 on, in the place of the same without `_held`.
+        let is_held = name.ends_with("_held") && hook.starts_with("tracepoint/");
+        assert!(hook.starts_with("tp_btf/") || hook.starts_with("iter/") || is_held, "{name} is on {hook}");
     }
     Ok(())
 }

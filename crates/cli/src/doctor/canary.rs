@@ -89,7 +89,7 @@ fn options(layout: &Layout, trace: Option<CallFilter>) -> Result<Options, String
             id: identity.number,
         },
     };
-    Ok(Options { hierarchy, ring_bytes: Options::RING_BYTES, refuse_task_storage: false, trace })
+    Ok(Options { hierarchy, ring_bytes: Options::RING_BYTES, as_old_kernel: false, counted_tasks: None, trace })
 }
 
 /// Loads the sensors and puts them to the test.

@@ -15,8 +15,6 @@ const ROUNDS: usize = 40;
 pub(super) struct Cost {
     /// Of all maps, in bytes.
     pub(super) map_bytes: u64,
-    /// Of each live thread in a container, in bytes.
-    pub(super) thread_bytes: u64,
     /// Of one call of getppid; none if it could not be measured.
     pub(super) getppid: Option<CallCost>,
     /// Why it could not be measured.
@@ -88,7 +86,7 @@ pub(super) fn measure(kernel: &Kernel, layout: &Layout, name: &str, outside: Res
         Ok(cost) => (Some(cost), None),
         Err(why) => (None, Some(why)),
     };
-    Cost { map_bytes: kernel.map_bytes(), thread_bytes: Kernel::thread_bytes(), getppid, not_measured }
+    Cost { map_bytes: kernel.map_bytes(), getppid, not_measured }
 }
 
 /// A processor that this program may run on.

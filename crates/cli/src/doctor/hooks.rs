@@ -73,10 +73,12 @@ fn worth(kind: HookKind) -> (bool, &'static str) {
             (true, "nothing can be recorded: what runs already could not be found, nor live threads counted")
         }
         HookKind::RingBuffer => (true, "nothing can be recorded: no event would arrive"),
-        HookKind::TaskStorage => {
-            (true, "system calls are counted in shared tables: each call in a container costs more")
-        }
-        HookKind::Loop => (true, "of a program's path only the last 40 names are followed"),
+        HookKind::TaskStorage => (true, "system calls cannot be traced one by one"),
+        HookKind::Loop => (
+            true,
+            "system calls are counted in shared tables: each call in a container costs more; of a program's path only the \
+             last 40 names are followed",
+        ),
         HookKind::RawTp | HookKind::Tracepoint | HookKind::PerfEvent | HookKind::Uprobe => {
             (false, "nothing: no sensor of this version uses it")
         }

@@ -248,7 +248,6 @@ fn cost(page: &mut Page, diagnosis: &Diagnosis) {
     page.section("cost");
     let mebibytes = cost.map_bytes as f64 / f64::from(1 << 20);
     page.item("memory of the maps", Style::Plain, &format!("{mebibytes:.1} MiB"));
-    page.item("each thread watched", Style::Plain, &format!("{} bytes", cost.thread_bytes));
     if let Some(why) = &cost.not_measured {
         page.item("a system call", Style::Plain, &format!("not measured: {}", event::Text::from(why.as_str()).shown()));
     }

@@ -35,9 +35,6 @@ struct entered_sample {
 };
 EXPORT(struct, entered_sample);
 
-/* Containers without a cgroup are looked for only once those that ran already are known. */
-volatile bool look_for_namespaces;
-
 static __always_inline void tell(u32 number, u8 kind)
 {
 	struct slot_state *slot = slot_at(number);
@@ -59,8 +56,7 @@ static __always_inline void tell(u32 number, u8 kind)
 	bpf_ringbuf_submit(sample, 0);
 }
 
-SEC("tp_btf/cgroup_mkdir")
-int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
+HOOK("cgroup_mkdir", on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
 	u64 parent_id = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
@@ -68,12 +64,12 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	struct slot_state *slot = 0;
 	long bytes;
 
-	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != identity_hierarchy)
+	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
 		return 0;
 	parent = slot_of_cgroup(parent_id);
 	number = take_slot(&slot);
 	if (!slot) {
-		add(slots_exhausted, 1);
+		add(shared.slots_exhausted, 1);
 		/* Inside a container it is at least part of that one. */
 		if (parent)
 			bpf_map_update_elem(&cgroup_slots, &id, &parent, BPF_ANY);
@@ -94,14 +90,13 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	return 0;
 }
 
-SEC("tp_btf/cgroup_rmdir")
-int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
+HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
 	u32 number;
 	struct slot_state *slot;
 
-	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != identity_hierarchy)
+	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
 		return 0;
 	number = slot_of_cgroup(id);
 	bpf_map_delete_elem(&cgroup_slots, &id);
@@ -136,43 +131,48 @@ static __always_inline void tell_entered(u32 number, struct task_struct *who, bo
 }
 
 /*
- * The tracepoint names only the leader, and fires when all its threads have moved already. The storage that is made
- * here has no slot yet: the task finds it itself at its next call, so that nobody else ever writes its counts.
+ * The tracepoint names only the leader, and fires when all its threads have moved already. Each task finds its slot
+ * itself at its next call, so that nobody else ever writes its counts.
  */
-SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(on_cgroup_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task,
-	     bool whole_process)
+HOOK("cgroup_attach_task", on_cgroup_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task,
+     bool whole_process)
 {
 	u32 number;
 
-	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != identity_hierarchy)
+	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
 		return 0;
 	number = slot_of_cgroup(BPF_CORE_READ(cgroup, kn, id));
 	if (!number)
 		return 0;
 	tell_entered(number, task, whole_process, PHASE_RUNTIME_INIT);
-	make_note(task);
-	/* User space gives each of the other threads its storage, and takes this back. */
+#if OLD_KERNEL
+	take_note(task, number);
+	/* User space gives each of the other threads a note, and takes this back. */
 	if (whole_process && BPF_CORE_READ(task, signal, nr_threads) > 1) {
-		add(maybe_watched, 1);
-		add(late_groups, 1);
+		add(shared.maybe_watched, 1);
+		add(shared.late_groups, 1);
 	}
+#endif
 	return 0;
 }
 
-/* A child belongs to its own cgroup: CLONE_INTO_CGROUP moves nobody and fires no attach. */
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork_identity, struct task_struct *parent, struct task_struct *child)
+/* The number of the note for a child that does not run yet; 0 if it is in no container. */
+static __always_inline u32 note_for_child(struct task_struct *parent, struct task_struct *child)
 {
 	struct task_note *of_parent = current_note(parent), *note;
 	bool same_cgroups = child->cgroups == parent->cgroups;
 	struct task_note who = {};
 	struct slot_state *slot;
+	u32 number;
 
-	if (of_parent)
-		who = *of_parent;
-	else if (same_cgroups)
+	if (of_parent) {
+		who.slot = of_parent->slot;
+		who.phase = of_parent->phase;
+		who.flags = of_parent->flags;
+	} else if (same_cgroups) {
 		return 0;
+	}
+	/* A child belongs to its own cgroup: CLONE_INTO_CGROUP moves nobody and fires no attach. */
 	if (!same_cgroups) {
 		u32 own = slot_of_task_by_cgroup(child);
 
@@ -181,7 +181,6 @@ int BPF_PROG(on_fork_identity, struct task_struct *parent, struct task_struct *c
 			if (!slot)
 				return 0;
 			who.slot = own;
-			who.generation = slot->generation;
 			who.flags = 0;
 			enter_phase(child, slot, &who.phase, &who.flags);
 			tell_entered(own, child, true, who.phase);
@@ -194,15 +193,24 @@ int BPF_PROG(on_fork_identity, struct task_struct *parent, struct task_struct *c
 	add(slot->threads, 1);
 	if (child->pid == child->tgid)
 		add(slot->processes, 1);
-	/* It does not run yet, so it can be written for. */
-	note = make_note(child);
+	number = take_note(child, who.slot);
+	note = note_at(number);
 	if (!note)
 		return 0;
+	/* The last task at this address went unseen. */
+	if (note->slot)
+		leave_slot(note);
 	note->css_set = (u64)child->cgroups;
 	note->slot = who.slot;
 	note->generation = slot->generation;
 	note->phase = who.phase;
 	note->flags = who.flags;
+	return number;
+}
+
+HOOK("sched_process_fork", on_fork_identity, struct task_struct *parent, struct task_struct *child)
+{
+	remember_owner(child, note_for_child(parent, child));
 	return 0;
 }
 
@@ -215,14 +223,10 @@ static __always_inline void rebook(struct task_note *note, s64 n)
 }
 
 /* The exec is part of the phase that it begins, as strace would show it. */
-static __always_inline void begin_phase(struct task_struct *task, struct slot_state *slot, struct task_note *note,
-					u8 phase)
+static __always_inline void begin_phase(struct slot_state *slot, struct task_note *note, u8 phase)
 {
-	struct task_state *state = has_storage(task) ? stored_state(task) : 0;
-
 	add(slot->folds_begun, 1);
-	if (state)
-		fold_counts(state);
+	fold_counts(note);
 	rebook(note, -1);
 	note->phase = phase;
 	rebook(note, 1);
@@ -259,9 +263,9 @@ static __always_inline void enter_by_namespace(struct task_struct *task)
 	u32 mount_ns = mount_ns_of(task);
 	struct task_note *note;
 	struct slot_state *slot = 0;
-	u32 *known, number;
+	u32 *known, number, number_of_note;
 
-	if (!look_for_namespaces || mount_ns == host_mount_ns || mount_ns == own_mount_ns)
+	if (!shared.look_for_namespaces || mount_ns == shared.host_mount_ns || mount_ns == shared.own_mount_ns)
 		return;
 	known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
 	if (known) {
@@ -270,23 +274,24 @@ static __always_inline void enter_by_namespace(struct task_struct *task)
 	} else {
 		u64 root = root_of(task);
 
-		if (root == host_root || root == own_root)
+		if (root == shared.host_root || root == shared.own_root)
 			return;
 		number = take_slot(&slot);
 		if (!slot) {
-			add(slots_exhausted, 1);
+			add(shared.slots_exhausted, 1);
 			return;
 		}
 		slot->created_ns = bpf_ktime_get_boot_ns();
-		slot->outer_root = own_root;
-		slot->outer_mount_ns = own_mount_ns;
+		slot->outer_root = shared.own_root;
+		slot->outer_mount_ns = shared.own_mount_ns;
 		slot->flags = SLOT_NO_CGROUP;
 		tell(number, IDENTITY_CREATED);
 		start_container(slot, number, task);
 	}
 	if (!slot)
 		return;
-	note = make_note(task);
+	number_of_note = take_note(task, number);
+	note = note_at(number_of_note);
 	if (!note)
 		return;
 	add(slot->tasks_entered, 1);
@@ -295,33 +300,16 @@ static __always_inline void enter_by_namespace(struct task_struct *task)
 	note->generation = slot->generation;
 	note->phase = known ? PHASE_EXEC : PHASE_MAIN;
 	note->flags = TASK_INHERITS;
+	remember_owner(task, number_of_note);
 	if (known)
 		tell_entered(number, task, true, PHASE_EXEC);
 }
 
-/* After an exec by a thread that is not the leader, it has the leader's number. */
-static __always_inline void renumber_unstored(struct task_struct *task, u32 old_tid)
-{
-	u32 tid = task->pid;
-	struct task_note *note, copy;
-
-	if (old_tid == tid || !maybe_watched)
-		return;
-	note = bpf_map_lookup_elem(&unstored_threads, &old_tid);
-	if (!note)
-		return;
-	copy = *note;
-	bpf_map_update_elem(&unstored_threads, &tid, &copy, BPF_ANY);
-	bpf_map_delete_elem(&unstored_threads, &old_tid);
-}
-
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec_identity, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+HOOK("sched_process_exec", on_exec_identity, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	struct task_note *note;
 	struct slot_state *slot;
 
-	renumber_unstored(task, old_pid);
 	note = current_note(task);
 	if (!note) {
 		enter_by_namespace(task);
@@ -337,37 +325,25 @@ int BPF_PROG(on_exec_identity, struct task_struct *task, pid_t old_pid, struct l
 		if (!starts_workload(slot, note->slot, task))
 			return 0;
 		start_container(slot, note->slot, task);
-		begin_phase(task, slot, note, PHASE_MAIN);
+		begin_phase(slot, note, PHASE_MAIN);
 	} else if (note->flags & TASK_SESSION && mount_ns_of(task) == slot->mount_ns) {
-		begin_phase(task, slot, note, PHASE_EXEC);
+		begin_phase(slot, note, PHASE_EXEC);
 	}
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit_identity, struct task_struct *task)
+HOOK_OF_EXIT(on_exit_identity)
 {
-	struct task_note *note;
-	u32 tid = task->pid;
+	struct task_note *note = current_note(task);
+	u32 number;
 
-	if (has_storage(task)) {
-		struct task_state *state;
-
-		current_note(task); /* brings the slot up to date */
-		state = stored_state(task);
-		if (state && state->note.slot)
-			leave_slot(&state->note, state);
-		return 0;
-	}
-	if (!maybe_watched)
-		return 0;
-	note = bpf_map_lookup_elem(&unstored_threads, &tid);
-	if (!note)
-		return 0;
-	if (note->slot)
-		leave_slot(note, 0);
-	bpf_map_delete_elem(&unstored_threads, &tid);
-	add(maybe_watched, -1);
+	if (note && note->slot)
+		leave_slot(note);
+	forget_owner(task);
+	/* It may have one still though it left its last container long ago. */
+	number = note_number_of(task);
+	if (number)
+		give_note_back(task, number);
 	return 0;
 }
 
@@ -387,7 +363,7 @@ struct adopted_task {
 };
 EXPORT(struct, adopted_task);
 
-/* Gives every task of a container its storage, and tells user space of it. */
+/* Tells user space of every task of a container. */
 SEC("iter/task")
 int adopt_task(struct bpf_iter__task *ctx)
 {
@@ -397,21 +373,23 @@ int adopt_task(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	own_root = root_of(reader);
-	own_mount_ns = mount_ns_of(reader);
+	shared.own_root = root_of(reader);
+	shared.own_mount_ns = mount_ns_of(reader);
 	if (task->pid == 1) {
-		host_root = root_of(task);
-		host_mount_ns = mount_ns_of(task);
+		shared.host_root = root_of(task);
+		shared.host_mount_ns = mount_ns_of(task);
 	}
 	if (task->flags & PF_KTHREAD)
 		return 0;
 	record.slot = slot_of_task_by_cgroup(task);
-	if (!record.slot && processes_named)
+	if (!record.slot && shared.processes_named)
 		record.slot = slot_of_named_process(task);
 	slot = slot_at(record.slot);
 	if (!slot)
 		return 0;
-	make_note(task);
+#if OLD_KERNEL
+	take_note(task, record.slot);
+#endif
 	record.generation = slot->generation;
 	refer_to(&record.task, task);
 	refer_to(&record.parent, BPF_CORE_READ(task, real_parent));
@@ -419,20 +397,5 @@ int adopt_task(struct bpf_iter__task *ctx)
 	record.mount_ns = mount_ns_of(task);
 	record.user_ns = BPF_CORE_READ(task, real_cred, user_ns, ns.inum);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
-	return 0;
-}
-
-/* Writes the counts that live tasks have not folded yet. */
-SEC("iter/task")
-int read_task(struct bpf_iter__task *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct task_state *state;
-
-	if (!task)
-		return 0;
-	state = stored_state(task);
-	if (state && state->note.slot)
-		bpf_seq_write(ctx->meta->seq, state, sizeof(*state));
 	return 0;
 }

@@ -78,8 +78,7 @@ struct {
 	__type(value, struct exec_draft);
 } exec_drafts SEC(".maps");
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork_process, struct task_struct *parent, struct task_struct *child)
+HOOK("sched_process_fork", on_fork_process, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_note *note = note_of_child(child);
 	struct fork_sample *sample;
@@ -138,8 +137,7 @@ static __always_inline u32 write_text(u8 *bytes, u32 room, const char *text)
 	return length > 0 ? length - 1 : 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+HOOK("sched_process_exec", on_exec_process, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	struct task_note *note = current_note(task);
 	struct exec_draft *draft;
@@ -225,8 +223,7 @@ int BPF_PROG(on_exec_process, struct task_struct *task, pid_t old_pid, struct li
 /* include/linux/sched/signal.h (6.18) */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit_process, struct task_struct *task)
+HOOK_OF_EXIT(on_exit_process)
 {
 	struct signal_struct *signal = task->signal;
 	struct task_note *note;

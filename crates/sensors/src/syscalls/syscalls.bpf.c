@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Counts every system call, and every errno, in the storage of the task that made it. On request it also gives one
- * sample per call; without that request the verifier removes all of that part.
+ * Counts every system call, and every errno, in the task's own counts. On request it also gives one sample per call;
+ * without that request the verifier removes all of that part.
  */
 
 #include "trace.h"
@@ -12,11 +12,12 @@ static __always_inline int count_rare(struct task_note *note, u32 table, u32 num
 	return count_in_total(note->slot, PHASE_AND_TABLE(note->phase, table), number, errno, n);
 }
 
-/* A call by a task that has no storage, or whose storage cannot be read now. */
-static __noinline int count_without_storage(u32 number, u32 errno, u32 can_store)
+#if OLD_KERNEL
+
+static __noinline int count_shared(u32 number, u32 errno)
 {
 	u8 table = table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
-	struct task_note *note = can_store ? guessed_note() : note_without_storage();
+	struct task_note *note = note_of_current();
 
 	if (!note)
 		return 0;
@@ -27,24 +28,22 @@ static __noinline int count_without_storage(u32 number, u32 errno, u32 can_store
 	return count_rare(note, table, number, errno, 1);
 }
 
-#if OLD_KERNEL
-
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
 {
-	return maybe_watched ? count_without_storage(id, 0, false) : 0;
+	return shared.maybe_watched ? count_shared(id, 0) : 0;
 }
 
 #else
 
 /* The first call of its kind by this thread since its last fold: remembers when it was, and who, if it is the slot's.
  */
-static __noinline int begin_count(struct task_state *state, u32 number)
+static __noinline int begin_count(struct task_note *note, u32 number)
 {
 	struct call_key key = {
-		.slot = state->note.slot,
+		.slot = note->slot,
 		.number = number,
-		.phase = state->note.phase,
+		.phase = note->phase,
 		.table = TABLE_NATIVE,
 	};
 
@@ -53,57 +52,99 @@ static __noinline int begin_count(struct task_state *state, u32 number)
 	return 0;
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
+static __always_inline int count_entry(struct pt_regs *regs, u32 number)
 {
 	struct task_struct *task;
-	struct task_state *state;
-	u32 number = id, count, *counter;
+	struct task_note *note = note_by_stack((u64)regs, &task);
+	struct task_counts *counts;
+	u32 count, *counter;
 	u8 table;
 
-	task = bpf_get_current_task_btf();
-	if (!task->bpf_storage && !maybe_watched)
-		return 0;
-	state = stored_state(task);
-	if (!state)
-		state = late_state(task);
-	if (!state)
-		return count_without_storage(number, 0, !!task->bpf_storage);
-	if (state->note.css_set != (u64)task->cgroups)
-		renew_state(state);
-	if (!state->note.slot)
+	if (!note || !note->slot)
 		return 0;
 	table = table_of_call(ENTRY_FLAGS(task), &number);
-	if (trace_calls)
-		begin_trace(task, regs, table, number);
-	state->note.current_call = number + 1;
-	state->note.current_table = table;
-	counter = table == TABLE_NATIVE ? counter_of(state, number) : 0;
+	if (tracing.enabled)
+		begin_trace(bpf_get_current_task_btf(), regs, table, number);
+	note->current_call = number + 1;
+	note->current_table = table;
+	counts = table == TABLE_NATIVE ? counts_at(note->counts) : 0;
+	counter = counts ? counter_of(counts, number) : 0;
 	if (!counter)
-		return count_rare(&state->note, table, number, 0, 1);
+		return count_rare(note, table, number, 0, 1);
 	count = *counter;
 	*counter = count + 1;
 	if (!count)
-		begin_count(state, number);
+		begin_count(note, number);
 	else if (count == (u32)-1)
-		count_rare(&state->note, table, number, 0, 1ULL << 32); /* the counter went round */
+		count_rare(note, table, number, 0, 1ULL << 32); /* the counter went round */
 	return 0;
 }
 
-/* One more failure of this kind: in the thread's own few pairs, one of which is folded if there is no room. */
-static __noinline int count_errno(struct task_state *state, u32 number, u32 errno)
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
 {
+	return count_entry(regs, id);
+}
+
+/*
+ * Whether the twin of a program is to do its work, for a task whose stack has the entry or could have it. The program
+ * itself says by the mark that it was run.
+ */
+static __always_inline bool is_undone(struct stack_owner *owner, u64 registers, u8 *mark)
+{
+	bool undone = !*mark;
+
+	if (owner->registers != registers)
+		return !owner->registers;
+	*mark = 0;
+	return undone;
+}
+
+SEC("tracepoint/raw_syscalls/sys_enter")
+int on_sys_enter_held(struct trace_event_raw_sys_enter *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct stack_owner *owner;
+
+	count_entry(regs, ctx->id);
+	owner = owner_of((u64)regs);
+	if (owner) {
+		owner->entry_done = 1;
+		owner->failure_done = 0;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_sys_enter_again, struct pt_regs *regs, long id)
+{
+	struct stack_owner *owner = owner_at((u64)regs);
+
+	if (!owner || !is_undone(owner, (u64)regs, &owner->entry_done))
+		return 0;
+	add(shared.made_up, 1);
+	return count_entry(regs, id);
+}
+
+/* One more failure of this kind: in the thread's own few pairs, one of which is folded if there is no room. */
+static __noinline int count_errno(struct task_note *note, u32 number, u32 errno)
+{
+	struct slot_state *slot = slot_at(note->slot);
 	struct thread_errno *pair;
 
 	for (u32 i = 0; i < THREAD_ERRNOS; i++) {
-		pair = &state->errnos[i];
+		pair = &note->errnos[i];
 		if (pair->number == number && pair->errno == errno && pair->count && pair->count != (u32)-1) {
 			pair->count++;
 			return 0;
 		}
 	}
-	pair = &state->errnos[state->note.next_errno++ % THREAD_ERRNOS];
-	fold_errno(state, pair);
+	pair = &note->errnos[note->next_errno++ % THREAD_ERRNOS];
+	if (slot)
+		add(slot->folds_begun, 1);
+	fold_errno(note, pair);
+	if (slot)
+		add(slot->folds_ended, 1);
 	pair->number = number;
 	pair->errno = errno;
 	pair->count = 1;
@@ -116,58 +157,116 @@ static __noinline int count_errno(struct task_state *state, u32 number, u32 errn
 #define FIRST_RESTART 512
 #define LAST_RESTART  516
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
+/* The errno of a call that failed, as its program sees it; else 0. */
+static __always_inline u32 errno_of(long result)
 {
-	u32 number, errno;
+	u32 errno = -result;
+
+	if (result >= 0 || result < -MAX_ERRNO || (errno >= FIRST_RESTART && errno <= LAST_RESTART))
+		return 0;
+	return errno;
+}
+
+static __always_inline int count_exit(struct pt_regs *regs, long result)
+{
+	u32 errno = errno_of(result);
+	u32 number;
 #if !OLD_KERNEL
 	struct task_struct *task;
-	struct task_state *state;
+	struct task_note *note;
+	struct thread_errno *pair;
 	u8 table;
 
-	if (trace_calls)
+	if (tracing.enabled)
 		end_trace(bpf_get_current_task_btf(), true, result);
 #endif
-	if (result >= 0 || result < -MAX_ERRNO)
-		return 0;
-	errno = -result;
-	if (errno >= FIRST_RESTART && errno <= LAST_RESTART)
+	if (!errno)
 		return 0;
 	/* After a return from a signal the registers are those of another call. */
 	number = returning_call(regs);
 	if (number == (u32)-1)
 		return 0;
 #if OLD_KERNEL
-	return maybe_watched ? count_without_storage(number, errno, false) : 0;
+	return shared.maybe_watched ? count_shared(number, errno) : 0;
 #else
-	task = bpf_get_current_task_btf();
-	if (!task->bpf_storage && !maybe_watched)
-		return 0;
-	state = stored_state(task);
-	if (!state)
-		return count_without_storage(number, errno, !!task->bpf_storage);
-	if (!state->note.slot)
+	note = note_by_stack((u64)regs, &task);
+	if (!note || !note->slot)
 		return 0;
 	table = table_of_call(ENTRY_FLAGS(task), &number);
-	if (table != TABLE_NATIVE || number >= NATIVE_CALLS)
-		return count_rare(&state->note, table, number, errno, 1);
+	if (table != TABLE_NATIVE || number >= NATIVE_CALLS || !note->counts)
+		return count_rare(note, table, number, errno, 1);
 	/* A loop that fails fails the same way again and again: spare it the call. */
-	if (state->errnos[0].number == number && state->errnos[0].errno == errno && state->errnos[0].count &&
-	    state->errnos[0].count != (u32)-1) {
-		state->errnos[0].count++;
+	pair = &note->errnos[0];
+	if (pair->number == number && pair->errno == errno && pair->count && pair->count != (u32)-1) {
+		pair->count++;
 		return 0;
 	}
-	return count_errno(state, number, errno);
+	return count_errno(note, number, errno);
 #endif
 }
 
-#if !OLD_KERNEL
-/* Calls that end the thread never return. Attached only while calls are traced. */
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit_syscalls, struct task_struct *task)
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 {
-	if (trace_calls)
+	return count_exit(regs, result);
+}
+
+#if !OLD_KERNEL
+SEC("tracepoint/raw_syscalls/sys_exit")
+int on_sys_exit_held(struct trace_event_raw_sys_exit *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct stack_owner *owner;
+
+	count_exit(regs, ctx->ret);
+	owner = owner_of((u64)regs);
+	if (owner) {
+		owner->entry_done = 0;
+		owner->failure_done = 1;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit_again, struct pt_regs *regs, long result)
+{
+	struct stack_owner *owner = errno_of(result) || tracing.enabled ? owner_at((u64)regs) : 0;
+
+	if (!owner || !is_undone(owner, (u64)regs, &owner->failure_done))
+		return 0;
+	add(shared.made_up, 1);
+	return count_exit(regs, result);
+}
+
+/* Calls that end the thread never return. Attached only while calls are traced. */
+HOOK_OF_EXIT(on_exit_syscalls)
+{
+	if (tracing.enabled)
 		end_trace(task, false, 0);
 	return 0;
 }
 #endif
+
+struct counted_call {
+	struct call_key key;
+	u32 pad;
+	struct call_total total;
+};
+EXPORT(struct, counted_call);
+
+/* A walk over call_totals: unlike a batch of lookups it keeps no program on this CPU from running. */
+SEC("iter/bpf_map_elem")
+int read_total(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct call_key *key = ctx->key;
+	struct call_total *total = ctx->value;
+	struct counted_call record;
+
+	if (!key || !total)
+		return 0;
+	record.key = *key;
+	record.pad = 0;
+	record.total = *total;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}

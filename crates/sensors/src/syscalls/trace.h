@@ -24,14 +24,17 @@ struct call_sample {
 EXPORT(struct, call_sample);
 
 /* What is to be traced; everything that is not asked about matches. */
-const volatile bool trace_calls = false;
-const volatile bool trace_failed_only = false;
-const volatile bool trace_by_number = false;
-const volatile bool trace_by_uid = false;
-const volatile u32 trace_uid = 0;
-const volatile u8 trace_comm[COMM_BYTES] = {};
-/* One bit per number of the native table. */
-const volatile u64 trace_numbers[(NATIVE_CALLS + 63) / 64] = {};
+struct tracing {
+	/* One bit per number of the native table. */
+	u64 numbers[(NATIVE_CALLS + 63) / 64];
+	u8 comm[COMM_BYTES];
+	u32 uid;
+	bool enabled;
+	bool failed_only;
+	bool by_number;
+	bool by_uid;
+};
+const volatile struct tracing tracing SEC(".rodata.tracing") = {};
 
 #if !OLD_KERNEL
 /* The call that a task is in. */
@@ -52,23 +55,23 @@ struct {
 
 static __always_inline bool is_traced(struct task_struct *task, u8 table, u32 number)
 {
-	if (trace_by_number) {
+	if (tracing.by_number) {
 		u64 word = number / 64;
 
 		barrier_var(word); /* the verifier must see the very number that is checked */
-		if (table != TABLE_NATIVE || word >= sizeof(trace_numbers) / sizeof(trace_numbers[0]))
+		if (table != TABLE_NATIVE || word >= sizeof(tracing.numbers) / sizeof(tracing.numbers[0]))
 			return false;
-		if (!(trace_numbers[word] & 1ULL << number % 64))
+		if (!(tracing.numbers[word] & 1ULL << number % 64))
 			return false;
 	}
-	if (trace_by_uid && BPF_CORE_READ(task, real_cred, uid.val) != trace_uid)
+	if (tracing.by_uid && BPF_CORE_READ(task, real_cred, uid.val) != tracing.uid)
 		return false;
-	if (trace_comm[0]) {
+	if (tracing.comm[0]) {
 		u8 comm[COMM_BYTES];
 
 		BPF_CORE_READ_INTO(&comm, task, comm);
 		for (u32 i = 0; i < COMM_BYTES; i++) {
-			if (comm[i] != trace_comm[i])
+			if (comm[i] != tracing.comm[i])
 				return false;
 			if (!comm[i])
 				break;
@@ -114,7 +117,7 @@ static __always_inline void end_trace(struct task_struct *task, bool returned, l
 	if (!call || !call->entered_ns)
 		return;
 	note = current_note(task);
-	if (!note || (trace_failed_only && !(returned && result < 0 && result >= -MAX_ERRNO))) {
+	if (!note || (tracing.failed_only && !(returned && result < 0 && result >= -MAX_ERRNO))) {
 		call->entered_ns = 0;
 		return;
 	}

@@ -79,7 +79,7 @@ fn without_task_storage_the_phases_are_told_all_the_same() -> Result<()> {
     let _alone = alone()?;
     let command = [sealed::on_host("exact")?, "half".into(), "100".into()];
 
-    let recording = record_command(&["--refuse-task-storage"], &command, LIMIT)?;
+    let recording = record_command(&["--as-old-kernel"], &command, LIMIT)?;
 
     let report = recording.only()?;
     report.must_be_exact_except(&[])?;
@@ -113,7 +113,7 @@ fn without_task_storage(args: &[&str]) -> Result<Report> {
     let overlay = sealed::root_with(&["threads"])?;
     let bundle = Bundle::new(&overlay.root(), args)?;
     let id = unique_name("rf-e2e");
-    let recorder = Recorder::start(&["--all", "--refuse-task-storage"])?;
+    let recorder = Recorder::start(&["--all", "--as-old-kernel"])?;
     Runtime::new("runc")?.run(&bundle, &id, LIMIT)?;
     let recording = recorder.stop()?;
     Ok(recording.of(&id)?.clone())

@@ -86,7 +86,6 @@ fn diagnosis() -> Diagnosis {
         },
         cost: Some(Cost {
             map_bytes: 17 << 20,
-            thread_bytes: 2048,
             getppid: Some(CallCost { untraced: spread, outside: spread, inside: spread }),
             not_measured: None,
         }),

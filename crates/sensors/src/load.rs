@@ -1,0 +1,423 @@
+//! Chooses what fits the running kernel, loads it and attaches its programs one by one.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::os::fd::{AsFd as _, IntoRawFd as _};
+use std::sync::Mutex;
+
+use libbpf_rs::btf::{
+    Btf,
+    types::{Enum, Typedef},
+};
+use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenMapMut, OpenObject, PrintLevel, ProgramMut};
+
+use crate::bpf::types::{settings, tracing};
+use crate::tasks::Room;
+use crate::{Program, SENSORS, perf, preemption};
+
+/// For kernels with `bpf_loop`: 5.17 and later.
+const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
+/// For older ones: every call is counted in the totals that all share.
+const OLD_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence-old.bpf.o"));
+
+/// The hierarchy whose cgroups identify containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// The v2 tree.
+    Unified,
+    /// One controller's v1 tree.
+    Controller {
+        /// The controller's name: `pids`, `memory` …
+        name: String,
+        /// The hierarchy's number, the first field of `/proc/PID/cgroup`.
+        id: u32,
+    },
+}
+
+/// How the programs are to be loaded.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What identifies containers.
+    pub hierarchy: Hierarchy,
+    /// The size of the ring in bytes: a power of two, and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Behave as on a kernel before 5.17, whose tasks have no counts of their own: for tests of that path.
+    pub as_old_kernel: bool,
+    /// How many tasks have counts of their own; none: what befits the machine's memory.
+    pub counted_tasks: Option<u32>,
+    /// Make an event of each system call that matches.
+    pub trace: Option<CallFilter>,
+}
+
+/// Which system calls become events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// Only calls of threads with this name; the kernel knows its first 15 bytes.
+    pub comm: Option<String>,
+    /// Only calls with this real user id.
+    pub uid: Option<u32>,
+    /// Only calls with these numbers of the native table.
+    pub numbers: Option<Vec<u32>>,
+    /// Only calls that fail.
+    pub failed_only: bool,
+}
+
+impl Options {
+    /// The size of the ring unless one is asked for, in bytes.
+    pub const RING_BYTES: u32 = 8 << 20;
+}
+
+/// Why the programs could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel has no description of its types.
+    #[error(
+        "this kernel has no BTF (/sys/kernel/btf/vmlinux): it was built without CONFIG_DEBUG_INFO_BTF=y, which every \
+         program here needs"
+    )]
+    NoBtf(#[source] libbpf_rs::Error),
+    /// The v1 hierarchy's controller is unknown to this kernel.
+    #[error("the kernel's types do not name the cgroup controller {0}")]
+    NoController(String),
+    /// libbpf could not read or prepare the object.
+    #[error("the BPF object cannot be prepared{}", said_by_libbpf(.log))]
+    Open {
+        /// What it was.
+        source: libbpf_rs::Error,
+        /// The last lines that libbpf said.
+        log: String,
+    },
+    /// The kernel refused a program or a map.
+    #[error("the kernel refused to load the BPF programs{}", said_by_libbpf(.log))]
+    Load {
+        /// What it was.
+        source: libbpf_rs::Error,
+        /// The last lines that libbpf said, the verifier's among them.
+        log: String,
+    },
+    /// Calls cannot be traced.
+    #[error("this kernel has no bpf_loop (5.17 has it): system calls cannot be traced one by one without")]
+    NoTrace,
+    /// A program that everything else depends on could not be attached.
+    #[error("program {program} cannot be attached to {hook}")]
+    Attach {
+        /// The program.
+        program: &'static str,
+        /// What it should have been attached to.
+        hook: &'static str,
+        /// What it was.
+        source: libbpf_rs::Error,
+    },
+    /// A map's memory could not be used.
+    #[error("the memory of the BPF map {map} cannot be mapped")]
+    Map {
+        /// The map.
+        map: &'static str,
+        /// What it was.
+        source: rustix::io::Errno,
+    },
+}
+
+fn said_by_libbpf(lines: &str) -> String {
+    if lines.is_empty() { String::new() } else { format!("; libbpf said:\n{lines}") }
+}
+
+/// What became of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs.
+    Attached,
+    /// This kernel has no such hook.
+    Unsupported(String),
+    /// It should have worked.
+    Failed(String),
+}
+
+/// One program and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramState {
+    /// The sensor that it belongs to.
+    pub sensor: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What it is attached to.
+    pub hook: &'static str,
+    /// What became of it.
+    pub state: State,
+}
+
+/// The walk over the tasks, and that over the totals; they belong to no hook.
+const ADOPT: &str = "adopt_task";
+const READ: &str = "read_total";
+/// What the name of a program ends with that does the work of another on a tracepoint of perf.
+pub(crate) const HELD: &str = "_held";
+/// What the name of a program ends with that makes up for another where the kernel skipped that.
+const TWIN: &str = "_again";
+
+/// The loaded object, and what was chosen.
+pub(crate) struct Loaded {
+    pub(crate) object: Object,
+    pub(crate) programs: Vec<ProgramState>,
+    pub(crate) counts_in_tasks: bool,
+    pub(crate) room: Room,
+}
+
+/// Loads every sensor. Nothing is attached yet.
+pub(crate) fn load(options: &Options) -> Result<Loaded, LoadError> {
+    let btf = &Btf::from_vmlinux().map_err(LoadError::NoBtf)?;
+    let counts_in_tasks = !options.as_old_kernel && has_helper(btf, "BPF_FUNC_loop");
+    if !counts_in_tasks && options.trace.is_some() {
+        return Err(LoadError::NoTrace);
+    }
+    let print = capture_log();
+    let facts = Facts {
+        btf,
+        preemptible: counts_in_tasks && preemption::of_tracepoints(btf),
+        room: room(options, counts_in_tasks),
+    };
+    let mut open = ObjectBuilder::default()
+        .name("ringfence")
+        .and_then(|builder| builder.open_memory(if counts_in_tasks { OBJECT } else { OLD_OBJECT }))
+        .map_err(|source| LoadError::Open { source, log: said() })?;
+    configure(&mut open, options, &facts)?;
+    let programs = choose(&mut open, options, &facts);
+    let object = open.load().map_err(|source| LoadError::Load { source, log: said() })?;
+    libbpf_rs::set_print(print);
+    Ok(Loaded { object, programs, counts_in_tasks, room: facts.room })
+}
+
+/// What was found out before loading.
+struct Facts<'btf> {
+    btf: &'btf Btf<'btf>,
+    preemptible: bool,
+    room: Room,
+}
+
+fn room(options: &Options, counts_in_tasks: bool) -> Room {
+    let room = Room::of_machine();
+    match options.counted_tasks {
+        _ if !counts_in_tasks => Room { counted: 1, ..room },
+        Some(counted) => Room { counted: counted.clamp(1, room.followed), ..room },
+        None => room,
+    }
+}
+
+fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Result<(), LoadError> {
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        if name.ends_with(".rodata.settings") {
+            // SAFETY: integers only; this struct alone is in that section, and the map is a value of it.
+            let settings = unsafe { initial_value::<settings>(&mut map) };
+            settings.preemptible.write(facts.preemptible);
+            settings.counted_tasks = facts.room.counted;
+            match &options.hierarchy {
+                Hierarchy::Unified => {
+                    settings.identity_is_v2.write(true);
+                    settings.identity_hierarchy = 0;
+                }
+                Hierarchy::Controller { name, id } => {
+                    settings.identity_is_v2.write(false);
+                    settings.identity_hierarchy = *id;
+                    settings.identity_controller =
+                        controller(facts.btf, name).ok_or_else(|| LoadError::NoController(name.clone()))?;
+                }
+            }
+        } else if name.ends_with(".rodata.tracing") {
+            // SAFETY: as above.
+            let tracing = unsafe { initial_value::<tracing>(&mut map) };
+            if let Some(filter) = &options.trace {
+                set_filter(tracing, filter);
+            }
+        } else if name == "open_calls" && options.trace.is_none() {
+            map.set_autocreate(false).map_err(|source| LoadError::Open { source, log: name })?;
+        } else if let Some(entries) = entries(&name, facts.room) {
+            map.set_max_entries(entries).map_err(|source| LoadError::Open { source, log: name })?;
+        } else if name == "samples" {
+            map.set_max_entries(options.ring_bytes)
+                .map_err(|source| LoadError::Open { source, log: "the ring's size is not a power of two".into() })?;
+        }
+    }
+    Ok(())
+}
+
+/// How long a map is that grows with the machine.
+fn entries(map: &str, room: Room) -> Option<u32> {
+    match map {
+        "task_notes" | "free_notes" | "watched_tasks" => Some(room.followed),
+        "task_counts" => Some(room.counted),
+        _ => None,
+    }
+}
+
+/// What a map of constants holds when the object is loaded.
+///
+/// # Safety
+///
+/// The map is a value of `T`, and every byte pattern that libbpf puts there is one.
+unsafe fn initial_value<'map, T>(map: &'map mut OpenMapMut<'_>) -> &'map mut T {
+    let bytes = map.initial_value_mut().expect("constants have initial values");
+    assert!(bytes.len() >= size_of::<T>(), "the object's constants are those of its own types");
+    // SAFETY: the length was checked; libbpf maps this memory at a page boundary, and nobody else holds it.
+    unsafe { &mut *bytes.as_mut_ptr().cast::<T>() }
+}
+
+fn set_filter(tracing: &mut tracing, filter: &CallFilter) {
+    tracing.enabled.write(true);
+    tracing.failed_only.write(filter.failed_only);
+    if let Some(uid) = filter.uid {
+        tracing.by_uid.write(true);
+        tracing.uid = uid;
+    }
+    if let Some(comm) = &filter.comm {
+        // The last byte stays zero, as in `task->comm`.
+        let room = tracing.comm.len() - 1;
+        for (to, from) in tracing.comm.iter_mut().zip(comm.bytes().take(room)) {
+            *to = from;
+        }
+    }
+    if let Some(numbers) = &filter.numbers {
+        tracing.by_number.write(true);
+        for &number in numbers {
+            if let Some(word) = tracing.numbers.get_mut(number as usize / 64) {
+                *word |= 1 << (number % 64);
+            }
+        }
+    }
+}
+
+/// Whether the kernel's list of helpers has this one.
+fn has_helper(btf: &Btf<'_>, name: &str) -> bool {
+    btf.type_by_name::<Enum<'_>>("bpf_func_id")
+        .is_some_and(|list| list.iter().any(|helper| helper.name.is_some_and(|known| known.to_str() == Some(name))))
+}
+
+/// The index of a controller in `css_set.subsys`: it depends on the kernel's configuration.
+fn controller(btf: &Btf<'_>, name: &str) -> Option<u32> {
+    let wanted = format!("{name}_cgrp_id");
+    let ids = btf.type_by_name::<Enum<'_>>("cgroup_subsys_id")?;
+    ids.iter()
+        .find(|member| member.name.is_some_and(|name| name.to_str() == Some(wanted.as_str())))
+        .and_then(|member| u32::try_from(member.value).ok())
+}
+
+/// Leaves out the programs whose hook this kernel does not have, and those that it does not need.
+fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Vec<ProgramState> {
+    let mut states = Vec::new();
+    let mut wanted = BTreeSet::from([ADOPT, READ].map(str::to_owned));
+    let there: BTreeSet<String> = open.progs().map(|program| program.name().to_string_lossy().into_owned()).collect();
+    for sensor in SENSORS {
+        for program in sensor.programs.iter().filter(|program| !program.only_traced || options.trace.is_some()) {
+            let state = match program.hook.strip_prefix("tp_btf/") {
+                Some(tracepoint)
+                    if facts.btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{tracepoint}")).is_none() =>
+                {
+                    State::Unsupported(format!("this kernel has no tracepoint {tracepoint}"))
+                }
+                _ => State::Attached,
+            };
+            if state == State::Attached {
+                wanted.extend(forms(program, facts.preemptible, &there));
+            }
+            states.push(ProgramState { sensor: sensor.name, name: program.name, hook: program.hook, state });
+        }
+    }
+    for mut program in open.progs_mut() {
+        let is_wanted = program.name().to_str().is_some_and(|name| wanted.contains(name));
+        program.set_autoload(is_wanted);
+    }
+    states
+}
+
+/// Which programs of the object do the work of this one, in the order in which they are attached; `bpf/ringfence.h` says
+/// what each is for.
+fn forms(program: &Program, preemptible: bool, there: &BTreeSet<String>) -> Vec<String> {
+    let plain = program.name.to_owned();
+    let held = plain.clone() + HELD;
+    match preemptible {
+        true if there.contains(&held) => vec![held, plain + TWIN],
+        true => vec![plain.clone(), plain + TWIN],
+        false => vec![plain],
+    }
+}
+
+/// Attaches what was chosen.
+pub(crate) fn attach_all(object: &Object, states: &mut [ProgramState]) -> Result<Vec<Link>, LoadError> {
+    let programs = || SENSORS.iter().flat_map(|sensor| sensor.programs);
+    let (last, first): (Vec<&Program>, Vec<&Program>) = programs().partition(|program| program.last);
+    let mut links = Vec::new();
+    for program in first.into_iter().chain(last) {
+        let state = states.iter_mut().find(|state| state.name == program.name && state.state == State::Attached);
+        let Some(state) = state else { continue };
+        match attach(object, program) {
+            Ok(attached) => links.extend(attached),
+            // Without identity nothing can be booked on anybody.
+            Err(error) if state.sensor == "identity" => return Err(error),
+            Err(error) => state.state = State::Failed(error.to_string()),
+        }
+    }
+    Ok(links)
+}
+
+/// Attaches every form of the program that was loaded.
+fn attach(object: &Object, program: &Program) -> Result<Vec<Link>, LoadError> {
+    let refused = |source| LoadError::Attach { program: program.name, hook: program.hook, source };
+    let mut links = Vec::new();
+    for form in [HELD, "", TWIN].map(|end| program.name.to_owned() + end) {
+        let loaded = object.progs_mut().find(|it| it.name().to_str() == Some(&form) && it.autoload());
+        if let Some(loaded) = loaded {
+            links.push(attach_loaded(&loaded).map_err(refused)?);
+        }
+    }
+    Ok(links)
+}
+
+fn attach_loaded(program: &ProgramMut<'_>) -> libbpf_rs::Result<Link> {
+    let section = program.section().to_string_lossy();
+    match section.strip_prefix("tracepoint/").and_then(|event| event.split_once('/')) {
+        // The link closes the descriptor.
+        Some((group, event)) => program.attach_perf_event(perf::tracepoint(group, event)?.into_raw_fd()),
+        None => program.attach(),
+    }
+}
+
+/// The walk over the tasks.
+pub(crate) fn attach_adopt(object: &Object) -> Result<Link, LoadError> {
+    let program = object.progs_mut().find(|program| program.name().to_str() == Some(ADOPT));
+    let attached = program.expect("the object has the walk over the tasks").attach();
+    attached.map_err(|source| LoadError::Attach { program: ADOPT, hook: "iter/task", source })
+}
+
+/// The walk over the totals of system calls.
+pub(crate) fn attach_read(object: &Object, totals: &MapHandle) -> Result<Link, LoadError> {
+    let program = object.progs_mut().find(|program| program.name().to_str() == Some(READ));
+    let attached = program.expect("the object has the walk over the totals").attach_iter(totals.as_fd());
+    attached.map_err(|source| LoadError::Attach { program: READ, hook: "iter/bpf_map_elem", source })
+}
+
+pub(crate) fn map(object: &Object, name: &'static str) -> Result<MapHandle, LoadError> {
+    let map = object.maps().find(|map| map.name().to_str() == Some(name));
+    MapHandle::try_from(&map.unwrap_or_else(|| panic!("the object has no map {name}")))
+        .map_err(|source| LoadError::Open { source, log: format!("map {name}") })
+}
+
+/// The last lines that libbpf said: the only place where it says why.
+static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+const LOG_LINES: usize = 40;
+const LOG_CHARS: usize = 1500;
+
+pub(crate) fn capture_log() -> Option<(PrintLevel, libbpf_rs::PrintCallback)> {
+    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, line| {
+        if let Ok(mut log) = LOG.lock() {
+            if log.len() == LOG_LINES {
+                log.pop_front();
+            }
+            // The verifier's reason comes last.
+            let line = line.trim_end();
+            let from = line.char_indices().rev().nth(LOG_CHARS).map_or(0, |(at, _)| at);
+            log.push_back(line[from..].to_owned());
+        }
+    })))
+}
+
+pub(crate) fn said() -> String {
+    LOG.lock().map(|mut log| log.drain(..).collect::<Vec<_>>().join("\n")).unwrap_or_default()
+}
