@@ -151,14 +151,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Looks at every slot: what a lost sample would have told is there, too. Gives the runs that have ended.
-    pub(crate) fn scan(&mut self, undecoded: u64) -> Vec<RunId> {
-        self.remember_losses();
+    /// Looks at every slot that is known, and once a second or if `all` are asked for, at the others: what a lost sample
+    /// would have told is there, too. Gives the runs that have ended.
+    pub(crate) fn scan(&mut self, all: bool, undecoded: u64) -> Vec<RunId> {
         let kernel = Arc::clone(&self.kernel);
+        if self.remember_losses() || all {
+            for slot in kernel.slots() {
+                self.meet(slot.run, undecoded);
+            }
+        }
         let mut ended = Vec::new();
-        for slot in kernel.slots() {
-            let id = slot.run;
-            self.meet(id, undecoded);
+        let known: Vec<RunId> = self.runs.keys().copied().collect();
+        for id in known {
+            let Some(slot) = kernel.slot(id) else { continue };
             // Without a cgroup nothing says that nobody will come back: a container is over with its last task.
             let is_over = slot.status == SlotStatus::Ended
                 || (slot.no_cgroup && slot.tasks_entered > 0 && slot.tasks_entered == slot.tasks_left);
@@ -290,11 +295,14 @@ impl Pipeline {
         true
     }
 
-    fn remember_losses(&mut self) {
+    /// Once a second; says whether it was now.
+    fn remember_losses(&mut self) -> bool {
         let now = clock::boot_ns();
-        if self.history.is_due(now) {
+        let is_due = self.history.is_due(now);
+        if is_due {
             self.history.remember(now, self.losses());
         }
+        is_due
     }
 
     fn losses(&self) -> CommonLosses {

@@ -7,12 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use event::Event;
-use sensors::Kernel;
+use sensors::{Kernel, Ring};
 
 /// How many batches may wait for the pipeline; a batch has at most a few thousand events.
 pub(crate) const QUEUE_BATCHES: usize = 16;
 /// The most events in one batch.
-pub(crate) const BATCH_EVENTS: usize = 4096;
+pub(crate) const BATCH_EVENTS: usize = Ring::BATCH;
 
 /// How long events gather in the ring before they are taken: at 100,000 a second that is a few hundred.
 const GATHER: Duration = Duration::from_millis(3);
@@ -85,14 +85,10 @@ fn read(kernel: &Kernel, shared: &Shared, sender: &SyncSender<Batch>) -> Result<
     while !shared.stop.load(Ordering::Acquire) {
         let wish = shared.drain.load(Ordering::Acquire);
         let patience = if wish > answered { Duration::ZERO } else { Duration::from_millis(20) };
-        let mut events = Vec::new();
-        let count = ring.poll(patience, |event| match event {
-            Ok(event) => events.push(event),
-            Err(_) => {
-                shared.undecoded.fetch_add(1, Ordering::Relaxed);
-            }
-        })?;
-        if !events.is_empty() && sender.send(Batch::Events(events)).is_err() {
+        let taken = ring.poll(patience)?;
+        let count = taken.samples();
+        shared.undecoded.fetch_add(taken.errors.len() as u64, Ordering::Relaxed);
+        if !taken.events.is_empty() && sender.send(Batch::Events(taken.events)).is_err() {
             return Ok(());
         }
         if wish > answered && count < BATCH_EVENTS {

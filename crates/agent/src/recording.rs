@@ -305,7 +305,7 @@ impl Recording {
             }
             if self.last_scan.elapsed() >= SCAN {
                 self.last_scan = Instant::now();
-                self.scan()?;
+                self.scan(false)?;
             }
             if self.last_snapshot.elapsed() >= SNAPSHOT {
                 self.last_snapshot = Instant::now();
@@ -377,7 +377,7 @@ impl Recording {
             let _ = sandbox.remove(Duration::from_millis(500));
         }
         self.drain()?;
-        self.scan()?;
+        self.scan(true)?;
         self.drain()?;
         let undecoded = self.reader.undecoded();
         let left: Vec<RunId> = self.pipeline.runs().map(Run::id).collect();
@@ -443,8 +443,8 @@ impl Recording {
         Ok(())
     }
 
-    fn scan(&mut self) -> Result<(), FinishError> {
-        let ended = self.pipeline.scan(self.reader.undecoded());
+    fn scan(&mut self, all: bool) -> Result<(), FinishError> {
+        let ended = self.pipeline.scan(all, self.reader.undecoded());
         self.name_wanted();
         if self.ending.is_empty() && !ended.is_empty() {
             self.ending = ended;

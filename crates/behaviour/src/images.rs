@@ -5,10 +5,11 @@
 //! in its process's execs, and else in the image that the process was made from. The table is bounded: those that
 //! ended first are forgotten first, then those that were met first.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use event::{ExecId, ProcessId, Text};
+use rustc_hash::FxHashMap;
 
 use crate::claim::{Claim, Rank};
 
@@ -22,7 +23,7 @@ const MAX_MAKERS: usize = 64;
 pub(crate) struct Images {
     max_processes: usize,
     max_text_bytes: usize,
-    entries: HashMap<ProcessId, Entry>,
+    entries: FxHashMap<ProcessId, Entry>,
     /// Who is forgotten next: the ended before the living, then by order of arrival.
     places: BTreeMap<Place, ProcessId>,
     arrivals: u64,
@@ -51,7 +52,7 @@ impl Images {
         Images {
             max_processes,
             max_text_bytes,
-            entries: HashMap::new(),
+            entries: FxHashMap::default(),
             places: BTreeMap::new(),
             arrivals: 0,
             text_bytes: 0,

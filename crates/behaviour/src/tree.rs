@@ -1,9 +1,9 @@
 //! The process tree as it grows, within its bounds.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Exec, ExecId, Exit, Phase, ProcessId, Text};
+use rustc_hash::FxHashMap;
 
 use crate::claim::{Claim, Rank};
 use crate::images::Images;
@@ -12,7 +12,7 @@ use crate::{Limits, Process, ProcessTree, Program};
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     limits: Limits,
-    kept: BTreeMap<ProcessId, Kept>,
+    kept: FxHashMap<ProcessId, Kept>,
     kept_all: bool,
     kept_programs: usize,
     text_bytes: usize,
@@ -47,7 +47,7 @@ impl Tree {
     pub(crate) fn new(limits: Limits) -> Tree {
         Tree {
             limits,
-            kept: BTreeMap::new(),
+            kept: FxHashMap::default(),
             kept_all: true,
             kept_programs: 0,
             text_bytes: 0,
@@ -172,7 +172,7 @@ impl Tree {
 
     pub(crate) fn freeze(&self, images: &Images) -> ProcessTree {
         let mut processes: Vec<Process> = self.kept.iter().map(|(id, kept)| kept.freeze(*id, images)).collect();
-        processes.sort_by_key(Process::place);
+        processes.sort_unstable_by_key(Process::place);
         ProcessTree {
             processes,
             kept_all: self.kept_all,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// Bytes from a container, with one exact text form.
 ///
@@ -12,13 +13,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// `\xHH` (two lower-case hex digits); everything else, control characters included, stands for itself. So every byte
 /// string has exactly one text form, and [`Text::parse`] gives the bytes back. [`Text::shown`] is the form for a
 /// terminal: there, control characters are escaped too.
+///
+/// The name of a task, and most paths of programs, fit into the value itself: one event has many of them.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Vec<u8>);
+pub struct Text(SmallVec<[u8; 16]>);
 
 impl Text {
     /// The text of these bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Text {
-        Text(bytes.into())
+    pub fn new(bytes: impl AsRef<[u8]>) -> Text {
+        Text(SmallVec::from_slice(bytes.as_ref()))
     }
 
     /// The bytes as the kernel had them.
@@ -68,7 +71,7 @@ impl Text {
             }
         }
         bytes.extend_from_slice(rest.as_bytes());
-        let text = Text(bytes);
+        let text = Text::new(bytes);
         (text.escaped() == escaped).then_some(text)
     }
 
@@ -100,13 +103,13 @@ pub fn is_unsafe_on_a_terminal(c: char) -> bool {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Text {
-        Text(text.as_bytes().to_vec())
+        Text::new(text)
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Text {
-        Text(text.into_bytes())
+        Text::new(text)
     }
 }
 

@@ -24,7 +24,7 @@ pub use counts::ReadError;
 pub use kernel::{Adopted, Kernel, MapError, ProgramCost};
 pub use load::{CallFilter, Hierarchy, LoadError, Options, ProgramState, State};
 pub use record::DecodeError;
-pub use ring::Ring;
+pub use ring::{Batch, Ring};
 pub use slots::{Slot, SlotLosses, SlotStatus, Watch};
 
 use event::Payload;

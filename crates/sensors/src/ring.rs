@@ -11,34 +11,50 @@ use crate::SENSORS;
 use crate::bpf::types::sample_header;
 use crate::record::{self, DecodeError};
 
-/// How many samples are decoded before the caller gets them: bounds the memory between two calls.
-const BATCH: usize = 4096;
-
 /// The reader's end of the ring. Make it in the thread that reads it.
 pub struct Ring {
     buffer: RingBuffer<'static>,
-    batch: Rc<RefCell<Vec<Result<Event, DecodeError>>>>,
+    batch: Rc<RefCell<Batch>>,
+}
+
+/// What was taken from the ring at once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The samples, as events, in the order of the ring.
+    pub events: Vec<Event>,
+    /// Why others are none.
+    pub errors: Vec<DecodeError>,
+}
+
+impl Batch {
+    /// How many samples it was.
+    pub fn samples(&self) -> usize {
+        self.events.len() + self.errors.len()
+    }
 }
 
 impl Ring {
+    /// How many samples are decoded before the caller gets them: bounds the memory between two calls.
+    pub const BATCH: usize = 4096;
+
     /// Reads from this ring-buffer map.
     pub fn new(samples: &MapHandle) -> Result<Ring, libbpf_rs::Error> {
-        let batch = Rc::new(RefCell::new(Vec::with_capacity(BATCH)));
+        let batch = Rc::new(RefCell::new(Batch::default()));
         let sink = Rc::clone(&batch);
         let mut builder = RingBufferBuilder::new();
         builder.add(samples, move |record| {
-            sink.borrow_mut().push(decode(record));
+            let mut batch = sink.borrow_mut();
+            match decode(record) {
+                Ok(event) => batch.events.push(event),
+                Err(error) => batch.errors.push(error),
+            }
             0
         })?;
         Ok(Ring { buffer: builder.build()?, batch })
     }
 
-    /// Waits for samples, at most this long, and hands each on as an event or as the reason why it is none.
-    pub fn poll(
-        &mut self,
-        timeout: Duration,
-        mut sink: impl FnMut(Result<Event, DecodeError>),
-    ) -> Result<usize, libbpf_rs::Error> {
+    /// Waits for samples, at most this long, and takes at most [`Ring::BATCH`] of them.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Batch, libbpf_rs::Error> {
         let mut waiting = [rustix::event::PollFd::from_borrowed_fd(self.epoll_fd(), rustix::event::PollFlags::IN)];
         let timeout = rustix::event::Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -48,14 +64,13 @@ impl Ring {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(libbpf_rs::Error::from_raw_os_error(error.raw_os_error())),
         }
-        let taken = self.buffer.consume_raw_n(BATCH);
+        let taken = self.buffer.consume_raw_n(Ring::BATCH);
         if taken < 0 && -taken != libc::EINTR {
             return Err(libbpf_rs::Error::from_raw_os_error(-taken));
         }
-        let mut batch = self.batch.borrow_mut();
-        let count = batch.len();
-        batch.drain(..).for_each(&mut sink);
-        Ok(count)
+        // The next one is probably about as long.
+        let next = Batch { events: Vec::with_capacity(self.batch.borrow().events.len()), errors: Vec::new() };
+        Ok(self.batch.replace(next))
     }
 
     fn epoll_fd(&self) -> std::os::fd::BorrowedFd<'_> {

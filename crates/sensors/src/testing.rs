@@ -77,9 +77,10 @@ impl Bench {
         let mut events = Vec::new();
         let until = Instant::now() + Duration::from_secs(5);
         loop {
-            let count = ring
-                .poll(Duration::from_millis(50), |event| events.push(event.expect("the kernel writes what we read")))
-                .expect("the ring can be read");
+            let batch = ring.poll(Duration::from_millis(50)).expect("the ring can be read");
+            assert_eq!(batch.errors, [], "the kernel writes what we read");
+            let count = batch.samples();
+            events.extend(batch.events);
             if count == 0 || Instant::now() > until {
                 break;
             }

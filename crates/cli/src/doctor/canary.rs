@@ -260,15 +260,9 @@ fn run(kernel: &Kernel, layout: &Layout, name: &str) -> Result<Seen, String> {
 }
 
 fn poll(ring: &mut sensors::Ring, run: RunId, seen: &mut Seen) -> Result<(), String> {
-    ring.poll(Duration::from_millis(50), |event| {
-        if let Ok(event) = event
-            && event.run == run
-        {
-            seen.book(&event);
-        }
-    })
-    .map(drop)
-    .map_err(|error| format!("the ring cannot be read: {error}"))
+    let batch = ring.poll(Duration::from_millis(50)).map_err(|error| format!("the ring cannot be read: {error}"))?;
+    batch.events.iter().filter(|event| event.run == run).for_each(|event| seen.book(event));
+    Ok(())
 }
 
 /// An error with its causes in one line: of each what it says first.
