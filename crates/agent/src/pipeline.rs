@@ -10,7 +10,7 @@ use containers::path::Kind;
 use containers::proc::Proc;
 use event::{Event, Payload, Phase, RunId, SyscallNames, Text};
 use report::{Parent, Report};
-use sensors::{Kernel, ReadError, Slot, SlotStatus};
+use sensors::{Kernel, ReadError, Slot};
 
 use crate::adopt;
 use crate::assemble::{self, Common, Parts};
@@ -158,19 +158,15 @@ impl Pipeline {
         if self.remember_losses() || all {
             for slot in kernel.slots() {
                 self.meet(slot.run, undecoded);
+                if let Some(run) = self.runs.get_mut(&slot.run) {
+                    run.slot = slot;
+                }
             }
         }
         let mut ended = Vec::new();
-        let known: Vec<RunId> = self.runs.keys().copied().collect();
-        for id in known {
-            let Some(slot) = kernel.slot(id) else { continue };
-            // Without a cgroup nothing says that nobody will come back: a container is over with its last task.
-            let is_over = slot.status == SlotStatus::Ended
-                || (slot.no_cgroup && slot.tasks_entered > 0 && slot.tasks_entered == slot.tasks_left);
-            if is_over {
-                ended.push(id);
-            }
-            if let Some(run) = self.runs.get_mut(&id) {
+        for (&id, run) in self.runs.iter_mut().filter(|(id, _)| kernel.is_over(**id)) {
+            ended.push(id);
+            if let Some(slot) = kernel.slot(id) {
                 run.slot = slot;
             }
         }

@@ -164,6 +164,11 @@ impl Kernel {
         self.slots.get(run.slot).filter(|slot| slot.run == run)
     }
 
+    /// Whether nothing more can happen in this run: a look of a few bytes.
+    pub fn is_over(&self, run: RunId) -> bool {
+        self.slots.is_over(run)
+    }
+
     /// How many containers found no free slot.
     pub fn slots_exhausted(&self) -> u64 {
         // SAFETY: inside the mapping, and aligned.

@@ -152,6 +152,23 @@ impl SlotTable {
         status != slot_status::SLOT_FREE.0
     }
 
+    /// Whether the run has ended. Without a cgroup nothing says that nobody will come back: it is over with its last task.
+    pub(crate) fn is_over(&self, run: RunId) -> bool {
+        let at = self.at(run.slot);
+        // SAFETY: inside the mapping.
+        let (status, flags, generation, entered, left) = unsafe {
+            (
+                (&raw const (*at).status).read_volatile(),
+                (&raw const (*at).flags).read_volatile(),
+                (&raw const (*at).generation).read_volatile(),
+                (&raw const (*at).tasks_entered).read_volatile(),
+                (&raw const (*at).tasks_left).read_volatile(),
+            )
+        };
+        let is_empty = flags & slot_flag::SLOT_NO_CGROUP.0 != 0 && entered > 0 && entered == left;
+        generation == run.generation && (status == slot_status::SLOT_ENDED.0 || is_empty)
+    }
+
     /// How many folds have begun and ended in the slot.
     pub(crate) fn folds(&self, number: u32) -> (u64, u64) {
         fence(Ordering::Acquire);
