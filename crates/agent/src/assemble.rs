@@ -1,12 +1,12 @@
 //! From a run to its report.
 
 use behaviour::Behaviour;
-use containers::engine::{Role, Seccomp, State as Asked};
+use containers::engine::{Role, Seccomp, State as Asked, other_kernel};
 use containers::path::{Engine, Kind as PathKind};
 use event::Text;
 use report::{
     Cgroup, Container, Cost, Counts, Host, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom, Parent, Pod,
-    ProgramCost, Report, RuntimeInit, SchemaVersion, SensorHealth, Stage, Window,
+    ProgramCost, Reason, ReasonCode, Report, RuntimeInit, SchemaVersion, SensorHealth, Stage, Window,
 };
 use sensors::{Kernel, Slot, State as ProgramState};
 
@@ -49,7 +49,7 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, parts: Parts<'_>) -> Repo
         schema_version: SchemaVersion,
         ringfence_version: env!("CARGO_PKG_VERSION").into(),
         complete: false,
-        reasons: Vec::new(),
+        reasons: behind_another_kernel(&run.kind, host.runtime.as_ref()).into_iter().collect(),
         counts: Counts::Exact,
         container: container(run, parts.parent.clone()),
         window: window(common.clock, &parts),
@@ -60,6 +60,18 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, parts: Parts<'_>) -> Repo
         behaviour: parts.behaviour,
     }
     .finish()
+}
+
+/// The workload makes its system calls where nothing here sees them; what is seen is the runtime's own.
+fn behind_another_kernel(kind: &PathKind, runtime: Option<&report::Software>) -> Option<Reason> {
+    let by_path = match kind {
+        PathKind::Container(identity) if identity.engine == Engine::Kata => Some("Kata Containers"),
+        _ => None,
+    };
+    let name = |software: &report::Software| std::str::from_utf8(software.name.as_bytes()).ok().and_then(other_kernel);
+    let what = runtime.and_then(name).or(by_path)?;
+    let text = format!("the workload runs behind another kernel ({what}): what it does there is not in this report");
+    Some(Reason { code: ReasonCode::WorkloadNotVisible, sensor: None, text: text.into() })
 }
 
 /// How each sensor fared.
@@ -266,5 +278,29 @@ fn cost(kernel: &Kernel) -> Cost {
             .filter(|cost| cost.runs > 0)
             .map(|cost| ProgramCost::new(cost.name, cost.runs, cost.run_time_ns))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use containers::path::classify;
+
+    use super::*;
+
+    fn runtime(name: &str) -> report::Software {
+        report::Software { name: name.into(), version: None }
+    }
+
+    #[test]
+    fn a_workload_behind_another_kernel_is_told_by_its_runtime_or_its_cgroup() {
+        let plain = classify(b"/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+        let kata = classify(b"/kata_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+
+        assert_eq!(behind_another_kernel(&plain, Some(&runtime("runc"))), None);
+        assert_eq!(behind_another_kernel(&plain, None), None);
+        let reason = behind_another_kernel(&plain, Some(&runtime("runsc"))).expect("gVisor has its own kernel");
+        assert_eq!(reason.code, ReasonCode::WorkloadNotVisible);
+        assert!(reason.text.escaped().contains("gVisor"), "{:?}", reason.text);
+        assert!(behind_another_kernel(&kata, None).is_some(), "{kata:?}");
     }
 }

@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::record::{self, Plain};
 use crate::tasks::LiveTask;
 
-// SAFETY: integers and arrays of them only (`bpf/tasks.h`).
+// SAFETY: integers and arrays of them only (`bpf/notes.h`).
 unsafe impl Plain for call_key {}
 // SAFETY: as above.
 unsafe impl Plain for counted_call {}

@@ -7,7 +7,7 @@ use crate::bpf::types::{task_counts, task_note};
 use crate::mapped::Mapped;
 use crate::record::{self, Plain};
 
-// SAFETY: integers and arrays of them only (`bpf/tasks.h`).
+// SAFETY: integers and arrays of them only (`bpf/notes.h`).
 unsafe impl Plain for task_note {}
 // SAFETY: as above.
 unsafe impl Plain for task_counts {}

@@ -24,7 +24,8 @@ const DIRECTION: [(&str, &[&str]); 8] = [
 /// The crates of which the same input gives the same output.
 const PURE: [&str; 3] = ["event", "behaviour", "report"];
 /// What they may use of others: nothing here opens, asks or waits for anything.
-const PURE_DEPENDENCIES: [&str; 6] = ["csv", "schemars", "serde", "serde_json", "thiserror", "unicode-width"];
+const PURE_DEPENDENCIES: [&str; 8] =
+    ["csv", "rustc-hash", "schemars", "serde", "serde_json", "smallvec", "thiserror", "unicode-width"];
 /// What they may not use of the standard library.
 const IMPURE: [&str; 8] = ["env", "fs", "net", "os", "process", "thread", "time::Instant", "time::SystemTime"];
 

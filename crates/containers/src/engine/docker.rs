@@ -213,7 +213,7 @@ pub fn parse_image(body: &[u8]) -> Result<Vec<String>, String> {
 pub(super) fn digest_of(image: &str, digests: &[String]) -> Option<String> {
     let split =
         |digest: &str| digest.split_once('@').map(|(repository, hash)| (repository.to_owned(), hash.to_owned()));
-    let all: Vec<_> = digests.iter().filter_map(|digest| split(digest)).collect();
+    let all: Vec<_> = digests.iter().filter_map(|digest| split(digest)).filter(|(_, hash)| !hash.is_empty()).collect();
     let named = all.iter().find(|(repository, _)| {
         image.strip_prefix(repository.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
     });
@@ -313,6 +313,7 @@ mod tests {
         assert_eq!(digest_of("nginx:1.27", &digests).as_deref(), Some("sha256:bb"));
         assert_eq!(digest_of("nginx-other", &digests).as_deref(), Some("sha256:aa"));
         assert_eq!(digest_of("nginx", &[]), None);
+        assert_eq!(digest_of("nginx", &["nginx@".to_owned()]), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod metadata;
 mod oci;
 mod podman;
 mod resolver;
+mod runtime;
 mod sockets;
 mod time;
 
@@ -27,6 +28,7 @@ pub use backfill::{Backfill, State, Want};
 pub use error::{QueryError, ResolveError, Tried};
 pub use metadata::{Metadata, Pod, Role, Seccomp, Security, Source};
 pub use resolver::{EngineStatus, Listing, Resolver};
+pub use runtime::other_kernel;
 pub use sockets::Sockets;
 
 /// The parsers of everything that an engine or a file says, for fuzzing: none of them may panic on any bytes.
