@@ -8,6 +8,7 @@
 mod adopt;
 mod assemble;
 mod clock;
+mod error;
 mod launch;
 mod losses;
 mod names;
@@ -16,9 +17,12 @@ mod reader;
 mod recording;
 mod run;
 mod sink;
+mod target;
 mod usage;
 
+pub use error::{FinishError, StartError};
 pub use launch::{BECOME_COMMAND, LaunchError, become_command};
-pub use recording::{Ended, FinishError, Progress, Recording, Save, Settings, StartError, Target, Watcher};
+pub use recording::{Ended, Progress, Recording, Save, Settings, Watcher};
 pub use sensors::CallFilter;
 pub use sink::{EventFormat, SinkError};
+pub use target::Target;

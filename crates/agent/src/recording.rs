@@ -7,39 +7,24 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use containers::cgroupfs::{Layout, LayoutError, Mode, Sandbox, SandboxError, Version, cgroup_id};
+use containers::cgroupfs::{Layout, Mode, Sandbox, Version, cgroup_id};
 use containers::engine::Sockets;
 use containers::proc::Proc;
 use event::{Event, Payload, RunId, SyscallNames};
 use report::{Buffers, CgroupLayout, Host, Report};
-use sensors::{CallFilter, Hierarchy, Kernel, LoadError, MapError, Options, Watch};
+use sensors::{CallFilter, Hierarchy, Kernel, Options, Watch};
 
 use crate::adopt::{self, AdoptError};
 use crate::assemble::{self, Common};
 use crate::clock::Clock;
-use crate::launch::{LaunchError, Launched};
+use crate::error::{FinishError, StartError};
+use crate::launch::Launched;
 use crate::names::Names;
 use crate::pipeline::{Closed, Pipeline};
 use crate::reader::{BATCH_EVENTS, Batch, QUEUE_BATCHES, Reader};
 use crate::run::Run;
-use crate::sink::{EventFormat, Sink, SinkError};
-
-/// Which containers somebody wants a report of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// All of them.
-    All,
-    /// The container with this name or id, or whose id begins so.
-    Name(String),
-    /// Containers whose image matches; `*` stands for anything.
-    Image(String),
-    /// Containers with this label.
-    Label(String, String),
-    /// The cgroup with this path below the root of its hierarchy.
-    Cgroup(Vec<u8>),
-    /// This process and all that it makes.
-    Pid(u32),
-}
+use crate::sink::{EventFormat, Sink};
+use crate::target::Target;
 
 /// How to record.
 pub struct Settings {
@@ -68,70 +53,6 @@ pub type Watcher = Box<dyn FnMut(&Event) -> std::io::Result<bool>>;
 
 /// Keeps a report and says where it is.
 pub type Save = Box<dyn FnMut(&Report) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>>>;
-
-/// Why a recording could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The cgroups.
-    #[error("cannot tell containers apart")]
-    Layout(#[from] LayoutError),
-    /// The hierarchy that tells containers apart has no controller.
-    #[error("the cgroup hierarchy mounted at {} has no controller by which a task's cgroup could be found", .0.display())]
-    NoController(PathBuf),
-    /// The sensors.
-    #[error("the sensors cannot be started")]
-    Load(#[from] LoadError),
-    /// The reader of the ring, or the one that asks engines.
-    #[error("a thread cannot be started")]
-    Thread(#[source] std::io::Error),
-    /// What runs already.
-    #[error("the containers that run already cannot be observed")]
-    Adopt(#[from] AdoptError),
-    /// The sandbox.
-    #[error("the command's own cgroup cannot be made")]
-    Sandbox(#[from] SandboxError),
-    /// The command.
-    #[error("the command cannot be run")]
-    Launch(#[from] LaunchError),
-    /// The events file.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// The kernel did not see the sandbox.
-    #[error("the kernel gave the command's cgroup no slot: {exhausted} containers found none free")]
-    NoSlot {
-        /// How many containers found none.
-        exhausted: u64,
-    },
-    /// No such process.
-    #[error("there is no process {0}")]
-    NoProcess(u32),
-}
-
-/// Why a recording could not go on or end well.
-#[derive(Debug, thiserror::Error)]
-pub enum FinishError {
-    /// The ring.
-    #[error("the kernel's ring cannot be read: {0}")]
-    Ring(String),
-    /// The counts.
-    #[error("the kernel's counts cannot be read")]
-    Read(#[from] sensors::ReadError),
-    /// The maps.
-    #[error("the kernel's tables cannot be changed")]
-    Map(#[from] MapError),
-    /// A report.
-    #[error("a report cannot be written")]
-    Save(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The events file.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// Whoever gets the events.
-    #[error("an event cannot be shown")]
-    Watch(#[source] std::io::Error),
-    /// The command.
-    #[error("the command cannot be waited for")]
-    Wait(#[source] std::io::Error),
-}
 
 /// How far a recording is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -506,39 +427,6 @@ impl Recording {
     }
 }
 
-impl Target {
-    fn wants(&self, run: &Run) -> bool {
-        let known = run.known();
-        match self {
-            Target::All => true,
-            Target::Name(name) => {
-                run.id_of_its_own().is_some_and(|id| id == name || (name.len() >= 4 && id.starts_with(name.as_str())))
-                    || known.is_some_and(|known| known.name.as_deref() == Some(name) || known.id == *name)
-            }
-            Target::Image(pattern) => {
-                known.and_then(|known| known.image.as_deref()).is_some_and(|image| matches(pattern, image))
-            }
-            Target::Label(key, value) => known.is_some_and(|known| known.labels.get(key) == Some(value)),
-            Target::Cgroup(path) => run.slot.path == *path,
-            Target::Pid(_) => run.slot.no_cgroup && run.slot.attached,
-        }
-    }
-}
-
-/// Whether the text matches a pattern in which `*` stands for anything.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
 /// Watches a process that is in no container, and its children.
 fn enter_tree(kernel: &Kernel, proc: &Proc, root: u32) -> Result<(), StartError> {
     proc.stat(root).map_err(|_| StartError::NoProcess(root))?;
@@ -596,25 +484,5 @@ fn host(layout: &Layout, ring_bytes: u32) -> Host {
             Mode::Hybrid => CgroupLayout::Hybrid,
         },
         buffers: Buffers { ring_bytes: u64::from(ring_bytes), queue_events: (QUEUE_BATCHES * BATCH_EVENTS) as u64 },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn a_star_stands_for_anything() {
-        for (pattern, text, expected) in [
-            ("nginx", "nginx", true),
-            ("nginx", "nginx:1", false),
-            ("nginx:*", "nginx:1.25", true),
-            ("*/nginx:*", "registry/nginx:1", true),
-            ("*", "", true),
-            ("a*b*c", "a-b-c", true),
-            ("a*b*c", "a-c", false),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
     }
 }
