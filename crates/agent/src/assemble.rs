@@ -260,8 +260,13 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
     }
     let before = parts.run.lost_before;
     lost(Stage::Decode, "identity", parts.undecoded - before.undecoded.min(parts.undecoded), None);
-    lost(Stage::KernelRing, "identity", parts.losses.without_slot - before.without_slot, Some("--buffer"));
-    lost(Stage::Recursion, "syscalls", parts.losses.missed - before.missed, None);
+    lost(
+        Stage::KernelRing,
+        "identity",
+        parts.losses.without_slot.saturating_sub(before.without_slot),
+        Some("--buffer"),
+    );
+    lost(Stage::Recursion, "syscalls", parts.losses.missed.saturating_sub(before.missed), None);
     losses
 }
 

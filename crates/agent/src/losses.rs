@@ -36,7 +36,7 @@ impl History {
         now_ns.saturating_sub(self.newer.boot_ns) >= History::STEP_NS
     }
 
-    /// Remembers the losses of now. They must have been read after the time was.
+    /// Remembers the losses of now. They must have been read before the time was.
     pub(crate) fn remember(&mut self, now_ns: u64, losses: CommonLosses) {
         self.older = std::mem::replace(&mut self.newer, Moment { boot_ns: now_ns, losses });
     }

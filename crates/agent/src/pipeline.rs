@@ -163,10 +163,10 @@ impl Pipeline {
                 }
             }
         }
-        let mut ended = Vec::new();
-        for (&id, run) in self.runs.iter_mut().filter(|(id, _)| kernel.is_over(**id)) {
-            ended.push(id);
-            if let Some(slot) = kernel.slot(id) {
+        let mut ended: Vec<RunId> = self.runs.keys().copied().filter(|&id| kernel.is_over(id)).collect();
+        ended.retain(|&id| !self.has_silent_tasks(id));
+        for &id in &ended {
+            if let (Some(run), Some(slot)) = (self.runs.get_mut(&id), kernel.slot(id)) {
                 run.slot = slot;
             }
         }
@@ -178,6 +178,12 @@ impl Pipeline {
             !self.engines.is_unanswered(*id) || now.saturating_sub(ended_ns) > PATIENCE_NS
         });
         ended
+    }
+
+    /// Whether processes that the user named are still there. Those that have made no call since are not counted yet.
+    fn has_silent_tasks(&self, id: RunId) -> bool {
+        let is_named = self.runs.get(&id).is_some_and(|run| run.slot.no_cgroup && run.slot.attached);
+        is_named && self.kernel.adopt().is_ok_and(|tasks| tasks.iter().any(|task| task.run == id))
     }
 
     /// Asks engines for whatever is a container and was not asked for yet, and takes their answers.
@@ -255,7 +261,7 @@ impl Pipeline {
                 slots: std::iter::once(&run.slot).chain(&inner).collect(),
                 behaviour,
                 parent: run.parent.clone().or_else(|| self.parent(&run)),
-                losses: self.losses(),
+                losses: self.losses(*self.kernel.missed_runs().end()),
                 undecoded,
                 end_boot_ns: run.slot.ended_ns.unwrap_or(now),
                 ended,
@@ -293,16 +299,17 @@ impl Pipeline {
 
     /// Once a second; says whether it was now.
     fn remember_losses(&mut self) -> bool {
-        let now = clock::boot_ns();
-        let is_due = self.history.is_due(now);
+        let is_due = self.history.is_due(clock::boot_ns());
         if is_due {
-            self.history.remember(now, self.losses());
+            let losses = self.losses(*self.kernel.missed_runs().start());
+            // Only now: what is made later has lost nothing of this.
+            self.history.remember(clock::boot_ns(), losses);
         }
         is_due
     }
 
-    fn losses(&self) -> CommonLosses {
-        CommonLosses { undecoded: 0, without_slot: self.kernel.lost_without_slot(), missed: self.kernel.missed_runs() }
+    fn losses(&self, missed: u64) -> CommonLosses {
+        CommonLosses { undecoded: 0, without_slot: self.kernel.lost_without_slot(), missed }
     }
 
     /// The run that this one is but a part of: a cgroup that the workload, or the runtime, made inside its container.

@@ -144,9 +144,12 @@ __noinline int count_in_total(u32 number_of_slot, u32 phase_and_table, u32 numbe
 
 #define PHASE_AND_TABLE(phase, table) ((u32)(phase) | (u32)(table) << 8)
 
+/* No note was left for a task that is in a container. */
+#define NO_NOTE ((u32) - 1)
+
 static __always_inline struct task_note *note_at(u32 number)
 {
-	if (!number)
+	if (!number || number == NO_NOTE)
 		return 0;
 	return bpf_map_lookup_elem(&task_notes, &number);
 }
@@ -159,7 +162,7 @@ static __always_inline u32 note_number_of(struct task_struct *task)
 	return number ? *number : 0;
 }
 
-/* An empty note for the task; 0, and a call of its container is lost, if there is none left. */
+/* An empty note for the task; NO_NOTE, and a call of its container is lost, if there is none left. */
 static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slot)
 {
 	u64 key = (u64)task;
@@ -170,7 +173,7 @@ static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slo
 	if (!bpf_map_pop_elem(&free_notes, &number)) {
 		note = note_at(number);
 		if (!note)
-			return 0;
+			return NO_NOTE;
 		/* Whatever else was there was cleared when it was given back. */
 		note->counts = number < settings.counted_tasks ? number : 0;
 		if (!bpf_map_update_elem(&watched_tasks, &key, &number, BPF_NOEXIST)) {
@@ -182,10 +185,12 @@ static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slo
 	}
 	/* Another CPU may have been first. */
 	number = note_number_of(task);
-	slot = number ? 0 : slot_at(number_of_slot);
+	if (number)
+		return number;
+	slot = slot_at(number_of_slot);
 	if (slot)
 		add(slot->lost_counts, 1);
-	return number;
+	return NO_NOTE;
 }
 
 /* Nothing may be left in the note's counts. */

@@ -5,7 +5,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-/* The number of the system call that the test makes, and above it in the upper half the thread that makes it. */
+/* The first argument of the system call that the test makes: by it that one call is known. */
 const volatile u64 trigger = 0;
 
 /* 0: the call was not seen. 1: the task keeps the CPU. 2: it can lose it. */
@@ -38,7 +38,7 @@ int BPF_PROG(see_preemption, struct pt_regs *regs, long id)
 {
 	u32 outside, inside;
 
-	if (trigger != (bpf_get_current_pid_tgid() << 32 | (u32)id))
+	if (PT_REGS_PARM1_CORE_SYSCALL(regs) != trigger)
 		return 0;
 	outside = inside = preempt_count();
 	/* A kernel without preemption does not even count. */

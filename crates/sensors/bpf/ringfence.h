@@ -105,42 +105,60 @@ volatile struct shared shared SEC(".data.shared") = {};
 
 #define HOOK(hook, name, args...) SEC("tp_btf/" hook) int BPF_PROG(name, ##args)
 
+static __always_inline void forget_programs(struct task_struct *task)
+{
+}
+
 #else
 
 /* 6.10 and later. */
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
-/* A program that a task has run, and whose twin it has not come to yet. */
-struct ran {
-	u64 task;
-	u64 program;
-};
-
+/* Address of a task -> a bit for each program that it has run, and whose twin it has not come to yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct ran);
-	__type(value, u8);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, u64);
 } ran_programs SEC(".maps");
 
 /* Says whether the work is to be done. Until end_program memory per CPU belongs to this program alone. */
-static __always_inline bool begin_program(u64 number, bool is_twin)
+static __always_inline bool begin_program(u32 number, bool is_twin)
 {
-	struct ran key = {.program = number};
-	u8 one = 1;
+	u64 task, bit = 1ULL << number, *bits;
 
 	if (!settings.preemptible || !bpf_preempt_disable || !bpf_preempt_enable)
 		return !is_twin;
 	bpf_preempt_disable();
-	key.task = bpf_get_current_task();
-	if (!is_twin)
-		bpf_map_update_elem(&ran_programs, &key, &one, BPF_ANY);
-	else if (!bpf_map_delete_elem(&ran_programs, &key))
-		return false;
-	else
+	task = bpf_get_current_task();
+	bits = bpf_map_lookup_elem(&ran_programs, &task);
+	if (is_twin) {
+		if (bits && *bits & bit) {
+			*bits &= ~bit;
+			return false;
+		}
 		add(shared.made_up, 1);
+		return true;
+	}
+	if (bits)
+		*bits |= bit;
+	else if (bpf_map_update_elem(&ran_programs, &task, &bit, BPF_ANY)) {
+		/* Without the mark the twin would do it again: it shall do it alone. */
+		add(shared.made_up, -1);
+		return false;
+	}
 	return true;
+}
+
+/* The task runs no program any more. */
+static __always_inline void forget_programs(struct task_struct *task)
+{
+	u64 key = (u64)task;
+
+	if (settings.preemptible)
+		bpf_map_delete_elem(&ran_programs, &key);
 }
 
 /* A task that was told to give up the CPU meanwhile does so here. */

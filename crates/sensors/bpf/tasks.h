@@ -42,6 +42,8 @@ static __always_inline void enter_slot(struct task_struct *task, struct task_not
 
 	if (note->slot)
 		leave_slot(note);
+	/* A call that it is in was booked where it was entered. */
+	note->current_call = 0;
 	if (!slot)
 		return;
 	note->slot = number;
@@ -80,7 +82,7 @@ static __always_inline void renew_note(struct task_struct *task, struct task_not
 	enter_slot(task, note, number);
 }
 
-/* The number of the current task's note, its slot up to date; 0 if it is in no container. */
+/* The number of the current task's note, its slot up to date; 0 if it is in no container, NO_NOTE if none was left. */
 static __always_inline u32 look_up_current(struct task_struct *task)
 {
 	u32 number = note_number_of(task), slot;
@@ -88,13 +90,14 @@ static __always_inline u32 look_up_current(struct task_struct *task)
 	u64 css_set = (u64)BPF_CORE_READ(task, cgroups);
 	u8 inherits;
 
-	if (!note || note->css_set != css_set) {
+	barrier(); /* a move from here on makes this one the old one */
+	if (!note || note->css_set != css_set || !note->slot) {
 		slot = slot_by_cgroup_or_name(task, &inherits);
 		if (!note) {
 			number = slot ? take_note(task, slot) : 0;
 			note = note_at(number);
 			if (!note)
-				return 0;
+				return number;
 		}
 		renew_note(task, note, css_set, slot, inherits);
 	}
@@ -122,7 +125,7 @@ static __always_inline struct task_note *note_of_child(struct task_struct *child
 	return note && note->slot ? note : 0;
 }
 
-static __always_inline void remember_owner(struct task_struct *task, u32 note)
+static __always_inline void remember_owner(struct task_struct *task, u32 note, u64 css_set, u32 seen_epoch)
 {
 }
 
@@ -139,9 +142,9 @@ struct stack_owner {
 	u64 css_set;
 	u32 epoch;
 	u16 note; /* 0: in no container */
-	/* Where a program may be skipped: whether it was run for the call that is entered, or that fails, right now. */
+	/* Where a program may be skipped: whether it was run for the call that begins, or that ends, right now. */
 	u8 entry_done;
-	u8 failure_done;
+	u8 exit_done;
 };
 _Static_assert(sizeof(struct stack_owner) == 32, "two share a cache line");
 
@@ -181,7 +184,8 @@ static __always_inline u64 registers_of(struct task_struct *task)
 	return (u64)bpf_task_pt_regs(task);
 }
 
-static __always_inline void fill_owner(u64 registers, struct task_struct *task, u32 note, u32 seen_epoch)
+/* What was looked up when the task had these cgroups, at this epoch: both read before. */
+static __always_inline void fill_owner(u64 registers, struct task_struct *task, u32 note, u64 css_set, u32 seen_epoch)
 {
 	struct stack_owner *owner = owner_at(registers);
 
@@ -190,15 +194,15 @@ static __always_inline void fill_owner(u64 registers, struct task_struct *task, 
 	if (owner->registers != registers && __sync_val_compare_and_swap(&owner->registers, 0, registers) != 0)
 		return;
 	owner->task = (u64)task;
-	owner->css_set = (u64)task->cgroups;
+	owner->css_set = css_set;
 	owner->note = note;
 	owner->epoch = seen_epoch;
 }
 
 /* The task is the current one, or does not run yet. */
-static __always_inline void remember_owner(struct task_struct *task, u32 note)
+static __always_inline void remember_owner(struct task_struct *task, u32 note, u64 css_set, u32 seen_epoch)
 {
-	fill_owner(registers_of(task), task, note, shared.epoch);
+	fill_owner(registers_of(task), task, note, css_set, seen_epoch);
 }
 
 /* The task will make no call any more. */
@@ -220,11 +224,14 @@ static __noinline u32 find_note(u64 registers)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u32 seen_epoch = shared.epoch;
+	u64 css_set = (u64)task->cgroups;
 	u32 number;
 
 	barrier(); /* whatever changes from here on is found at the next call */
 	number = look_up_current(task);
-	fill_owner(registers, task, number, seen_epoch);
+	/* Without a note the next call is to be counted as lost, too. */
+	if (number != NO_NOTE)
+		fill_owner(registers, task, number, css_set, seen_epoch);
 	return number;
 }
 
@@ -277,9 +284,15 @@ static __always_inline struct task_note *note_of_child(struct task_struct *child
 
 #endif
 
+/* include/linux/sched.h (6.18) */
+#define PF_EXITING 0x00000004
+
 /* The same as current_note, for hooks that do not hand over the current task. */
 static __always_inline struct task_note *note_of_current(void)
 {
+	/* A task that has been seen to end must not get a note again, which nobody would take back. */
+	if (BPF_CORE_READ(current_task(), flags) & PF_EXITING)
+		return note_at(note_number_of(current_task()));
 #if OLD_KERNEL
 	return current_note(0);
 #else

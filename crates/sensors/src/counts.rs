@@ -113,6 +113,8 @@ impl Kernel {
     /// Forgets these runs: their totals go, and their slots may be taken again. Do this when what was read is safe.
     pub fn release(&self, runs: &[RunId]) -> Result<(), ReadError> {
         let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
+        // First: whoever still holds counts of these runs sees by the generation that nobody wants them.
+        wanted.iter().for_each(|&slot| self.slots.clear(slot));
         let mut keys = BTreeSet::new();
         self.each_total(|key, _| {
             if wanted.contains(&key.slot) {
@@ -123,7 +125,6 @@ impl Kernel {
             self.maps.call_totals.delete(&key).map_err(ReadError::Release)?;
         }
         for slot in wanted {
-            self.slots.clear(slot);
             self.maps.free_slots.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).map_err(ReadError::Release)?;
         }
         Ok(())

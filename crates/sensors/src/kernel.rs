@@ -326,12 +326,14 @@ impl Kernel {
         costs
     }
 
-    /// How often a program did not take place: the kernel skipped it, and nothing made up for it.
-    pub fn missed_runs(&self) -> u64 {
-        let skipped: u64 = self.program_costs().iter().map(|cost| cost.missed).sum();
+    /// How often a program did not take place: the kernel skipped it, and nothing made up for it. At least so often, and
+    /// at most: a run that was skipped may just be made up for.
+    pub fn missed_runs(&self) -> std::ops::RangeInclusive<u64> {
         // SAFETY: inside the mapping, and aligned.
-        let made_up = unsafe { (&raw const (*self.shared.at(0)).made_up).read_volatile() };
-        skipped.saturating_sub(made_up)
+        let made_up = || unsafe { (&raw const (*self.shared.at(0)).made_up).read_volatile() };
+        let before = made_up();
+        let skipped: u64 = self.program_costs().iter().map(|cost| cost.missed).sum();
+        skipped.saturating_sub(made_up())..=skipped.saturating_sub(before)
     }
 
     /// The memory of all maps in bytes, as the kernel accounts for it.
@@ -383,7 +385,7 @@ fn memory_of(map: &libbpf_rs::Map<'_>) -> Option<u64> {
 }
 
 /// Nanoseconds since boot, the clock of every sample.
-fn boot_ns() -> u64 {
+pub(crate) fn boot_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

@@ -7,6 +7,9 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 use libbpf_rs::libbpf_sys::{self, perf_event_attr};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
+/// CONFIG_NR_CPUS is nowhere higher (arch/x86/Kconfig, 7.3).
+const MAX_CPUS: i32 = 8192;
+
 /// An event every so many nanoseconds of CPU time of the calling thread.
 pub(crate) fn cpu_clock(period_ns: u64) -> io::Result<OwnedFd> {
     let mut wanted = attr(libbpf_sys::PERF_TYPE_SOFTWARE, libbpf_sys::PERF_COUNT_SW_CPU_CLOCK.into());
@@ -17,7 +20,16 @@ pub(crate) fn cpu_clock(period_ns: u64) -> io::Result<OwnedFd> {
 /// A tracepoint by its name in tracefs; a program that is attached to it is called on every CPU.
 pub(crate) fn tracepoint(group: &str, event: &str) -> io::Result<OwnedFd> {
     let id = tracepoint_id(&format!("events/{group}/{event}/id"))?;
-    open(&attr(libbpf_sys::PERF_TYPE_TRACEPOINT, id), -1, 0)
+    let wanted = attr(libbpf_sys::PERF_TYPE_TRACEPOINT, id);
+    // The first CPU may be offline.
+    let mut opened = open(&wanted, -1, 0);
+    for cpu in 1..MAX_CPUS {
+        match &opened {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => opened = open(&wanted, -1, cpu),
+            _ => break,
+        }
+    }
+    opened
 }
 
 /// From tracefs where it is mounted, else from a mount of our own that nobody sees.

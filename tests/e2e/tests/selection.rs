@@ -96,6 +96,33 @@ fn a_process_tree_in_no_container_is_followed_and_nothing_else() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
+fn a_process_tree_is_not_over_while_one_that_only_sleeps_is_left() -> Result<()> {
+    need!("gcc");
+    let _alone = alone()?;
+    let folder = tempfile::tempdir()?;
+    let flag = folder.path().join("go");
+    let exact = sealed::on_host("exact")?;
+    // One that is busy until it is told to end, and one that makes no call for seconds.
+    let busy = format!("while [ ! -e {} ]; do sleep 0.05; done", flag.display());
+    let silent = format!("sleep 4; exec {exact} unknown 7");
+    let script = format!("sh -c '{busy}' & sh -c '{silent}' & wait");
+    let mut tree = Background::spawn(&mut command("sh", ["-c", &script]))?;
+    std::thread::sleep(std::time::Duration::from_millis(500));
+
+    let pid = tree.pid().as_raw_nonzero().to_string();
+    let recorder = Recorder::start(&["--pid", &pid])?;
+    std::fs::write(&flag, "")?;
+    tree.wait(LIMIT)?;
+    let recording = recorder.stop()?;
+
+    let report = recording.only()?;
+    let calls: u64 = report.syscalls()?.iter().filter(|entry| entry.number == 999).map(|entry| entry.count).sum();
+    assert_eq!(calls, 7);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
 fn the_events_of_a_recording_are_those_that_its_report_counts() -> Result<()> {
     need!("gcc");
     let _alone = alone()?;

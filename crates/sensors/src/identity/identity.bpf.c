@@ -156,11 +156,11 @@ HOOK("cgroup_attach_task", on_cgroup_attach_task, struct cgroup *cgroup, const c
 	return 0;
 }
 
-/* The number of the note for a child that does not run yet; 0 if it is in no container. */
-static __always_inline u32 note_for_child(struct task_struct *parent, struct task_struct *child)
+/* The number of the note for a child that does not run yet; 0 if it is in no container, NO_NOTE if none was left. */
+static __always_inline u32 note_for_child(struct task_struct *parent, struct task_struct *child, u64 css_set)
 {
 	struct task_note *of_parent = current_note(parent), *note;
-	bool same_cgroups = child->cgroups == parent->cgroups;
+	bool same_cgroups = css_set == (u64)parent->cgroups;
 	struct task_note who = {};
 	struct slot_state *slot;
 	u32 number;
@@ -189,18 +189,18 @@ static __always_inline u32 note_for_child(struct task_struct *parent, struct tas
 	slot = slot_at(who.slot);
 	if (!slot)
 		return 0;
-	add(slot->tasks_entered, 1);
 	add(slot->threads, 1);
 	if (child->pid == child->tgid)
 		add(slot->processes, 1);
 	number = take_note(child, who.slot);
 	note = note_at(number);
 	if (!note)
-		return 0;
+		return number;
 	/* The last task at this address went unseen. */
 	if (note->slot)
 		leave_slot(note);
-	note->css_set = (u64)child->cgroups;
+	add(slot->tasks_entered, 1);
+	note->css_set = css_set;
 	note->slot = who.slot;
 	note->generation = slot->generation;
 	note->phase = who.phase;
@@ -210,7 +210,17 @@ static __always_inline u32 note_for_child(struct task_struct *parent, struct tas
 
 HOOK("sched_process_fork", on_fork_identity, struct task_struct *parent, struct task_struct *child)
 {
-	remember_owner(child, note_for_child(parent, child));
+	/* It can be moved already, and tasks that nobody moves can be in a container from now on. */
+	u32 seen_epoch = shared.epoch;
+	u64 css_set = (u64)child->cgroups;
+	u32 number;
+
+	barrier();
+	number = note_for_child(parent, child, css_set);
+	if (number == NO_NOTE)
+		forget_owner(child);
+	else
+		remember_owner(child, number, css_set, seen_epoch);
 	return 0;
 }
 
@@ -300,7 +310,7 @@ static __always_inline void enter_by_namespace(struct task_struct *task)
 	note->generation = slot->generation;
 	note->phase = known ? PHASE_EXEC : PHASE_MAIN;
 	note->flags = TASK_INHERITS;
-	remember_owner(task, number_of_note);
+	remember_owner(task, number_of_note, note->css_set, shared.epoch);
 	if (known)
 		tell_entered(number, task, true, PHASE_EXEC);
 }
@@ -340,6 +350,12 @@ HOOK_OF_EXIT(on_exit_identity)
 	if (note && note->slot)
 		leave_slot(note);
 	forget_owner(task);
+	forget_programs(task);
+	if (shared.processes_named && task->signal->live.counter <= 0) {
+		u32 pid = task->tgid;
+
+		bpf_map_delete_elem(&named_processes, &pid);
+	}
 	/* It may have one still though it left its last container long ago. */
 	number = note_number_of(task);
 	if (number)
@@ -379,7 +395,8 @@ int adopt_task(struct bpf_iter__task *ctx)
 		shared.host_root = root_of(task);
 		shared.host_mount_ns = mount_ns_of(task);
 	}
-	if (task->flags & PF_KTHREAD)
+	/* One that waits to be reaped is no more. */
+	if (task->flags & (PF_KTHREAD | PF_EXITING))
 		return 0;
 	record.slot = slot_of_task_by_cgroup(task);
 	if (!record.slot && shared.processes_named)

@@ -9,6 +9,11 @@
 /* Counts where there is no counter of the thread's own. */
 static __always_inline int count_rare(struct task_note *note, u32 table, u32 number, u32 errno, u64 n)
 {
+	struct slot_state *slot = slot_at(note->slot);
+
+	/* The slot has a new owner, and this task is none of its. */
+	if (!slot || slot->generation != note->generation)
+		return 0;
 	return count_in_total(note->slot, PHASE_AND_TABLE(note->phase, table), number, errno, n);
 }
 
@@ -86,20 +91,6 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
 	return count_entry(regs, id);
 }
 
-/*
- * Whether the twin of a program is to do its work, for a task whose stack has the entry or could have it. The program
- * itself says by the mark that it was run.
- */
-static __always_inline bool is_undone(struct stack_owner *owner, u64 registers, u8 *mark)
-{
-	bool undone = !*mark;
-
-	if (owner->registers != registers)
-		return !owner->registers;
-	*mark = 0;
-	return undone;
-}
-
 SEC("tracepoint/raw_syscalls/sys_enter")
 int on_sys_enter_held(struct trace_event_raw_sys_enter *ctx)
 {
@@ -110,7 +101,7 @@ int on_sys_enter_held(struct trace_event_raw_sys_enter *ctx)
 	owner = owner_of((u64)regs);
 	if (owner) {
 		owner->entry_done = 1;
-		owner->failure_done = 0;
+		owner->exit_done = 0;
 	}
 	return 0;
 }
@@ -118,9 +109,12 @@ int on_sys_enter_held(struct trace_event_raw_sys_enter *ctx)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_sys_enter_again, struct pt_regs *regs, long id)
 {
-	struct stack_owner *owner = owner_at((u64)regs);
+	struct stack_owner *owner = owner_of((u64)regs);
+	bool is_done = !owner || owner->entry_done;
 
-	if (!owner || !is_undone(owner, (u64)regs, &owner->entry_done))
+	if (owner)
+		owner->entry_done = 0;
+	if (is_done)
 		return 0;
 	add(shared.made_up, 1);
 	return count_entry(regs, id);
@@ -222,7 +216,7 @@ int on_sys_exit_held(struct trace_event_raw_sys_exit *ctx)
 	owner = owner_of((u64)regs);
 	if (owner) {
 		owner->entry_done = 0;
-		owner->failure_done = 1;
+		owner->exit_done = 1;
 	}
 	return 0;
 }
@@ -230,9 +224,12 @@ int on_sys_exit_held(struct trace_event_raw_sys_exit *ctx)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit_again, struct pt_regs *regs, long result)
 {
-	struct stack_owner *owner = errno_of(result) || tracing.enabled ? owner_at((u64)regs) : 0;
+	struct stack_owner *owner = owner_of((u64)regs);
+	bool is_done = !owner || owner->exit_done;
 
-	if (!owner || !is_undone(owner, (u64)regs, &owner->failure_done))
+	if (owner)
+		owner->exit_done = 0;
+	if (is_done)
 		return 0;
 	add(shared.made_up, 1);
 	return count_exit(regs, result);
