@@ -20,7 +20,7 @@ use crate::outcome::{Findings, Table, short};
 
 /// Rounds between attaching and detaching.
 const ROUNDS: u32 = 5;
-/// Threads of a process that is moved get their storage a moment later.
+/// What is moved is told to user space a moment later.
 const SETTLE: Duration = Duration::from_millis(60);
 /// Allowed for a task outside of every container if 1.15x is less.
 const OUTSIDE_NS: f64 = 5.0;

@@ -89,7 +89,6 @@ pub struct Kernel {
     shared: Mapped<shared>,
     handled_groups: Mutex<u64>,
     programs: Vec<ProgramState>,
-    counts_in_tasks: bool,
     _links: Vec<Link>,
     object: Object,
 }
@@ -103,7 +102,7 @@ unsafe impl Sync for Kernel {}
 impl Kernel {
     /// Loads every sensor and attaches it. From the moment this returns, every new container is counted.
     pub fn load(options: &Options) -> Result<Kernel, LoadError> {
-        let load::Loaded { object, mut programs, counts_in_tasks, room } = load::load(options)?;
+        let load::Loaded { object, mut programs, room } = load::load(options)?;
         let mapped = |map, source| LoadError::Map { map, source };
         let slots_map = map(&object, "slots")?;
         let slots = SlotTable::map(&slots_map).map_err(|source| mapped("slots", source))?;
@@ -133,15 +132,9 @@ impl Kernel {
             shared,
             handled_groups: Mutex::new(0),
             programs,
-            counts_in_tasks,
             _links: links,
             object,
         })
-    }
-
-    /// Whether each task counts in storage of its own; else every call goes to a map that all share.
-    pub fn counts_in_tasks(&self) -> bool {
-        self.counts_in_tasks
     }
 
     /// Every program of every sensor, and what became of it.

@@ -25,7 +25,7 @@ pub use kernel::{Adopted, Kernel, MapError, ProgramCost};
 pub use load::{CallFilter, Hierarchy, LoadError, Options, ProgramState, State};
 pub use record::DecodeError;
 pub use ring::{Batch, Ring};
-pub use slots::{Slot, SlotLosses, SlotStatus, Watch};
+pub use slots::{Slot, SlotLosses, Watch};
 
 use event::Payload;
 

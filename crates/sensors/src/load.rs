@@ -157,7 +157,6 @@ const TWIN: &str = "_again";
 pub(crate) struct Loaded {
     pub(crate) object: Object,
     pub(crate) programs: Vec<ProgramState>,
-    pub(crate) counts_in_tasks: bool,
     pub(crate) room: Room,
 }
 
@@ -182,7 +181,7 @@ pub(crate) fn load(options: &Options) -> Result<Loaded, LoadError> {
     let programs = choose(&mut open, options, &facts);
     let object = open.load().map_err(|source| LoadError::Load { source, log: said() })?;
     libbpf_rs::set_print(print);
-    Ok(Loaded { object, programs, counts_in_tasks, room: facts.room })
+    Ok(Loaded { object, programs, room: facts.room })
 }
 
 /// What was found out before loading.

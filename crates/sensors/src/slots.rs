@@ -8,17 +8,6 @@ use libbpf_rs::MapHandle;
 use crate::bpf::types::{limit, slot_flag, slot_state, slot_status};
 use crate::mapped::Mapped;
 
-/// How far a container has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotStatus {
-    /// A cgroup that may become a container.
-    Candidate,
-    /// A container.
-    Container,
-    /// Its cgroup is gone.
-    Ended,
-}
-
 /// What was lost of one container, by where it was lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotLosses {
@@ -33,8 +22,6 @@ pub struct SlotLosses {
 pub struct Slot {
     /// Which run.
     pub run: RunId,
-    /// How far it has come.
-    pub status: SlotStatus,
     /// The user named it.
     pub named: bool,
     /// It ran already when the recording began.
@@ -113,17 +100,13 @@ impl SlotTable {
         }
         // SAFETY: inside the mapping; integers only, so any bytes are a value.
         let state = unsafe { self.at(number).read_volatile() };
-        let status = match slot_status(state.status) {
-            slot_status::SLOT_CANDIDATE => SlotStatus::Candidate,
-            slot_status::SLOT_CONTAINER => SlotStatus::Container,
-            slot_status::SLOT_ENDED => SlotStatus::Ended,
-            _ => return None,
-        };
+        if state.status == slot_status::SLOT_FREE.0 {
+            return None;
+        }
         let has = |flag: slot_flag| state.flags & flag.0 != 0;
         let path_bytes = (state.path_bytes as usize).min(state.path.len());
         Some(Slot {
             run: RunId { slot: number, generation: state.generation },
-            status,
             named: has(slot_flag::SLOT_NAMED),
             attached: has(slot_flag::SLOT_ATTACHED),
             no_cgroup: has(slot_flag::SLOT_NO_CGROUP),

@@ -1,4 +1,4 @@
-//! `syscalls`: every system call of every watched task, counted in the task's own storage.
+//! `syscalls`: every system call of every watched task, in the task's own counts.
 //!
 //! One program on `sys_enter` counts entries, one on `sys_exit` counts failures by errno; no event is sent, unless each call was asked for. A call counts
 //! when it is entered, in the table it was entered through (`int 0x80` goes to the 32-bit one). It misses calls that a

@@ -1,4 +1,4 @@
-//! ringfence where it is short of something: of a pid namespace's outside, of task storage, of a start to see.
+//! ringfence where it is short of something: of a pid namespace's outside, of what kernels have since 5.17, of a start to see.
 
 use std::process::Command;
 use std::time::Duration;
@@ -60,10 +60,10 @@ fn inside_a_pid_namespace_doctor_says_what_that_costs() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
-fn without_task_storage_a_few_threads_are_counted_all_the_same() -> Result<()> {
+fn on_an_old_kernel_a_few_threads_are_counted_all_the_same() -> Result<()> {
     need!("gcc", "runc", "busybox");
     let _alone = alone()?;
-    let report = without_task_storage(&["/bin/threads", "8", "1000"])?;
+    let report = recorded_as_on_an_old_kernel(&["/bin/threads", "8", "1000"])?;
 
     report.must_be_exact_except(&[])?;
     assert_eq!(report.count("main", "getppid")?, 8000);
@@ -74,7 +74,7 @@ fn without_task_storage_a_few_threads_are_counted_all_the_same() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
-fn without_task_storage_the_phases_are_told_all_the_same() -> Result<()> {
+fn on_an_old_kernel_the_phases_are_told_all_the_same() -> Result<()> {
     need!("gcc");
     let _alone = alone()?;
     let command = [sealed::on_host("exact")?, "half".into(), "100".into()];
@@ -91,10 +91,10 @@ fn without_task_storage_the_phases_are_told_all_the_same() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
-fn without_task_storage_a_storm_of_threads_is_exact_or_says_what_was_lost() -> Result<()> {
+fn on_an_old_kernel_a_storm_of_threads_is_exact_or_says_what_was_lost() -> Result<()> {
     need!("gcc", "runc", "busybox");
     let _alone = alone()?;
-    let report = without_task_storage(&["/bin/threads", "10000", "3"])?;
+    let report = recorded_as_on_an_old_kernel(&["/bin/threads", "10000", "3"])?;
 
     let seen = report.count("main", "getppid")?;
     if report.reasons().iter().all(|reason| *reason == "processes-not-listed") {
@@ -102,14 +102,14 @@ fn without_task_storage_a_storm_of_threads_is_exact_or_says_what_was_lost() -> R
     } else {
         ensure!(seen <= 30_000, "{seen} calls, more than were made");
         let losses = e2e::reports::list(&report.json["losses"]);
-        let stored = losses.iter().find(|loss| loss["stage"] == "task-storage");
-        ensure!(stored.is_some_and(|loss| loss["count"] != "0"), "the losses do not say so: {losses:?}");
+        let lost = losses.iter().find(|loss| loss["stage"] == "kernel-map");
+        ensure!(lost.is_some_and(|loss| loss["count"] != "0"), "the losses do not say so: {losses:?}");
     }
     Ok(())
 }
 
-/// A report of a runc container, recorded as on a kernel that has no storage for any task.
-fn without_task_storage(args: &[&str]) -> Result<Report> {
+/// A report of a runc container, recorded as on a kernel before 5.17.
+fn recorded_as_on_an_old_kernel(args: &[&str]) -> Result<Report> {
     let overlay = sealed::root_with(&["threads"])?;
     let bundle = Bundle::new(&overlay.root(), args)?;
     let id = unique_name("rf-e2e");
