@@ -49,6 +49,7 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, parts: Parts<'_>) -> Repo
         schema_version: SchemaVersion,
         ringfence_version: env!("CARGO_PKG_VERSION").into(),
         complete: false,
+        sections: Default::default(),
         reasons: behind_another_kernel(&run.kind, host.runtime.as_ref()).into_iter().collect(),
         counts: Counts::Exact,
         container: container(run, parts.parent.clone()),

@@ -76,8 +76,8 @@ pub struct Progress {
 pub struct Ended {
     /// The reports, in the order in which they were written.
     pub reports: Vec<PathBuf>,
-    /// How many of them are not complete.
-    pub incomplete: usize,
+    /// How many of them miss something that this kernel could have shown.
+    pub with_gaps: usize,
     /// Containers that found no free slot.
     pub not_recorded: u64,
     /// How the command ended, if there was one.
@@ -394,7 +394,7 @@ impl Recording {
                 continue;
             }
             let path = (self.save)(&report).map_err(FinishError::Save)?;
-            self.ended.incomplete += usize::from(!report.complete);
+            self.ended.with_gaps += usize::from(report.has_gaps());
             self.ended.reports.push(path);
         }
         Ok(())

@@ -183,7 +183,7 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     }
     Ok(match ended.command {
         Some(status) => command_code(status),
-        None if ended.incomplete > 0 || ended.not_recorded > 0 => ExitCode::from(exit::FINDINGS),
+        None if ended.with_gaps > 0 || ended.not_recorded > 0 => ExitCode::from(exit::FINDINGS),
         None => ExitCode::SUCCESS,
     })
 }

@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage};
 
+/// The parts of a behaviour, and the sensor that each comes from.
+const SECTIONS: [(&str, &str); 2] = [("processes", PROCESS_SENSOR), ("syscalls", "syscalls")];
 /// The sensor that lists processes.
 const PROCESS_SENSOR: &str = "process";
+/// The sensor that says which container a task is in: what it misses, all others miss.
+const IDENTITY_SENSOR: &str = "identity";
 
 /// Whether counts are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,7 +78,7 @@ impl ReasonCode {
 
 impl Report {
     /// The report in its final form: equal losses are added up, lists are put in their order, and `complete`,
-    /// `reasons` and `counts` follow from the rest. Reasons that only the caller can know (`workload-not-visible`, `other`) are
+    /// `sections`, `reasons` and `counts` follow from the rest. Reasons that only the caller can know (`workload-not-visible`, `other`) are
     /// kept. Every report passes here once before it is written; doing it again changes nothing.
     pub fn finish(mut self) -> Report {
         self.losses = merged(std::mem::take(&mut self.losses));
@@ -87,8 +91,30 @@ impl Report {
         self.reasons.sort();
         self.reasons.dedup();
         self.complete = self.reasons.is_empty();
+        self.sections =
+            SECTIONS.iter().map(|&(section, sensor)| (section.into(), self.is_complete_for(sensor))).collect();
         self.counts = if self.behaviour.counts_at_least { Counts::AtLeast } else { Counts::Exact };
         self
+    }
+
+    /// Whether something that this kernel could have shown is not in the report.
+    pub fn has_gaps(&self) -> bool {
+        let is_unsupported = |reason: &Reason| {
+            let of = |sensor: &&SensorHealth| Some(&sensor.name) == reason.sensor.as_ref();
+            reason.code == ReasonCode::SensorMissing
+                && self.sensors.iter().find(of).is_some_and(|sensor| sensor.state == AttachState::Unsupported)
+        };
+        !self.reasons.iter().all(is_unsupported)
+    }
+
+    /// Whether no reason concerns what this sensor observes.
+    fn is_complete_for(&self, sensor: &str) -> bool {
+        let concerns = |reason: &Reason| {
+            let of = reason.sensor.as_ref().map(Text::as_bytes);
+            of.is_none_or(|of| of == sensor.as_bytes() || of == IDENTITY_SENSOR.as_bytes())
+        };
+        self.sensors.iter().any(|health| health.name.as_bytes() == sensor.as_bytes())
+            && !self.reasons.iter().any(concerns)
     }
 
     fn derived_reasons(&self) -> Vec<Reason> {

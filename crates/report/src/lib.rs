@@ -29,6 +29,8 @@ pub use schema::{SchemaVersion, schema};
 pub use time::Timestamp;
 pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};
 
+use std::collections::BTreeMap;
+
 use behaviour::Behaviour;
 use event::Text;
 use schemars::JsonSchema;
@@ -46,6 +48,9 @@ pub struct Report {
     pub ringfence_version: Text,
     /// Whether everything is here that the container did from its start to the end of the window.
     pub complete: bool,
+    /// The same for each part of `behaviour`: a reason that names one sensor concerns that sensor's part alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sections: BTreeMap<Text, bool>,
     /// Why it is not complete; empty if it is.
     pub reasons: Vec<Reason>,
     /// Whether the counts are exact.

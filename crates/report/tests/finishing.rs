@@ -57,6 +57,42 @@ fn a_sensor_that_did_not_observe_makes_it_incomplete() {
     assert_eq!(report.reasons[0].text.as_bytes(), b"this kernel cannot run the sensor process: a \\ b");
 }
 
+fn sections(report: &Report) -> Vec<(String, bool)> {
+    report.sections.iter().map(|(name, complete)| (name.to_string(), *complete)).collect()
+}
+
+#[test]
+fn what_one_sensor_missed_leaves_the_sections_of_the_others_complete() {
+    let mut report = docker();
+    assert_eq!(sections(&report), [("processes".into(), true), ("syscalls".into(), true)]);
+
+    report.losses = vec![loss(Stage::KernelRing, 1)];
+    assert_eq!(sections(&report.clone().finish()), [("processes".into(), false), ("syscalls".into(), true)]);
+
+    report.losses[0].sensor = "identity".into();
+    assert_eq!(sections(&report.finish()), [("processes".into(), false), ("syscalls".into(), false)]);
+}
+
+#[test]
+fn a_container_found_late_has_no_complete_section() {
+    let mut report = docker();
+    report.window.observed_from = ObservedFrom::Attach;
+
+    assert_eq!(sections(&report.finish()), [("processes".into(), false), ("syscalls".into(), false)]);
+}
+
+#[test]
+fn what_the_kernel_cannot_show_is_no_gap() {
+    let mut report = docker();
+    assert!(!report.has_gaps());
+
+    report.sensors[0].state = AttachState::Unsupported;
+    assert!(!report.clone().finish().has_gaps());
+
+    report.sensors[0].state = AttachState::Failed;
+    assert!(report.finish().has_gaps());
+}
+
 #[test]
 fn losses_are_added_up_and_none_is_no_loss() {
     let mut report = docker();

@@ -165,7 +165,13 @@ fn completeness(report: &Report) -> Fact {
         Counts::Exact => "counts are exact",
         Counts::AtLeast => "counts may be too low, as threads ran while they were read",
     };
-    let (answer, style) = if report.complete { ("yes", Style::Good) } else { ("NO", Style::Bad) };
+    let whole: Vec<_> =
+        report.sections.iter().filter(|(_, complete)| **complete).map(|(section, _)| section.shown()).collect();
+    let (answer, style) = match whole.as_slice() {
+        _ if report.complete => ("yes".to_owned(), Style::Good),
+        [] => ("NO".to_owned(), Style::Bad),
+        parts => (format!("NO, only {}", parts.join(", ")), Style::Bad),
+    };
     let reasons = report.reasons.iter().map(|reason| format!("- {}", reason.text.shown()));
     Fact { label: "complete", lines: std::iter::once(format!("{answer}; {counts}")).chain(reasons).collect(), style }
 }
