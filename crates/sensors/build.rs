@@ -18,6 +18,7 @@ fn main() {
 
     let sensors = sensors(&root.join("src"));
     fs::write(out.join("sensors.h"), numbers(&sensors)).expect("OUT_DIR can be written");
+    fs::write(out.join("handlers.h"), handlers(&sensors, &root.join("src"))).expect("OUT_DIR can be written");
     let source = out.join("ringfence.bpf.c");
     fs::write(&source, unit(&sensors)).expect("OUT_DIR can be written");
 
@@ -78,6 +79,21 @@ fn numbers(sensors: &[String]) -> String {
     }
     header.push_str("\tSENSORS,\n};\n");
     header
+}
+
+/// Has each handler called that a sensor has: a line that begins with `ON_RETURN(its name)`.
+fn handlers(sensors: &[String], src: &Path) -> String {
+    let has_handler = |name: &&String| {
+        let text = fs::read_to_string(src.join(name).join(format!("{name}.bpf.c"))).expect("the file was found");
+        text.lines().any(|line| line.starts_with(&format!("ON_RETURN({name})")))
+    };
+    let mut header = String::from("/* Written by build.rs. */\n#pragma once\n\n");
+    let mut body = String::from("#define CALL_HANDLERS(sensors, call) do { (void)(sensors); (void)(call);");
+    for name in sensors.iter().filter(has_handler) {
+        let _ = writeln!(header, "ON_RETURN({name});");
+        let _ = write!(body, " if ((sensors) & 1U << SENSOR_{name}) {name}_on_return(call);");
+    }
+    header + &body + " } while (0)\n"
 }
 
 fn unit(sensors: &[String]) -> String {

@@ -257,7 +257,9 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
         for (sensor, &count) in sensors::sensor_names().zip(&slot.losses.samples) {
             lost(Stage::KernelRing, sensor, count, Some("--buffer"));
         }
-        lost(Stage::KernelMap, "syscalls", slot.losses.counts, None);
+        for (sensor, &count) in sensors::sensor_names().zip(&slot.losses.entries) {
+            lost(Stage::KernelMap, sensor, count, None);
+        }
     }
     let before = parts.run.lost_before;
     lost(Stage::Decode, "identity", parts.undecoded - before.undecoded.min(parts.undecoded), None);

@@ -206,9 +206,19 @@ impl Pipeline {
     pub(crate) fn snapshot(&mut self) -> Result<(), ReadError> {
         let open: Vec<RunId> = self.runs.keys().copied().collect();
         let now = clock::boot_ns();
-        for (id, tally) in self.kernel.read_counts(&open)? {
+        self.read(&open, now)
+    }
+
+    /// Takes in all that the kernel keeps of these runs.
+    fn read(&mut self, runs: &[RunId], now: u64) -> Result<(), ReadError> {
+        for (id, tally) in self.kernel.read_counts(runs)? {
             if let Some(run) = self.runs.get_mut(&id) {
                 run.builder.count(&tally, now, &self.names);
+            }
+        }
+        for (id, kept) in self.kernel.read_sets(runs)? {
+            if let Some(run) = self.runs.get_mut(&id) {
+                kept.iter().for_each(|kept| run.builder.keep(kept, now));
             }
         }
         Ok(())
@@ -223,12 +233,10 @@ impl Pipeline {
         undecoded: u64,
     ) -> Result<Vec<Closed>, ReadError> {
         let now = clock::boot_ns();
-        for (id, tally) in self.kernel.read_counts(&runs)? {
-            if let Some(run) = self.runs.get_mut(&id) {
-                run.builder.count(&tally, now, &self.names);
-                if let Some(slot) = self.kernel.slot(id) {
-                    run.slot = slot;
-                }
+        self.read(&runs, now)?;
+        for id in &runs {
+            if let (Some(run), Some(slot)) = (self.runs.get_mut(id), self.kernel.slot(*id)) {
+                run.slot = slot;
             }
         }
         self.ask();

@@ -277,7 +277,7 @@ impl Recording {
     pub fn progress(&self) -> Progress {
         let lost_of = |run: &Run| {
             let losses = &run.slot.losses;
-            losses.samples.iter().sum::<u64>() + losses.counts
+            losses.samples.iter().chain(&losses.entries).sum::<u64>()
         };
         Progress {
             containers: self.pipeline.runs().filter(|run| run.is_container() && self.wants(run)).count(),

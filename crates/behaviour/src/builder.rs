@@ -126,6 +126,11 @@ impl Builder {
         self.counts.count(tally, boot_ns, names, &self.images);
     }
 
+    /// Takes in one entry of a set that the kernel keeps, as it was at this time: what it has come to since the run began.
+    pub fn keep(&mut self, kept: &Event, boot_ns: u64) {
+        let _ = (kept, boot_ns);
+    }
+
     /// The behaviour so far.
     pub fn freeze(&self) -> Behaviour {
         Behaviour {

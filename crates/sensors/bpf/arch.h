@@ -42,6 +42,41 @@ static __always_inline u32 returning_call(struct pt_regs *regs)
 	return (u32)regs->orig_ax;
 }
 
+/* An argument of the call that is returning: entry.S keeps them in their registers. */
+static __always_inline u64 call_argument(struct pt_regs *regs, u32 table, u32 position)
+{
+	if (table == TABLE_X86) {
+		switch (position) {
+		case 0:
+			return (u32)regs->bx;
+		case 1:
+			return (u32)regs->cx;
+		case 2:
+			return (u32)regs->dx;
+		case 3:
+			return (u32)regs->si;
+		case 4:
+			return (u32)regs->di;
+		default:
+			return (u32)regs->bp;
+		}
+	}
+	switch (position) {
+	case 0:
+		return regs->di;
+	case 1:
+		return regs->si;
+	case 2:
+		return regs->dx;
+	case 3:
+		return regs->r10;
+	case 4:
+		return regs->r8;
+	default:
+		return regs->r9;
+	}
+}
+
 #elif defined(__TARGET_ARCH_arm64)
 
 #define TABLE_NATIVE TABLE_AARCH64
@@ -59,6 +94,24 @@ static __always_inline u8 table_of_call(u64 entry_flags, u32 *number)
 static __always_inline u32 returning_call(struct pt_regs *regs)
 {
 	return (u32)regs->syscallno;
+}
+
+static __always_inline u64 call_argument(struct pt_regs *regs, u32 table, u32 position)
+{
+	switch (position) {
+	case 0:
+		return regs->orig_x0;
+	case 1:
+		return regs->regs[1];
+	case 2:
+		return regs->regs[2];
+	case 3:
+		return regs->regs[3];
+	case 4:
+		return regs->regs[4];
+	default:
+		return regs->regs[5];
+	}
 }
 
 #else

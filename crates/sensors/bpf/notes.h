@@ -130,15 +130,11 @@ __noinline int count_in_total(u32 number_of_slot, u32 phase_and_table, u32 numbe
 		.errno = errno,
 	};
 	struct call_total *total = total_of(&key);
-	struct slot_state *slot;
 
-	if (total) {
+	if (total)
 		add(total->count, n);
-		return 0;
-	}
-	slot = slot_at(number_of_slot);
-	if (slot)
-		add(slot->lost_counts, n);
+	else
+		count_lost_entries(number_of_slot, SENSOR_syscalls, n);
 	return 0;
 }
 
@@ -168,7 +164,6 @@ static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slo
 	u64 key = (u64)task;
 	u32 number = 0;
 	struct task_note *note;
-	struct slot_state *slot;
 
 	if (!bpf_map_pop_elem(&free_notes, &number)) {
 		note = note_at(number);
@@ -187,9 +182,7 @@ static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slo
 	number = note_number_of(task);
 	if (number)
 		return number;
-	slot = slot_at(number_of_slot);
-	if (slot)
-		add(slot->lost_counts, 1);
+	count_lost_entries(number_of_slot, SENSOR_syscalls, 1);
 	return NO_NOTE;
 }
 

@@ -55,6 +55,15 @@ static __always_inline void fill_header(struct sample_header *header, struct tas
 	__builtin_memset(header->pad, 0, sizeof(header->pad));
 }
 
+/* So many entries of a set, or counts, found no room in their map. */
+static __always_inline void count_lost_entries(u32 number, u8 sensor, u64 n)
+{
+	struct slot_state *slot = slot_at(number);
+
+	if (slot && sensor < SENSORS)
+		add(slot->lost_entries[sensor], n);
+}
+
 static __always_inline void count_lost_sample(u32 number, u8 sensor)
 {
 	struct slot_state *slot = slot_at(number);

@@ -63,7 +63,7 @@ struct slot_state {
 	u64 folds_ended;
 	/* Losses, each counted where it happens. */
 	u64 lost_samples[SENSORS];
-	u64 lost_counts;
+	u64 lost_entries[SENSORS]; /* of sets and counts: their map was full */
 	u32 path_bytes;
 	u8 path[SLOT_PATH_BYTES];
 	u32 pad;

@@ -1,14 +1,13 @@
 //! Reads what the kernel counted, without clearing it: the totals of the slots, and what live tasks hold themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _};
-
 use event::{Arch, CallTally, Errno, FailureTally, Phase, RunId, Syscall, Tally};
 use libbpf_rs::{MapCore as _, MapFlags};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bpf::types::{call_key, call_total, counted_call, table};
 use crate::kernel::Kernel;
 use crate::record::{self, Plain};
+use crate::sets::{delete, each_record};
 use crate::tasks::LiveTask;
 
 // SAFETY: integers and arrays of them only (`bpf/notes.h`).
@@ -19,9 +18,9 @@ unsafe impl Plain for counted_call {}
 /// Why counts could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The map of totals.
-    #[error("the kernel did not give the system-call totals")]
-    Totals(#[source] std::io::Error),
+    /// What is kept in maps.
+    #[error("the kernel did not give what it has counted")]
+    Walk(#[source] std::io::Error),
     /// The counts of live tasks.
     #[error("the kernel did not give the counts of live tasks")]
     Tasks(#[source] libbpf_rs::Error),
@@ -88,16 +87,11 @@ impl Kernel {
 
     /// Every total; some perhaps twice.
     fn each_total(&self, mut found: impl FnMut(call_key, call_total)) -> Result<(), ReadError> {
-        let walk = libbpf_rs::Iter::new(&self.read).map_err(|error| ReadError::Totals(std::io::Error::other(error)))?;
-        let mut walk = BufReader::with_capacity(64 * 1024, walk);
-        let mut bytes = [0; size_of::<counted_call>()];
-        while !walk.fill_buf().map_err(ReadError::Totals)?.is_empty() {
-            walk.read_exact(&mut bytes).map_err(ReadError::Totals)?;
-            if let Ok(call) = record::read::<counted_call>(&bytes) {
+        each_record(&self.read, size_of::<counted_call>(), |bytes| {
+            if let Ok(call) = record::read::<counted_call>(bytes) {
                 found(call.key, call.total);
             }
-        }
-        Ok(())
+        })
     }
 
     fn read_tasks(&self, runs: &BTreeSet<RunId>, slots: &mut BTreeMap<u32, Counts>) -> Result<(), ReadError> {
@@ -110,7 +104,7 @@ impl Kernel {
             .map_err(ReadError::Tasks)
     }
 
-    /// Forgets these runs: their totals go, and their slots may be taken again. Do this when what was read is safe.
+    /// Forgets these runs: their totals and sets go, and their slots may be taken again. Do this when what was read is safe.
     pub fn release(&self, runs: &[RunId]) -> Result<(), ReadError> {
         let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
         // First: whoever still holds counts of these runs sees by the generation that nobody wants them.
@@ -122,8 +116,9 @@ impl Kernel {
             }
         })?;
         for key in keys {
-            self.maps.call_totals.delete(&key).map_err(ReadError::Release)?;
+            delete(&self.maps.call_totals, &key)?;
         }
+        self.clear_sets(&wanted)?;
         for slot in wanted {
             self.maps.free_slots.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).map_err(ReadError::Release)?;
         }

@@ -12,10 +12,11 @@ use libbpf_rs::{AsRawLibbpf as _, Link, MapCore as _, MapFlags, MapHandle, Objec
 
 use crate::SENSORS;
 use crate::bpf::types::{adopted_task, shared};
-use crate::load::{self, LoadError, Options, ProgramState, attach_adopt, attach_all, attach_read, map};
+use crate::load::{self, LoadError, Options, ProgramState, attach_adopt, attach_all, attach_walk, map};
 use crate::mapped::Mapped;
 use crate::record::{self, Plain};
 use crate::ring::Ring;
+use crate::sets::Kept;
 use crate::slots::{self, Slot, SlotTable, Watch};
 use crate::tasks::TaskTable;
 
@@ -86,6 +87,7 @@ pub struct Kernel {
     pub(crate) maps: Maps,
     adopt: Link,
     pub(crate) read: Link,
+    pub(crate) sets: Vec<Kept>,
     shared: Mapped<shared>,
     handled_groups: Mutex<u64>,
     programs: Vec<ProgramState>,
@@ -121,7 +123,13 @@ impl Kernel {
         fill(&map(&object, "free_notes")?, (1..room.followed).rev())?;
         let shared = Mapped::map(&map(&object, ".data.shared")?, 1).map_err(|source| mapped(".data.shared", source))?;
         let adopt = attach_adopt(&object)?;
-        let read = attach_read(&object, &maps.call_totals)?;
+        let read = attach_walk(&object, load::READ, &maps.call_totals)?;
+        let mut sets = Vec::new();
+        for set in load::sets(&programs) {
+            let map = map(&object, set.map)?;
+            let walk = attach_walk(&object, set.walk, &map)?;
+            sets.push(Kept { set: *set, map, walk });
+        }
         let links = attach_all(&object, &mut programs)?;
         Ok(Kernel {
             slots,
@@ -129,6 +137,7 @@ impl Kernel {
             maps,
             adopt,
             read,
+            sets,
             shared,
             handled_groups: Mutex::new(0),
             programs,

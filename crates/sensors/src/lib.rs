@@ -15,6 +15,7 @@ mod preemption;
 pub mod probe;
 mod record;
 mod ring;
+mod sets;
 mod slots;
 mod tasks;
 #[cfg(test)]
@@ -48,14 +49,42 @@ impl Program {
     }
 }
 
+/// A set that a sensor keeps in a map of the kernel, and the program that walks over it.
+///
+/// The map's key begins with the slot. The walk writes one record for each entry, of the same form as a sample: a header
+/// (with the time and the task of the first occurrence), the key, and then whatever else is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Set {
+    /// The name of the map.
+    pub(crate) map: &'static str,
+    /// The name of the program, on `iter/bpf_map_elem`.
+    pub(crate) walk: &'static str,
+    /// The length of each of its records.
+    pub(crate) record_bytes: usize,
+}
+
 /// What the registry knows of a sensor.
+#[derive(Clone, Copy)]
 pub(crate) struct Sensor {
     /// The name of its folder.
     pub(crate) name: &'static str,
     /// Its programs, in the order in which they are attached.
     pub(crate) programs: &'static [Program],
-    /// Turns one of its samples into what was done.
+    /// What it keeps in the kernel.
+    pub(crate) sets: &'static [Set],
+    /// The system calls whose return it handles, by name, each with its own number for what is to be done; that is not 0.
+    pub(crate) calls: &'static [(&'static str, u8)],
+    /// Turns one of its samples, or a record of one of its sets, into what was done.
     pub(crate) decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
+}
+
+impl Sensor {
+    pub(crate) const fn new(
+        programs: &'static [Program],
+        decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
+    ) -> Sensor {
+        Sensor { name: "", programs, sets: &[], calls: &[], decode }
+    }
 }
 
 macro_rules! sensors {
@@ -63,11 +92,7 @@ macro_rules! sensors {
         $(mod $name;)*
 
         /// Every sensor, by the number that the kernel side writes into its samples.
-        pub(crate) const SENSORS: &[Sensor] = &[$(Sensor {
-            name: stringify!($name),
-            programs: $name::PROGRAMS,
-            decode: $name::decode,
-        }),*];
+        pub(crate) const SENSORS: &[Sensor] = &[$(Sensor { name: stringify!($name), ..$name::SENSOR }),*];
     };
 }
 

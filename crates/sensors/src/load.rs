@@ -4,15 +4,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::{AsFd as _, IntoRawFd as _};
 use std::sync::Mutex;
 
+use event::{Arch, SyscallNames};
 use libbpf_rs::btf::{
     Btf,
     types::{Enum, Typedef},
 };
 use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenMapMut, OpenObject, PrintLevel, ProgramMut};
 
-use crate::bpf::types::{settings, tracing};
+use crate::bpf::types::{call_table, handled_table, limit, settings, tracing};
 use crate::tasks::Room;
-use crate::{Program, SENSORS, perf, preemption};
+use crate::{Program, SENSORS, Set, perf, preemption};
 
 /// For kernels with `bpf_loop`: 5.17 and later.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
@@ -147,7 +148,7 @@ pub struct ProgramState {
 
 /// The walk over the tasks, and that over the totals; they belong to no hook.
 const ADOPT: &str = "adopt_task";
-const READ: &str = "read_total";
+pub(crate) const READ: &str = "read_total";
 /// What the name of a program ends with that does the work of another on a tracepoint of perf.
 pub(crate) const HELD: &str = "_held";
 /// What the name of a program ends with that makes up for another where the kernel skipped that.
@@ -226,6 +227,9 @@ fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Res
             if let Some(filter) = &options.trace {
                 set_filter(tracing, filter);
             }
+        } else if name.ends_with(".rodata.calls") {
+            // SAFETY: as above.
+            hand_out_calls(unsafe { initial_value::<call_table>(&mut map) });
         } else if name == "open_calls" && options.trace.is_none() {
             map.set_autocreate(false).map_err(|source| LoadError::Open { source, log: name })?;
         } else if let Some(entries) = entries(&name, facts.room) {
@@ -257,6 +261,26 @@ unsafe fn initial_value<'map, T>(map: &'map mut OpenMapMut<'_>) -> &'map mut T {
     assert!(bytes.len() >= size_of::<T>(), "the object's constants are those of its own types");
     // SAFETY: the length was checked; libbpf maps this memory at a page boundary, and nobody else holds it.
     unsafe { &mut *bytes.as_mut_ptr().cast::<T>() }
+}
+
+const NATIVE_CALLS: usize = limit::NATIVE_CALLS.0 as usize;
+const HANDLED_TABLES: usize = handled_table::HANDLED_TABLES.0 as usize;
+
+/// Writes down which sensors asked for which calls.
+fn hand_out_calls(table: &mut call_table) {
+    let names = SyscallNames::builtin();
+    let second = if Arch::NATIVE == Arch::Aarch64 { Arch::Arm } else { Arch::X86 };
+    for (sensor, calls) in SENSORS.iter().map(|sensor| sensor.calls).enumerate() {
+        for (at, arch) in [Arch::NATIVE, second].into_iter().enumerate() {
+            for &(name, number) in calls {
+                let Some(call) = names.number(arch, name).map(|call| call as usize) else { continue };
+                if call < NATIVE_CALLS {
+                    table.sensors[at * NATIVE_CALLS + call] |= 1 << sensor;
+                    table.names[(sensor * HANDLED_TABLES + at) * NATIVE_CALLS + call] = number;
+                }
+            }
+        }
+    }
 }
 
 fn set_filter(tracing: &mut tracing, filter: &CallFilter) {
@@ -319,6 +343,7 @@ fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Vec<Pr
             states.push(ProgramState { sensor: sensor.name, name: program.name, hook: program.hook, state });
         }
     }
+    wanted.extend(sets(&states).map(|set| set.walk.to_owned()));
     for mut program in open.progs_mut() {
         let is_wanted = program.name().to_str().is_some_and(|name| wanted.contains(name));
         program.set_autoload(is_wanted);
@@ -385,11 +410,17 @@ pub(crate) fn attach_adopt(object: &Object) -> Result<Link, LoadError> {
     attached.map_err(|source| LoadError::Attach { program: ADOPT, hook: "iter/task", source })
 }
 
-/// The walk over the totals of system calls.
-pub(crate) fn attach_read(object: &Object, totals: &MapHandle) -> Result<Link, LoadError> {
-    let program = object.progs_mut().find(|program| program.name().to_str() == Some(READ));
-    let attached = program.expect("the object has the walk over the totals").attach_iter(totals.as_fd());
-    attached.map_err(|source| LoadError::Attach { program: READ, hook: "iter/bpf_map_elem", source })
+/// The walk over a map.
+pub(crate) fn attach_walk(object: &Object, walk: &'static str, map: &MapHandle) -> Result<Link, LoadError> {
+    let program = object.progs_mut().find(|program| program.name().to_str() == Some(walk));
+    let attached = program.unwrap_or_else(|| panic!("the object has no walk {walk}")).attach_iter(map.as_fd());
+    attached.map_err(|source| LoadError::Attach { program: walk, hook: "iter/bpf_map_elem", source })
+}
+
+/// The sets of the sensors that observe: a sensor does if any of its programs can be attached.
+pub(crate) fn sets(states: &[ProgramState]) -> impl Iterator<Item = &'static Set> {
+    let observes = |name| states.iter().any(|program| program.sensor == name && program.state == State::Attached);
+    SENSORS.iter().filter(move |sensor| observes(sensor.name)).flat_map(|sensor| sensor.sets)
 }
 
 pub(crate) fn map(object: &Object, name: &'static str) -> Result<MapHandle, LoadError> {

@@ -13,8 +13,9 @@ use crate::mapped::Mapped;
 pub struct SlotLosses {
     /// Samples that found no room in the ring, per sensor in the order of [`crate::sensor_names`].
     pub samples: Vec<u64>,
-    /// System calls that found no room in the map of totals, or whose thread could not be followed.
-    pub counts: u64,
+    /// Entries of sets, and counts, that found no room in their map, per sensor in the same order; of `syscalls` also those
+    /// of threads that could not be followed.
+    pub entries: Vec<u64>,
 }
 
 /// One container or candidate, at one moment.
@@ -124,7 +125,7 @@ impl SlotTable {
             processes: state.processes,
             threads: state.threads,
             execs: state.execs,
-            losses: SlotLosses { samples: state.lost_samples.to_vec(), counts: state.lost_counts },
+            losses: SlotLosses { samples: state.lost_samples.to_vec(), entries: state.lost_entries.to_vec() },
         })
     }
 

@@ -7,12 +7,14 @@
 
 use event::{ContainerCreated, ContainerEnded, ContainerStarted, Payload, TaskEntered};
 
-use crate::Program;
+use crate::{Program, Sensor};
 use crate::bpf::types::{entered_sample, identity_kind, slot_sample};
 use crate::record::{self, DecodeError, Plain};
 
 // Before every other sensor where a task comes in, after them where it goes.
-pub(crate) const PROGRAMS: &[Program] = &[
+pub(crate) const SENSOR: Sensor = Sensor::new(PROGRAMS, decode);
+
+const PROGRAMS: &[Program] = &[
     Program::on("tp_btf/cgroup_mkdir", "on_cgroup_mkdir"),
     Program::on("tp_btf/cgroup_rmdir", "on_cgroup_rmdir"),
     Program::on("tp_btf/cgroup_attach_task", "on_cgroup_attach_task"),
@@ -26,7 +28,7 @@ unsafe impl Plain for slot_sample {}
 // SAFETY: as above.
 unsafe impl Plain for entered_sample {}
 
-pub(crate) fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
+fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
     match identity_kind(u32::from(kind)) {
         identity_kind::IDENTITY_CREATED => {
             let sample = record::read::<slot_sample>(bytes)?;

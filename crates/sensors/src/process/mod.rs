@@ -7,11 +7,13 @@
 
 use event::{Exec, Exit, Fork, Payload, Text};
 
-use crate::Program;
+use crate::{Program, Sensor};
 use crate::bpf::types::{exec_flag, exec_sample, exit_sample, fork_sample, process_kind};
 use crate::record::{self, DecodeError, Plain};
 
-pub(crate) const PROGRAMS: &[Program] = &[
+pub(crate) const SENSOR: Sensor = Sensor::new(PROGRAMS, decode);
+
+const PROGRAMS: &[Program] = &[
     Program::on("tp_btf/sched_process_fork", "on_fork_process"),
     Program::on("tp_btf/sched_process_exec", "on_exec_process"),
     Program::on("tp_btf/sched_process_exit", "on_exit_process"),
@@ -24,7 +26,7 @@ unsafe impl Plain for exec_sample {}
 // SAFETY: as above.
 unsafe impl Plain for exit_sample {}
 
-pub(crate) fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
+fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
     match process_kind(u32::from(kind)) {
         process_kind::PROCESS_FORK => {
             let sample = record::read::<fork_sample>(bytes)?;

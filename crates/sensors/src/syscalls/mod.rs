@@ -6,11 +6,13 @@
 
 use event::{Payload, Syscall, SyscallMade};
 
-use crate::Program;
+use crate::{Program, Sensor};
 use crate::bpf::types::{call_sample, syscalls_kind};
 use crate::record::{self, DecodeError, Plain};
 
-pub(crate) const PROGRAMS: &[Program] = &[
+pub(crate) const SENSOR: Sensor = Sensor::new(PROGRAMS, decode);
+
+const PROGRAMS: &[Program] = &[
     Program::on("tp_btf/sys_enter", "on_sys_enter"),
     Program::on("tp_btf/sys_exit", "on_sys_exit"),
     Program { only_traced: true, ..Program::on("tp_btf/sched_process_exit", "on_exit_syscalls") },
@@ -19,7 +21,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
 // SAFETY: integers and arrays of them only (`trace.h`).
 unsafe impl Plain for call_sample {}
 
-pub(crate) fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
+fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
     if syscalls_kind(u32::from(kind)) != syscalls_kind::SYSCALLS_CALL {
         return Err(DecodeError::UnknownKind(kind));
     }

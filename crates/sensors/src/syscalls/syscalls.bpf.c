@@ -161,32 +161,47 @@ static __always_inline u32 errno_of(long result)
 	return errno;
 }
 
+#if OLD_KERNEL
+
+static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result)
+{
+	u8 table = table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
+	struct returned_call call = {
+		.registers = regs,
+		.task = current_task(),
+		.result = result,
+		.number = number,
+		.table = table,
+	};
+	u32 sensors = sensors_of_call(table, number);
+
+	if (!sensors)
+		return 0;
+	call.note = note_of_current();
+	if (call.note)
+		CALL_HANDLERS(sensors, &call);
+	return 0;
+}
+
 static __always_inline int count_exit(struct pt_regs *regs, long result)
 {
 	u32 errno = errno_of(result);
-	u32 number;
-#if !OLD_KERNEL
-	struct task_struct *task;
-	struct task_note *note;
-	struct thread_errno *pair;
-	u8 table;
-
-	if (tracing.enabled)
-		end_trace(bpf_get_current_task_btf(), true, result);
-#endif
-	if (!errno)
-		return 0;
 	/* After a return from a signal the registers are those of another call. */
-	number = returning_call(regs);
-	if (number == (u32)-1)
+	u32 number = returning_call(regs);
+
+	if (!shared.maybe_watched || number == (u32)-1)
 		return 0;
-#if OLD_KERNEL
-	return shared.maybe_watched ? count_shared(number, errno) : 0;
+	if (errno)
+		count_shared(number, errno);
+	return handle_exit(regs, number, result);
+}
+
 #else
-	note = note_by_stack((u64)regs, &task);
-	if (!note || !note->slot)
-		return 0;
-	table = table_of_call(ENTRY_FLAGS(task), &number);
+
+static __always_inline int count_failure(struct task_note *note, u8 table, u32 number, u32 errno)
+{
+	struct thread_errno *pair;
+
 	if (table != TABLE_NATIVE || number >= NATIVE_CALLS || !note->counts)
 		return count_rare(note, table, number, errno, 1);
 	/* A loop that fails fails the same way again and again: spare it the call. */
@@ -196,8 +211,45 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 		return 0;
 	}
 	return count_errno(note, number, errno);
-#endif
 }
+
+static __always_inline int count_exit(struct pt_regs *regs, long result)
+{
+	u32 errno = errno_of(result);
+	u32 number = returning_call(regs);
+	struct returned_call call;
+	struct task_struct *task;
+	struct task_note *note;
+	u32 sensors;
+	u8 table;
+
+	if (tracing.enabled)
+		end_trace(bpf_get_current_task_btf(), true, result);
+	/* Which table the number is of is not known yet: any sensor's in any table will do. */
+	sensors = sensors_of_call(TABLE_NATIVE, number) | sensors_of_call(TABLE_X86, number);
+	/* After a return from a signal the registers are those of another call. */
+	if ((!errno && !sensors) || number == (u32)-1)
+		return 0;
+	note = note_by_stack((u64)regs, &task);
+	if (!note || !note->slot)
+		return 0;
+	table = table_of_call(ENTRY_FLAGS(task), &number);
+	if (errno)
+		count_failure(note, table, number, errno);
+	sensors = sensors_of_call(table, number);
+	if (!sensors)
+		return 0;
+	call.registers = regs;
+	call.task = task;
+	call.note = note;
+	call.result = result;
+	call.number = number;
+	call.table = table;
+	CALL_HANDLERS(sensors, &call);
+	return 0;
+}
+
+#endif
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)

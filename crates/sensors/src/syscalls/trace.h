@@ -2,7 +2,7 @@
 /* One sample per system call, for people who want to look at them all. */
 #pragma once
 
-#include "tasks.h"
+#include "calls.h"
 
 #define CALL_ARGS 6
 
