@@ -40,6 +40,8 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Make an event of each system call that matches.
     pub trace: Option<CallFilter>,
+    /// Count bytes for each file, not only for each mount.
+    pub file_bytes: bool,
     /// Gets each event of a container that is reported on, as it comes.
     pub watch: Option<Watcher>,
     /// Behave as on a kernel before 5.17: for tests of that path.
@@ -137,6 +139,7 @@ impl Recording {
             as_old_kernel: settings.as_old_kernel,
             counted_tasks: None,
             trace: settings.trace,
+            file_bytes: settings.file_bytes,
         };
         let kernel = Arc::new(Kernel::load(&options)?);
         let reader = Reader::start(Arc::clone(&kernel)).map_err(StartError::Thread)?;

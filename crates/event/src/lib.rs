@@ -7,6 +7,7 @@
 mod arch;
 mod capability;
 mod errno;
+mod files;
 mod payload;
 mod phase;
 mod process;
@@ -17,6 +18,7 @@ mod text;
 pub use arch::Arch;
 pub use capability::{Capability, CapabilitySet, ParseCapabilityError};
 pub use errno::{Errno, ParseErrnoError};
+pub use files::*;
 pub use payload::*;
 pub use phase::Phase;
 pub use process::{ExecId, ProcessId, TaskId};

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::{Text, decimal};
-use crate::{ExecId, ProcessId, Syscall};
+use crate::{
+    DirectoryUsed, DirectoryUses, ExecId, FileUsed, FileUses, MountUsed, MountUses, NameUsed, NameUses, ProcessId, Syscall,
+};
 
 /// One line per kind of fact: its name in Rust, what is known of it, and its name in files.
 macro_rules! payloads {
@@ -43,6 +45,22 @@ payloads! {
     Exec(Exec) = "exec",
     /// A thread ended; with the last one, its process.
     Exit(Exit) = "exit",
+    /// A path was used for the first time in this phase.
+    File(FileUsed) = "file",
+    /// Something was done to a name, or an open failed, for the first time in this phase.
+    Name(NameUsed) = "name",
+    /// A directory whose files are counted together.
+    Directory(DirectoryUsed) = "directory",
+    /// A mount was used for the first time in this phase.
+    Mount(MountUsed) = "mount",
+    /// What a path has come to (never in a file of events).
+    FileUses(FileUses) = "file_uses",
+    /// What a name has come to (never in a file of events).
+    NameUses(NameUses) = "name_uses",
+    /// What the files of a directory that are counted together have come to (never in a file of events).
+    DirectoryUses(DirectoryUses) = "directory_uses",
+    /// What went through a mount (never in a file of events).
+    MountUses(MountUses) = "mount_uses",
     /// A system call was made (only with `--trace-syscalls`).
     Syscall(SyscallMade) = "syscall",
 }

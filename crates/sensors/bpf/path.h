@@ -27,7 +27,7 @@ enum path_flag {
 /* Where a walk is. Pointers are numbers here: the verifier forgets what is kept in a map. */
 struct path_walk {
 	u64 dentry;
-	u64 mount;
+	u64 mount; /* 0: the walk ends at the root of the file system, wherever that is mounted */
 	u64 root_dentry;
 	u64 root_mount;
 	u32 used;
@@ -78,7 +78,7 @@ __noinline int walk_step(void)
 	vfsmount = (struct vfsmount *)walk->mount;
 	parent = BPF_CORE_READ(dentry, d_parent);
 	mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
-	if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
+	if (vfsmount && dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
 		upper = BPF_CORE_READ(mount, mnt_parent);
 		if (upper == mount) {
 			walk->flags |= PATH_UNREACHABLE;
@@ -92,6 +92,8 @@ __noinline int walk_step(void)
 		return 0;
 	}
 	if (dentry == parent) {
+		if (!vfsmount)
+			return 1;
 		/* A file that never had a directory, such as a memfd: its name is all there is. */
 		walk->flags |= PATH_UNREACHABLE;
 		add_name(walk, dentry);
@@ -101,32 +103,25 @@ __noinline int walk_step(void)
 	return add_name(walk, dentry);
 }
 
-/* Writes the names of `path`, seen from the root of `task`, to `bytes`, which has room for PATH_BYTES; gives how many.
- */
-static __always_inline u32 write_path(struct task_struct *task, const struct path *path, u8 *bytes, u32 *flags)
+/* Walks from where it is to its end, and writes the names to `bytes`, which has room for PATH_BYTES; gives how many. */
+static __always_inline u32 finish_walk(struct path_walk *walk, u8 *bytes, u32 *flags)
 {
-	u32 zero = 0;
+	struct dentry *leaf = (struct dentry *)walk->dentry;
+	bool has_ended = false;
 	u64 used;
-	struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &zero);
-	struct dentry *leaf = BPF_CORE_READ(path, dentry);
 
-	*flags = 0;
-	if (!walk)
-		return 0;
-	walk->dentry = (u64)leaf;
-	walk->mount = (u64)BPF_CORE_READ(path, mnt);
-	walk->root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry);
-	walk->root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	walk->used = 0;
 	walk->flags = 0;
 	/* d_unlinked(): out of the hash and not a root. */
 	if (!BPF_CORE_READ(leaf, d_hash.pprev) && leaf != BPF_CORE_READ(leaf, d_parent))
 		walk->flags = PATH_DELETED;
-	for (u32 i = 0; i < PATH_STEPS; i++)
-		if (walk_step())
+	for (u32 i = 0; i < PATH_STEPS; i++) {
+		if (walk_step()) {
+			has_ended = true;
 			break;
-	/* Neither at the root nor stopped by a flag: the steps ran out. */
-	if ((walk->dentry != walk->root_dentry || walk->mount != walk->root_mount) && !(walk->flags & PATH_UNREACHABLE))
+		}
+	}
+	if (!has_ended && (walk->dentry != walk->root_dentry || walk->mount != walk->root_mount))
 		walk->flags |= PATH_CUT;
 	*flags = walk->flags;
 	used = walk->used;
@@ -134,4 +129,43 @@ static __always_inline u32 write_path(struct task_struct *task, const struct pat
 	if (used > PATH_BYTES || bpf_probe_read_kernel(bytes, used, walk->bytes))
 		return 0;
 	return used;
+}
+
+/* Writes the names of this place, seen from the root of `task`, to `bytes`, which has room for PATH_BYTES; gives how many.
+ */
+static __always_inline u32 write_place(struct task_struct *task, const struct dentry *dentry,
+				       const struct vfsmount *mount, u8 *bytes, u32 *flags)
+{
+	u32 zero = 0;
+	struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &zero);
+
+	*flags = 0;
+	if (!walk)
+		return 0;
+	walk->dentry = (u64)dentry;
+	walk->mount = (u64)mount;
+	walk->root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry);
+	walk->root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	return finish_walk(walk, bytes, flags);
+}
+
+static __always_inline u32 write_path(struct task_struct *task, const struct path *path, u8 *bytes, u32 *flags)
+{
+	return write_place(task, BPF_CORE_READ(path, dentry), BPF_CORE_READ(path, mnt), bytes, flags);
+}
+
+/* The same, seen from the root of the file system that it lies in. */
+static __always_inline u32 write_place_in_file_system(const struct dentry *dentry, u8 *bytes, u32 *flags)
+{
+	u32 zero = 0;
+	struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &zero);
+
+	*flags = 0;
+	if (!walk)
+		return 0;
+	walk->dentry = (u64)dentry;
+	walk->mount = 0;
+	walk->root_dentry = 0;
+	walk->root_mount = 0;
+	return finish_walk(walk, bytes, flags);
 }

@@ -50,6 +50,8 @@ EXPORT(enum, phase);
 
 /* What user space chose before it loaded the programs. In a section of its own, so that it lies at its beginning. */
 struct settings {
+	/* What hashes begin with, so that no container can make two names that share one. */
+	u64 seed;
 	/* The hierarchy that identifies containers: the v2 tree, or one controller's v1 tree. */
 	u32 identity_hierarchy;
 	u32 identity_controller;
@@ -59,7 +61,9 @@ struct settings {
 	/* Tasks may lose the CPU in the middle of a program: then the kernel skips that program for all others there.
 	 */
 	bool preemptible;
-	u8 pad[2];
+	/* Bytes are counted for each file, not only for each mount. */
+	bool file_bytes;
+	u8 pad[1];
 };
 const volatile struct settings settings SEC(".rodata.settings") = {};
 

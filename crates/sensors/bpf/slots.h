@@ -63,6 +63,8 @@ struct slot_state {
 	u64 folds_ended;
 	/* Losses, each counted where it happens. */
 	u64 lost_samples[SENSORS];
+	/* How many entries of sets a sensor keeps, for those that have a limit. */
+	u64 entries[SENSORS];
 	u64 lost_entries[SENSORS]; /* of sets and counts: their map was full */
 	u32 path_bytes;
 	u8 path[SLOT_PATH_BYTES];

@@ -18,6 +18,7 @@ mod ring;
 mod sets;
 mod slots;
 mod tasks;
+mod texts;
 #[cfg(test)]
 mod testing;
 
@@ -96,8 +97,9 @@ macro_rules! sensors {
     };
 }
 
-// In alphabetical order, which is that of the numbers. The programs are attached in this order.
+// In alphabetical order, which is that of the numbers. The programs are attached in this order, but those of identity first.
 sensors! {
+    files,
     identity,
     process,
     syscalls,

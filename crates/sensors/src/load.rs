@@ -13,7 +13,7 @@ use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenMapMut
 
 use crate::bpf::types::{call_table, handled_table, limit, settings, tracing};
 use crate::tasks::Room;
-use crate::{Program, SENSORS, Set, perf, preemption};
+use crate::{Program, SENSORS, Sensor, Set, perf, preemption};
 
 /// For kernels with `bpf_loop`: 5.17 and later.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
@@ -47,6 +47,8 @@ pub struct Options {
     pub counted_tasks: Option<u32>,
     /// Make an event of each system call that matches.
     pub trace: Option<CallFilter>,
+    /// Count bytes for each file, not only for each mount.
+    pub file_bytes: bool,
 }
 
 /// Which system calls become events.
@@ -146,6 +148,8 @@ pub struct ProgramState {
     pub state: State,
 }
 
+/// The sensor that says who is in which container.
+const IDENTITY: &str = "identity";
 /// The walk over the tasks, and that over the totals; they belong to no hook.
 const ADOPT: &str = "adopt_task";
 pub(crate) const READ: &str = "read_total";
@@ -209,6 +213,8 @@ fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Res
             let settings = unsafe { initial_value::<settings>(&mut map) };
             settings.preemptible.write(facts.preemptible);
             settings.counted_tasks = facts.room.counted;
+            settings.seed = random_number();
+            settings.file_bytes.write(options.file_bytes);
             match &options.hierarchy {
                 Hierarchy::Unified => {
                     settings.identity_is_v2.write(true);
@@ -307,6 +313,14 @@ fn set_filter(tracing: &mut tracing, filter: &CallFilter) {
     }
 }
 
+/// A number that nobody can guess.
+fn random_number() -> u64 {
+    let mut bytes = [0; 8];
+    // Without one, hashes are as good as their function: the kernel gives one as soon as it has ever had randomness.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u64::from_ne_bytes(bytes)
+}
+
 /// Whether the kernel's list of helpers has this one.
 fn has_helper(btf: &Btf<'_>, name: &str) -> bool {
     btf.type_by_name::<Enum<'_>>("bpf_func_id")
@@ -365,8 +379,10 @@ fn forms(program: &Program, preemptible: bool, there: &BTreeSet<String>) -> Vec<
 
 /// Attaches what was chosen.
 pub(crate) fn attach_all(object: &Object, states: &mut [ProgramState]) -> Result<Vec<Link>, LoadError> {
-    let programs = || SENSORS.iter().flat_map(|sensor| sensor.programs);
-    let (last, first): (Vec<&Program>, Vec<&Program>) = programs().partition(|program| program.last);
+    // All others ask what identity has found out.
+    let (identity, others): (Vec<&Sensor>, Vec<&Sensor>) = SENSORS.iter().partition(|sensor| sensor.name == IDENTITY);
+    let programs = identity.into_iter().chain(others).flat_map(|sensor| sensor.programs);
+    let (last, first): (Vec<&Program>, Vec<&Program>) = programs.partition(|program| program.last);
     let mut links = Vec::new();
     for program in first.into_iter().chain(last) {
         let state = states.iter_mut().find(|state| state.name == program.name && state.state == State::Attached);
@@ -374,7 +390,7 @@ pub(crate) fn attach_all(object: &Object, states: &mut [ProgramState]) -> Result
         match attach(object, program) {
             Ok(attached) => links.extend(attached),
             // Without identity nothing can be booked on anybody.
-            Err(error) if state.sensor == "identity" => return Err(error),
+            Err(error) if state.sensor == IDENTITY => return Err(error),
             Err(error) => state.state = State::Failed(error.to_string()),
         }
     }

@@ -45,6 +45,7 @@ impl Bench {
             as_old_kernel: false,
             counted_tasks: None,
             trace: None,
+            file_bytes: false,
         };
         change(&mut options);
         let kernel = Kernel::load(&options).expect("the sensors load");

@@ -10,6 +10,7 @@ use event::{Exec, Exit, Fork, Payload, Text};
 use crate::{Program, Sensor};
 use crate::bpf::types::{exec_flag, exec_sample, exit_sample, fork_sample, process_kind};
 use crate::record::{self, DecodeError, Plain};
+use crate::texts::{Texts, path};
 
 pub(crate) const SENSOR: Sensor = Sensor::new(PROGRAMS, decode);
 
@@ -54,7 +55,7 @@ fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
 
 fn decode_exec(bytes: &[u8]) -> Result<Exec, DecodeError> {
     let sample = record::read::<exec_sample>(bytes)?;
-    let mut texts = Texts { bytes, at: size_of::<exec_sample>() };
+    let mut texts = Texts::behind::<exec_sample>(bytes);
     let has = |flag: exec_flag| sample.flags & flag.0 != 0;
 
     let mut executable = path(texts.next(sample.executable_bytes)?, has(exec_flag::EXEC_PATH_CUT));
@@ -88,42 +89,6 @@ fn decode_exec(bytes: &[u8]) -> Result<Exec, DecodeError> {
         pid_namespace: sample.pid_ns,
         mount_namespace: sample.mount_ns,
     })
-}
-
-/// The texts behind the fixed part, one after the other.
-struct Texts<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Texts<'a> {
-    fn next(&mut self, length: u32) -> Result<&'a [u8], DecodeError> {
-        let end = self.at.saturating_add(length as usize);
-        let too_short = DecodeError::TooShort { got: self.bytes.len(), needed: end };
-        let text = self.bytes.get(self.at..end).ok_or(too_short)?;
-        self.at = end;
-        Ok(text)
-    }
-}
-
-/// A path from its names, which come leaf first, each after a byte with its length. A missing head shows as `…`.
-fn path(names: &[u8], cut: bool) -> Vec<u8> {
-    let mut parts = Vec::new();
-    let mut rest = names;
-    while let Some((&length, after)) = rest.split_first() {
-        let (name, tail) = after.split_at(usize::from(length).min(after.len()));
-        parts.push(name);
-        rest = tail;
-    }
-    if parts.is_empty() {
-        return b"/".to_vec();
-    }
-    let mut path = if cut { "…".as_bytes().to_vec() } else { Vec::new() };
-    for name in parts.iter().rev() {
-        path.push(b'/');
-        path.extend_from_slice(name);
-    }
-    path
 }
 
 fn arguments(argv: &[u8]) -> Vec<Text> {
@@ -169,11 +134,6 @@ mod unit {
         let result = decode_exec(&exec_record(sample, &[b"\x02sh"]));
 
         assert!(matches!(result, Err(DecodeError::TooShort { .. })));
-    }
-
-    #[test]
-    fn a_path_whose_head_is_missing_says_so() {
-        assert_eq!(path(b"\x01b\x01a", true), "…/a/b".as_bytes());
     }
 
     #[test]

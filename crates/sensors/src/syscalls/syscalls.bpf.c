@@ -284,7 +284,13 @@ int BPF_PROG(on_sys_exit_again, struct pt_regs *regs, long result)
 	if (is_done)
 		return 0;
 	add(shared.made_up, 1);
-	return count_exit(regs, result);
+	/* The handlers have memory per CPU. */
+	if (!bpf_preempt_disable || !bpf_preempt_enable)
+		return 0;
+	bpf_preempt_disable();
+	count_exit(regs, result);
+	bpf_preempt_enable();
+	return 0;
 }
 
 /* Calls that end the thread never return. Attached only while calls are traced. */

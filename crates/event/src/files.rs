@@ -1,0 +1,379 @@
+//! What is done with files.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::text::{Text, decimal};
+use crate::Errno;
+
+/// One path, unique within one recording: the same path has the same number, as tasks with the same root see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PathId(
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub u64,
+);
+
+/// Something that is done with an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileAccess {
+    /// It was opened so that it can be read.
+    OpenedToRead,
+    /// It was opened so that it can be written.
+    OpenedToWrite,
+    /// It was opened with `O_PATH`: as a place, to be neither read nor written.
+    OpenedAsPath,
+    /// It was not there before.
+    Created,
+    /// What was in it was cut off.
+    Truncated,
+    /// It was read, or mapped to be read.
+    Read,
+    /// It was written, or mapped so that writing to memory writes it.
+    Written,
+    /// Its entries were listed.
+    Listed,
+    /// It was mapped so that it can be executed, as libraries are.
+    MappedToExecute,
+    /// It was run as a program, or as the loader that a program names.
+    Executed,
+    /// Its mode was changed through a descriptor.
+    ModeChanged,
+    /// Its owner was changed through a descriptor.
+    OwnerChanged,
+}
+
+impl FileAccess {
+    /// Every access, in the order of their numbers in the kernel side.
+    pub const ALL: [FileAccess; 12] = [
+        FileAccess::OpenedToRead,
+        FileAccess::OpenedToWrite,
+        FileAccess::OpenedAsPath,
+        FileAccess::Created,
+        FileAccess::Truncated,
+        FileAccess::Read,
+        FileAccess::Written,
+        FileAccess::Listed,
+        FileAccess::MappedToExecute,
+        FileAccess::Executed,
+        FileAccess::ModeChanged,
+        FileAccess::OwnerChanged,
+    ];
+
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileAccess::OpenedToRead => "opened-to-read",
+            FileAccess::OpenedToWrite => "opened-to-write",
+            FileAccess::OpenedAsPath => "opened-as-path",
+            FileAccess::Created => "created",
+            FileAccess::Truncated => "truncated",
+            FileAccess::Read => "read",
+            FileAccess::Written => "written",
+            FileAccess::Listed => "listed",
+            FileAccess::MappedToExecute => "mapped-to-execute",
+            FileAccess::Executed => "executed",
+            FileAccess::ModeChanged => "mode-changed",
+            FileAccess::OwnerChanged => "owner-changed",
+        }
+    }
+}
+
+/// What sort of thing a path leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileType {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A character device.
+    CharacterDevice,
+    /// A block device.
+    BlockDevice,
+    /// A symbolic link, opened as a path.
+    SymbolicLink,
+    /// Something else.
+    #[default]
+    Other,
+}
+
+impl FileType {
+    /// By the type bits of a mode (`include/uapi/linux/stat.h`).
+    pub fn of_mode(mode: u32) -> FileType {
+        match mode & 0o170_000 {
+            0o100_000 => FileType::Regular,
+            0o040_000 => FileType::Directory,
+            0o020_000 => FileType::CharacterDevice,
+            0o060_000 => FileType::BlockDevice,
+            0o120_000 => FileType::SymbolicLink,
+            _ => FileType::Other,
+        }
+    }
+
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileType::Regular => "regular",
+            FileType::Directory => "directory",
+            FileType::CharacterDevice => "character-device",
+            FileType::BlockDevice => "block-device",
+            FileType::SymbolicLink => "symbolic-link",
+            FileType::Other => "other",
+        }
+    }
+}
+
+/// A device by its numbers, as `/proc/PID/mountinfo` shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Device {
+    /// Which driver or file system.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+/// A path was used for the first time in this phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileUsed {
+    /// The path, resolved by the kernel, seen from the task's own root.
+    pub path: Text,
+    /// The path that the program passed; empty if it passed none.
+    pub argument: Text,
+    /// What was done with it then.
+    pub accesses: Vec<FileAccess>,
+    /// Its number.
+    pub file: PathId,
+    /// What it is.
+    pub file_type: FileType,
+    /// The file system that it lies in.
+    pub device: Device,
+    /// Its inode number there.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub inode: u64,
+    /// The mount that it was reached through, as `/proc/PID/mountinfo` numbers it.
+    pub mount: u32,
+    /// The head of the path is missing.
+    pub path_truncated: bool,
+    /// The file had no name any more.
+    pub deleted: bool,
+    /// The file cannot be reached from the task's root: a memfd, or a file from outside.
+    pub unreachable: bool,
+}
+
+/// What is done to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NameOperation {
+    /// It was to be opened; that failed.
+    Open,
+    /// It was deleted, a file or a directory.
+    Delete,
+    /// It was renamed, from the first name to the second.
+    Rename,
+    /// It got the second name too.
+    Link,
+    /// A symbolic link to it, with the second name, was made.
+    Symlink,
+    /// A directory was made.
+    MakeDirectory,
+    /// A device, a named pipe, a socket or an empty file was made by mknod(2).
+    MakeNode,
+    /// The mode was changed.
+    ChangeMode,
+    /// The owner was changed.
+    ChangeOwner,
+    /// The file was cut off or made longer.
+    Truncate,
+    /// It was run, and named an interpreter.
+    RunScript,
+}
+
+impl NameOperation {
+    /// Every operation, in the order of their numbers in the kernel side.
+    pub const ALL: [NameOperation; 11] = [
+        NameOperation::Open,
+        NameOperation::Delete,
+        NameOperation::Rename,
+        NameOperation::Link,
+        NameOperation::Symlink,
+        NameOperation::MakeDirectory,
+        NameOperation::MakeNode,
+        NameOperation::ChangeMode,
+        NameOperation::ChangeOwner,
+        NameOperation::Truncate,
+        NameOperation::RunScript,
+    ];
+
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            NameOperation::Open => "open",
+            NameOperation::Delete => "delete",
+            NameOperation::Rename => "rename",
+            NameOperation::Link => "link",
+            NameOperation::Symlink => "symlink",
+            NameOperation::MakeDirectory => "make-directory",
+            NameOperation::MakeNode => "make-node",
+            NameOperation::ChangeMode => "change-mode",
+            NameOperation::ChangeOwner => "change-owner",
+            NameOperation::Truncate => "truncate",
+            NameOperation::RunScript => "run-script",
+        }
+    }
+}
+
+/// Something was done to a name for the first time in this phase, or an open failed for the first time in this way.
+///
+/// The names are those that the program passed: no link in them is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NameUsed {
+    /// What was done, or tried.
+    pub operation: NameOperation,
+    /// The name: what the program passed, behind the directory that it starts from.
+    pub path: Text,
+    /// The second name, of a rename or a link; else empty.
+    pub second_path: Text,
+    /// How it failed; none if it did not.
+    pub errno: Option<Errno>,
+    /// Its number.
+    pub name: PathId,
+    /// A name is cut off, or could not be read.
+    pub truncated: bool,
+}
+
+/// A directory whose files are counted together, because the container had used too many by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectoryUsed {
+    /// The path, resolved by the kernel, seen from the task's own root.
+    pub path: Text,
+    /// Its number.
+    pub directory: PathId,
+    /// The mount that it was reached through.
+    pub mount: u32,
+    /// The head of the path is missing.
+    pub path_truncated: bool,
+}
+
+/// A mount was used for the first time in this phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MountUsed {
+    /// Its number, as `/proc/PID/mountinfo` has it.
+    pub mount: u32,
+    /// The device of its file system.
+    pub device: Device,
+    /// Where it is mounted, seen from the task's own root.
+    pub point: Text,
+    /// The directory of the file system that is mounted there.
+    pub root: Text,
+    /// The type of the file system.
+    pub fs_type: Text,
+    /// What was mounted: a device, or any word.
+    pub source: Text,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+    /// Where the host has the same directory; none if it is not known.
+    pub host_path: Option<Text>,
+}
+
+/// What one path has come to; read from the kernel, and never in a file of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileUses {
+    /// The path's number.
+    pub file: PathId,
+    /// How often it was opened.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub opens: u64,
+    /// Bytes read from it, if they were asked for.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub read_bytes: u64,
+    /// Bytes written to it, if they were asked for.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub written_bytes: u64,
+    /// All that was done with it.
+    pub accesses: Vec<FileAccess>,
+}
+
+/// What one name has come to; read from the kernel, and never in a file of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NameUses {
+    /// The name's number; 0 stands for all that found no room of their own.
+    pub name: PathId,
+    /// What was done, or tried.
+    pub operation: NameOperation,
+    /// How it failed; none if it did not.
+    pub errno: Option<Errno>,
+    /// How often.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub count: u64,
+}
+
+/// What the files of one directory that are counted together have come to; read from the kernel, and never in a file of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectoryUses {
+    /// The directory's number; 0 stands for all that found no room of their own.
+    pub directory: PathId,
+    /// How often one of them was opened.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub opens: u64,
+    /// How many different ones they are, estimated, with a standard error of 6.5 %.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub distinct: u64,
+    /// All that was done with any of them.
+    pub accesses: Vec<FileAccess>,
+}
+
+/// What went through one mount; read from the kernel, and never in a file of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MountUses {
+    /// The mount's number.
+    pub mount: u32,
+    /// The device of its file system.
+    pub device: Device,
+    /// Bytes read.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub read_bytes: u64,
+    /// Bytes written.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub written_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_json_form() {
+        for access in FileAccess::ALL {
+            assert_eq!(serde_json::to_value(access).unwrap(), access.name());
+        }
+        for operation in NameOperation::ALL {
+            assert_eq!(serde_json::to_value(operation).unwrap(), operation.name());
+        }
+    }
+
+    #[test]
+    fn the_type_is_in_the_mode() {
+        assert_eq!(FileType::of_mode(0o100_644), FileType::Regular);
+        assert_eq!(FileType::of_mode(0o040_755), FileType::Directory);
+        assert_eq!(FileType::of_mode(0o020_666), FileType::CharacterDevice);
+        assert_eq!(FileType::of_mode(0o644), FileType::Other);
+    }
+}

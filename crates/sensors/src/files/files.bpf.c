@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Files: what is opened, read, written, mapped and run, by the path that the kernel resolved; and what is done to names.
+ *
+ * All of it is a set: only the first use of a path, or of a name, is told. What it came to is read from the maps.
+ */
+
+#include "calls.h"
+#include "files/names.h"
+
+/* What a call does with files; files/mod.rs says which call that is. */
+enum files_call {
+	FILES_CALL_NONE,
+	FILES_CALL_OPEN,     /* path, flags */
+	FILES_CALL_OPENAT,   /* directory, path */
+	FILES_CALL_OPEN_HANDLE, /* mount, handle */
+	FILES_CALL_MEMFD,
+	FILES_CALL_READ,
+	FILES_CALL_WRITE,
+	FILES_CALL_LIST,
+	FILES_CALL_SENDFILE, /* to, from */
+	FILES_CALL_COPY,     /* from, offset, to */
+	FILES_CALL_MMAP,     /* address, length, protection, flags, descriptor */
+	FILES_CALL_FTRUNCATE,
+	FILES_CALL_FCHMOD,
+	FILES_CALL_FCHOWN,
+	FILES_CALL_UNLINK,
+	FILES_CALL_UNLINKAT,
+	FILES_CALL_RENAME,
+	FILES_CALL_RENAMEAT,
+	FILES_CALL_LINK,
+	FILES_CALL_LINKAT,
+	FILES_CALL_SYMLINK,
+	FILES_CALL_SYMLINKAT,
+	FILES_CALL_MKDIR,
+	FILES_CALL_MKDIRAT,
+	FILES_CALL_MKNOD,
+	FILES_CALL_MKNODAT,
+	FILES_CALL_CHMOD,
+	FILES_CALL_FCHMODAT,
+	FILES_CALL_CHOWN,
+	FILES_CALL_FCHOWNAT,
+	FILES_CALL_TRUNCATE,
+};
+EXPORT(enum, files_call);
+
+#define BIT(access) (1U << ACCESS_##access)
+
+/* include/linux/fs.h (6.18) */
+#define FMODE_READ    0x1
+#define FMODE_WRITE   0x2
+#define FMODE_PATH    0x4000
+#define FMODE_CREATED 0x100000
+
+/* The same on x86 and arm, 32 and 64 bits: include/uapi/asm-generic/fcntl.h (6.18) */
+#define O_TRUNC	  00001000
+#define O_TMPFILE_BIT 020000000
+
+/* include/uapi/asm-generic/mman-common.h and include/uapi/linux/mman.h (6.18) */
+#define PROT_READ     0x1
+#define PROT_WRITE    0x2
+#define PROT_EXEC     0x4
+#define MAP_SHARED    0x01
+#define MAP_TYPE      0x0f
+#define MAP_ANONYMOUS 0x20
+
+static __always_inline u32 accesses_of_open(struct file *file)
+{
+	u32 mode = (u32)PEEK(file, f_mode), flags = PEEK(file, f_flags), accesses = 0;
+
+	if (mode & FMODE_PATH)
+		return BIT(OPENED_AS_PATH);
+	if (mode & FMODE_READ)
+		accesses |= BIT(OPENED_TO_READ);
+	if (mode & FMODE_WRITE)
+		accesses |= BIT(OPENED_TO_WRITE);
+	if (mode & FMODE_CREATED || (flags & O_TMPFILE_BIT))
+		accesses |= BIT(CREATED);
+	else if (flags & O_TRUNC)
+		accesses |= BIT(TRUNCATED);
+	return accesses;
+}
+
+static __always_inline u32 accesses_of_mapping(u64 protection, u64 flags)
+{
+	u32 accesses = 0;
+
+	if (protection & PROT_READ)
+		accesses |= BIT(READ);
+	/* MAP_SHARED and MAP_SHARED_VALIDATE */
+	if (protection & PROT_WRITE && flags & MAP_SHARED)
+		accesses |= BIT(WRITTEN);
+	if (protection & PROT_EXEC)
+		accesses |= BIT(MAPPED_TO_EXECUTE);
+	return accesses;
+}
+
+#define ARGUMENT(position) call_argument(call->registers, call->table, position)
+
+static __always_inline void use_descriptor(struct returned_call *call, struct files_work *work, u32 descriptor)
+{
+	struct file *file = file_at(call->task, descriptor);
+
+	if (!file)
+		return;
+	if (work->deed.is_open)
+		work->deed.accesses |= accesses_of_open(file);
+	use_file(address_of(file));
+}
+
+static __always_inline struct files_work *begin_work(const struct task_note *note)
+{
+	struct files_work *work = files_work();
+
+	if (!work)
+		return 0;
+	work->slot = note->slot;
+	work->generation = note->generation;
+	work->phase = note->phase;
+	__builtin_memset(&work->deed, 0, sizeof(work->deed));
+	return work;
+}
+
+/* Calls by name. Unlike those by descriptor they are also looked at when they fail. */
+static __noinline int use_names(struct returned_call *call, struct files_work *work, u32 what)
+{
+	struct name_deed deed = {
+		.first.descriptor = AT_FDCWD,
+		.second.descriptor = AT_FDCWD,
+		.errno = call->result < 0 ? -call->result : 0,
+	};
+
+	switch (what) {
+	case FILES_CALL_OPEN:
+		deed.operation = NAME_OPENED;
+		deed.first.text = ARGUMENT(0);
+		break;
+	case FILES_CALL_OPENAT:
+		deed.operation = NAME_OPENED;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_UNLINK:
+		deed.operation = NAME_DELETED;
+		deed.first.text = ARGUMENT(0);
+		break;
+	case FILES_CALL_UNLINKAT:
+		deed.operation = NAME_DELETED;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_RENAME:
+		deed.operation = NAME_RENAMED;
+		deed.first.text = ARGUMENT(0);
+		deed.second.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_RENAMEAT:
+		deed.operation = NAME_RENAMED;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		deed.second.descriptor = ARGUMENT(2);
+		deed.second.text = ARGUMENT(3);
+		break;
+	case FILES_CALL_LINK:
+		deed.operation = NAME_LINKED;
+		deed.first.text = ARGUMENT(0);
+		deed.second.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_LINKAT:
+		deed.operation = NAME_LINKED;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		deed.second.descriptor = ARGUMENT(2);
+		deed.second.text = ARGUMENT(3);
+		break;
+	case FILES_CALL_SYMLINK:
+		deed.operation = NAME_SYMLINKED;
+		deed.first.text = ARGUMENT(0);
+		deed.second.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_SYMLINKAT:
+		deed.operation = NAME_SYMLINKED;
+		deed.first.text = ARGUMENT(0);
+		deed.second.descriptor = ARGUMENT(1);
+		deed.second.text = ARGUMENT(2);
+		break;
+	case FILES_CALL_MKDIR:
+		deed.operation = NAME_DIRECTORY_MADE;
+		deed.first.text = ARGUMENT(0);
+		break;
+	case FILES_CALL_MKDIRAT:
+		deed.operation = NAME_DIRECTORY_MADE;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_MKNOD:
+		deed.operation = NAME_NODE_MADE;
+		deed.first.text = ARGUMENT(0);
+		break;
+	case FILES_CALL_MKNODAT:
+		deed.operation = NAME_NODE_MADE;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_CHMOD:
+		deed.operation = NAME_MODE_CHANGED;
+		deed.first.text = ARGUMENT(0);
+		break;
+	case FILES_CALL_FCHMODAT:
+		deed.operation = NAME_MODE_CHANGED;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_CHOWN:
+		deed.operation = NAME_OWNER_CHANGED;
+		deed.first.text = ARGUMENT(0);
+		break;
+	case FILES_CALL_FCHOWNAT:
+		deed.operation = NAME_OWNER_CHANGED;
+		deed.first.descriptor = ARGUMENT(0);
+		deed.first.text = ARGUMENT(1);
+		break;
+	case FILES_CALL_TRUNCATE:
+		deed.operation = NAME_TRUNCATED;
+		deed.first.text = ARGUMENT(0);
+		break;
+	default:
+		return 0;
+	}
+	work->names = deed;
+	return use_name();
+}
+
+ON_RETURN(files)
+{
+	u32 what = name_of_call(call, SENSOR_files);
+	struct files_work *work = begin_work(call->note);
+	s64 result = call->result;
+	u32 descriptor, second = -1;
+	struct deed *deed;
+	u64 flags;
+
+	if (!work)
+		return 0;
+	deed = &work->deed;
+	if (what >= FILES_CALL_UNLINK)
+		return use_names(call, work, what);
+	if (result < 0 && result >= -MAX_ERRNO) {
+		if (what == FILES_CALL_OPEN || what == FILES_CALL_OPENAT)
+			return use_names(call, work, what);
+		return 0;
+	}
+	descriptor = ARGUMENT(0);
+	switch (what) {
+	case FILES_CALL_OPENAT:
+		deed->is_open = true;
+		deed->argument = ARGUMENT(1);
+		descriptor = result;
+		break;
+	case FILES_CALL_OPEN:
+	case FILES_CALL_MEMFD:
+		deed->is_open = true;
+		deed->argument = ARGUMENT(0);
+		descriptor = result;
+		if (what == FILES_CALL_MEMFD)
+			deed->accesses = BIT(CREATED);
+		break;
+	case FILES_CALL_OPEN_HANDLE:
+		deed->is_open = true;
+		descriptor = result;
+		break;
+	case FILES_CALL_READ:
+		deed->accesses = BIT(READ);
+		deed->read_bytes = result;
+		break;
+	case FILES_CALL_WRITE:
+		deed->accesses = BIT(WRITTEN);
+		deed->written_bytes = result;
+		break;
+	case FILES_CALL_LIST:
+		deed->accesses = BIT(LISTED);
+		break;
+	case FILES_CALL_SENDFILE:
+		second = ARGUMENT(0);
+		descriptor = ARGUMENT(1);
+		deed->accesses = BIT(READ);
+		deed->read_bytes = result;
+		break;
+	case FILES_CALL_COPY:
+		second = ARGUMENT(2);
+		deed->accesses = BIT(READ);
+		deed->read_bytes = result;
+		break;
+	case FILES_CALL_MMAP:
+		flags = ARGUMENT(3);
+		if (flags & MAP_ANONYMOUS)
+			return 0;
+		descriptor = ARGUMENT(4);
+		deed->accesses = accesses_of_mapping(ARGUMENT(2), flags);
+		break;
+	case FILES_CALL_FTRUNCATE:
+		deed->accesses = BIT(TRUNCATED);
+		break;
+	case FILES_CALL_FCHMOD:
+		deed->accesses = BIT(MODE_CHANGED);
+		break;
+	case FILES_CALL_FCHOWN:
+		deed->accesses = BIT(OWNER_CHANGED);
+		break;
+	default:
+		return 0;
+	}
+	use_descriptor(call, work, descriptor);
+	if (second != (u32)-1) {
+		deed->accesses = BIT(WRITTEN);
+		deed->read_bytes = 0;
+		deed->written_bytes = result;
+		use_descriptor(call, work, second);
+	}
+	return 0;
+}
+
+/* include/uapi/linux/auxvec.h (6.18): where the loader that a program names lies. */
+#define AT_BASE	       7
+#define AUXILIARY_PAIRS 24
+
+static __always_inline u64 address_of_loader(struct mm_struct *mm)
+{
+	for (u32 i = 0; i < AUXILIARY_PAIRS; i++) {
+		u64 pair[2] = {};
+
+		bpf_probe_read_kernel(&pair, sizeof(pair),
+				      (void *)mm + bpf_core_field_offset(struct mm_struct, saved_auxv) + i * sizeof(pair));
+		if (!pair[0])
+			break;
+		if (pair[0] == AT_BASE)
+			return pair[1];
+	}
+	return 0;
+}
+
+#if OLD_KERNEL
+
+/* Before 6.1 the mappings are in a list. */
+struct vm_area_struct___old {
+	unsigned long vm_start;
+	struct vm_area_struct___old *vm_next;
+	struct file *vm_file;
+} __attribute__((preserve_access_index));
+
+struct mm_struct___old {
+	struct vm_area_struct___old *mmap;
+} __attribute__((preserve_access_index));
+
+#define LISTED_MAPPINGS 16
+
+static __always_inline struct file *loader_of(struct task_struct *task, struct mm_struct *mm)
+{
+	struct mm_struct___old *old = (void *)mm;
+	struct vm_area_struct___old *area;
+	u64 address = address_of_loader(mm);
+
+	if (!address || !bpf_core_field_exists(old->mmap))
+		return 0;
+	area = BPF_CORE_READ(old, mmap);
+	for (u32 i = 0; i < LISTED_MAPPINGS && area; i++) {
+		if (BPF_CORE_READ(area, vm_start) == address)
+			return BPF_CORE_READ(area, vm_file);
+		area = BPF_CORE_READ(area, vm_next);
+	}
+	return 0;
+}
+
+#else
+
+struct found_mapping {
+	struct file *file;
+};
+
+static long on_mapping(struct task_struct *task, struct vm_area_struct *area, struct found_mapping *found)
+{
+	found->file = BPF_CORE_READ(area, vm_file);
+	return 0;
+}
+
+/* The mapping stays for as long as the task does not run, which is until this program has ended. */
+static __always_inline struct file *loader_of(struct task_struct *task, struct mm_struct *mm)
+{
+	struct found_mapping found = {};
+	u64 address = address_of_loader(mm);
+
+	if (address)
+		bpf_find_vma(bpf_get_current_task_btf(), address, on_mapping, &found, 0);
+	return found.file;
+}
+
+#endif
+
+HOOK("sched_process_exec", on_exec_files, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct task_note *note = current_note(task);
+	struct files_work *work = note ? begin_work(note) : 0;
+	struct name_deed script = {.operation = NAME_RUN_AS_SCRIPT, .first.descriptor = AT_FDCWD};
+	struct mm_struct *mm;
+	struct file *file;
+
+	if (!work)
+		return 0;
+	work->deed.accesses = BIT(EXECUTED) | BIT(READ);
+	mm = BPF_CORE_READ(task, mm);
+	file = BPF_CORE_READ(mm, exe_file);
+	if (file)
+		use_file(address_of(file));
+	file = loader_of(task, mm);
+	if (file)
+		use_file(address_of(file));
+	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename)) {
+		script.first.text = (u64)BPF_CORE_READ(bprm, filename);
+		script.first.is_kernels = true;
+		work->names = script;
+		use_name();
+	}
+	return 0;
+}
+
+/* The head of a record of a set: when, and by whom, it was used first is told by its sample. */
+static __always_inline void head_of_record(struct sample_header *header, u32 number, u8 phase, u8 kind)
+{
+	struct slot_state *slot = slot_at(number);
+
+	__builtin_memset(header, 0, sizeof(*header));
+	header->slot = number;
+	header->generation = slot ? slot->generation : 0;
+	header->sensor = SENSOR_files;
+	header->kind = kind;
+	header->phase = phase;
+}
+
+struct file_record {
+	struct sample_header header;
+	struct file_key key;
+	struct file_use use;
+};
+EXPORT(struct, file_record);
+
+SEC("iter/bpf_map_elem")
+int read_file_use(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct file_key *key = ctx->key;
+	struct file_use *use = ctx->value;
+	struct file_record record;
+
+	if (!key || !use)
+		return 0;
+	head_of_record(&record.header, key->slot, key->phase, FILES_FILE_USES);
+	record.key = *key;
+	record.use = *use;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+struct name_record {
+	struct sample_header header;
+	struct name_key key;
+	struct name_use use;
+};
+EXPORT(struct, name_record);
+
+SEC("iter/bpf_map_elem")
+int read_name_use(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct name_key *key = ctx->key;
+	struct name_use *use = ctx->value;
+	struct name_record record;
+
+	if (!key || !use)
+		return 0;
+	head_of_record(&record.header, key->slot, key->phase, FILES_NAME_USES);
+	record.key = *key;
+	record.use = *use;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+struct directory_record {
+	struct sample_header header;
+	struct directory_key key;
+	struct directory_use use;
+};
+EXPORT(struct, directory_record);
+
+SEC("iter/bpf_map_elem")
+int read_directory_use(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct directory_key *key = ctx->key;
+	struct directory_use *use = ctx->value;
+	struct directory_record record;
+
+	if (!key || !use)
+		return 0;
+	head_of_record(&record.header, key->slot, key->phase, FILES_DIRECTORY_USES);
+	record.key = *key;
+	bpf_probe_read_kernel(&record.use, sizeof(record.use), use);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+struct mount_record {
+	struct sample_header header;
+	struct mount_key key;
+	struct mount_use use;
+};
+EXPORT(struct, mount_record);
+
+SEC("iter/bpf_map_elem")
+int read_mount_use(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct mount_key *key = ctx->key;
+	struct mount_use *use = ctx->value;
+	struct mount_record record;
+
+	if (!key || !use)
+		return 0;
+	head_of_record(&record.header, key->slot, key->phase, FILES_MOUNT_USES);
+	record.key = *key;
+	record.use = *use;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
