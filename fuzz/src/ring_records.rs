@@ -12,7 +12,8 @@ use sensors::{DecodeError, decode_record};
 use crate::laws::{assert_harmless, assert_survives_json};
 
 /// So small that the fuzzer reaches the bounds.
-const LIMITS: Limits = Limits { processes: 4, programs: 6, text_bytes: 600, images: 4, image_text_bytes: 300 };
+const LIMITS: Limits =
+    Limits { processes: 4, programs: 6, text_bytes: 600, images: 4, image_text_bytes: 300, file_text_bytes: 200 };
 
 /// No fixed part of a record is longer.
 const MAX_FIXED_BYTES: usize = 4096;

@@ -261,6 +261,7 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
             lost(Stage::KernelMap, sensor, count, None);
         }
     }
+    lost(Stage::KernelRing, "files", parts.behaviour.files.untold, Some("--buffer"));
     let before = parts.run.lost_before;
     lost(Stage::Decode, "identity", parts.undecoded - before.undecoded.min(parts.undecoded), None);
     lost(

@@ -9,6 +9,7 @@ mod adopt;
 mod assemble;
 mod clock;
 mod error;
+mod host_paths;
 mod launch;
 mod losses;
 mod names;

@@ -8,13 +8,14 @@ use behaviour::Behaviour;
 use containers::engine::State;
 use containers::path::Kind;
 use containers::proc::Proc;
-use event::{Event, Payload, Phase, RunId, SyscallNames, Text};
+use event::{Event, MountUsed, Payload, Phase, RunId, SyscallNames, Text};
 use report::{Parent, Report};
 use sensors::{Kernel, ReadError, Slot};
 
 use crate::adopt;
 use crate::assemble::{self, Common, Parts};
 use crate::clock;
+use crate::host_paths::host_path;
 use crate::losses::{CommonLosses, History};
 use crate::names::Names;
 use crate::run::Run;
@@ -106,6 +107,11 @@ impl Pipeline {
                 if let Some(slot) = self.kernel.slot(event.run) {
                     run.slot = slot;
                 }
+            }
+            Payload::Mount(mount) => {
+                let known = MountUsed { host_path: host_path(&self.proc, mount), ..mount.clone() };
+                run.builder.observe(&Event { payload: Payload::Mount(known), ..event.clone() });
+                return;
             }
             Payload::Exec(_) => self.execs += 1,
             Payload::Exit(exit) if event.task.image.process.pid == run.slot.init_pid => {

@@ -5,6 +5,7 @@ use event::{Event, ExecId, Payload, Phase, ProcessId, SyscallNames, Tally};
 use crate::Behaviour;
 use crate::claim::Rank;
 use crate::counts::Counts;
+use crate::file_sets::FileSets;
 use crate::images::Images;
 use crate::tree::Tree;
 
@@ -22,12 +23,21 @@ pub struct Limits {
     pub images: usize,
     /// Bytes of the paths of those executables.
     pub image_text_bytes: usize,
+    /// Bytes of the paths and names of files.
+    pub file_text_bytes: usize,
 }
 
 impl Default for Limits {
-    /// At most about 8 MB for a container that does its worst; some tens of KB for an ordinary one.
+    /// At most about 15 MB for a container that does its worst; some tens of KB for an ordinary one.
     fn default() -> Limits {
-        Limits { processes: 4096, programs: 6144, text_bytes: 1 << 20, images: 4096, image_text_bytes: 1 << 20 }
+        Limits {
+            processes: 4096,
+            programs: 6144,
+            text_bytes: 1 << 20,
+            images: 4096,
+            image_text_bytes: 1 << 20,
+            file_text_bytes: 2 << 20,
+        }
     }
 }
 
@@ -58,6 +68,7 @@ pub struct Builder {
     tree: Tree,
     images: Images,
     counts: Counts,
+    files: FileSets,
 }
 
 impl Builder {
@@ -67,10 +78,11 @@ impl Builder {
             tree: Tree::new(limits),
             images: Images::new(limits.images, limits.image_text_bytes),
             counts: Counts::default(),
+            files: FileSets::new(limits.file_text_bytes),
         }
     }
 
-    /// Takes in one event of this run; those that do not concern processes change nothing.
+    /// Takes in one event of this run; those that no part of the behaviour is made of change nothing.
     pub fn observe(&mut self, event: &Event) {
         let (boot_ns, image) = (event.boot_ns, event.task.image);
         let seen = Sighting { rank: Rank::Seen, boot_ns, phase: event.phase };
@@ -104,7 +116,7 @@ impl Builder {
                 self.meet(entered.image.process, Sighting { rank: Rank::Found, ..seen });
             }
             // What other facts come to is kept by whoever needs it.
-            _ => {}
+            _ => self.files.observe(event),
         }
     }
 
@@ -124,11 +136,12 @@ impl Builder {
     /// since the last snapshot.
     pub fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames) {
         self.counts.count(tally, boot_ns, names, &self.images);
+        self.files.resolve(&self.images);
     }
 
     /// Takes in one entry of a set that the kernel keeps, as it was at this time: what it has come to since the run began.
     pub fn keep(&mut self, kept: &Event, boot_ns: u64) {
-        let _ = (kept, boot_ns);
+        self.files.keep(kept, boot_ns);
     }
 
     /// The behaviour so far.
@@ -136,6 +149,7 @@ impl Builder {
         Behaviour {
             processes: self.tree.freeze(&self.images),
             syscalls: self.counts.freeze(&self.images),
+            files: self.files.freeze(&self.images),
             counts_at_least: self.counts.at_least(),
         }
     }

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
-use event::{CallTally, Errno, FailureTally, Phase, Syscall, SyscallNames, Tally, TaskId, Text};
+use event::{CallTally, Errno, FailureTally, Phase, Syscall, SyscallNames, Tally};
 
+use crate::first::First;
 use crate::images::Images;
 use crate::syscalls::failures_in_order;
-use crate::{FirstUse, SyscallUse, Syscalls};
+use crate::{SyscallUse, Syscalls};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
@@ -31,13 +31,6 @@ struct Use {
     failures: BTreeMap<Errno, u64>,
 }
 
-#[derive(Clone, Debug)]
-struct First {
-    boot_ns: u64,
-    task: TaskId,
-    executable: Option<Arc<Text>>,
-}
-
 impl Counts {
     pub(crate) fn at_least(&self) -> bool {
         self.at_least
@@ -46,11 +39,7 @@ impl Counts {
     pub(crate) fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames, images: &Images) {
         tally.calls.iter().for_each(|call| self.count_call(call, boot_ns, names));
         tally.failures.iter().for_each(|failure| self.count_failure(failure, boot_ns, names));
-        for first in self.uses.values_mut().filter_map(|used| used.first.as_mut()) {
-            if first.executable.is_none() {
-                first.executable = images.executable(first.task.image);
-            }
-        }
+        self.uses.values_mut().filter_map(|used| used.first.as_mut()).for_each(|first| first.resolve(images));
         if boot_ns >= self.newest_boot_ns {
             self.newest_boot_ns = boot_ns;
             self.at_least = tally.at_least;
@@ -129,21 +118,9 @@ impl Counts {
     }
 }
 
-impl First {
-    fn freeze(&self, images: &Images) -> FirstUse {
-        let executable = self.executable.clone().or_else(|| images.executable(self.task.image));
-        FirstUse {
-            boot_ns: self.boot_ns,
-            image: self.task.image,
-            comm: self.task.comm.clone(),
-            executable: executable.map(|executable| (*executable).clone()).unwrap_or_default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use event::{Arch, ExecId, ProcessId};
+    use event::{Arch, ExecId, ProcessId, TaskId};
 
     use super::*;
 

@@ -9,14 +9,20 @@
 mod builder;
 mod claim;
 mod counts;
+mod file_sets;
+mod files;
+mod first;
 mod images;
 mod optional_decimal;
 mod processes;
+mod secrets;
 mod syscalls;
 mod tree;
 
 pub use builder::{Adopted, Builder, Limits};
+pub use files::{DirectoryUse, Files, MountUse, NameUse, PathUse, Place};
 pub use processes::{Process, ProcessTree, Program};
+pub use secrets::secret;
 pub use syscalls::{FailureCount, FirstUse, SyscallUse, Syscalls};
 
 use schemars::JsonSchema;
@@ -29,18 +35,22 @@ pub struct Behaviour {
     pub processes: ProcessTree,
     /// Its system calls, per phase and table.
     pub syscalls: Syscalls,
+    /// What it did with files.
+    #[serde(default)]
+    pub files: Files,
     /// Whether threads moved while the newest snapshot was read, so that each count may be below the truth (never above).
     pub counts_at_least: bool,
 }
 
 impl Behaviour {
-    /// The behaviour of several runs as one: see [`Syscalls::merge`] and [`ProcessTree::merge`].
+    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Files::merge`] and [`ProcessTree::merge`].
     ///
     /// Merging a behaviour with itself doubles its counts: a run must be given once.
     pub fn merge(self, other: Behaviour) -> Behaviour {
         Behaviour {
             processes: self.processes.merge(other.processes),
             syscalls: self.syscalls.merge(other.syscalls),
+            files: self.files.merge(other.files),
             counts_at_least: self.counts_at_least || other.counts_at_least,
         }
     }

@@ -9,7 +9,8 @@ use event::{
 use proptest::prelude::*;
 use support::{entered, event, exec, exit, fork, image, process, program, thread};
 
-const SMALL: Limits = Limits { processes: 3, programs: 3, text_bytes: 120, images: 3, image_text_bytes: 40 };
+const SMALL: Limits =
+    Limits { processes: 3, programs: 3, text_bytes: 120, images: 3, image_text_bytes: 40, file_text_bytes: 60 };
 
 fn phase() -> impl Strategy<Value = Phase> {
     prop::sample::select(&Phase::ALL[..])

@@ -75,6 +75,10 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = units::ring_bytes)]
     buffer: u32,
 
+    /// Count the bytes read and written for each file, not only for each mount: each read and write costs a little more.
+    #[arg(long)]
+    file_bytes: bool,
+
     /// Names for system calls newer than this program: lines of `NUMBER NAME`, or the kernel's own syscall_64.tbl.
     #[arg(long, value_name = "FILE")]
     syscall_table: Option<PathBuf>,
@@ -222,6 +226,7 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
         events,
         names,
         trace,
+        file_bytes: args.file_bytes,
         watch,
         sockets: Sockets::usual(Path::new("/")),
         as_old_kernel: args.as_old_kernel,

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Text, decimal};
 use crate::Errno;
+use crate::text::{Text, decimal};
 
 /// One path, unique within one recording: the same path has the same number, as tasks with the same root see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

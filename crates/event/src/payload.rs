@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Text, decimal};
 use crate::{
-    DirectoryUsed, DirectoryUses, ExecId, FileUsed, FileUses, MountUsed, MountUses, NameUsed, NameUses, ProcessId, Syscall,
+    DirectoryUsed, DirectoryUses, ExecId, FileUsed, FileUses, MountUsed, MountUses, NameUsed, NameUses, ProcessId,
+    Syscall,
 };
 
 /// One line per kind of fact: its name in Rust, what is known of it, and its name in files.

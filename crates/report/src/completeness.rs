@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage};
 
 /// The parts of a behaviour, and the sensor that each comes from.
-const SECTIONS: [(&str, &str); 2] = [("processes", PROCESS_SENSOR), ("syscalls", "syscalls")];
+const SECTIONS: [(&str, &str); 3] = [("files", FILES_SENSOR), ("processes", PROCESS_SENSOR), ("syscalls", "syscalls")];
+/// The sensor that lists files.
+const FILES_SENSOR: &str = "files";
 /// The sensor that lists processes.
 const PROCESS_SENSOR: &str = "process";
 /// The sensor that says which container a task is in: what it misses, all others miss.
@@ -149,7 +151,25 @@ impl Report {
                 text: text.into(),
             });
         }
+        reasons.extend(self.missing_files().map(|text| Reason {
+            code: ReasonCode::Other,
+            sensor: Some(FILES_SENSOR.into()),
+            text: text.into(),
+        }));
         reasons
+    }
+
+    /// Why files may be missing, each in a sentence.
+    fn missing_files(&self) -> impl Iterator<Item = String> {
+        let files = &self.behaviour.files;
+        let uses_rings = |name: &str| name == "io_uring_enter" || name == "io_uring_setup";
+        let rings = self.behaviour.syscalls.uses.iter().any(|used| uses_rings(&used.name) && used.count > 0);
+        let rings = rings.then(|| "io_uring used: file operations may be missing".to_owned());
+        let names = (files.other_names > 0).then(|| {
+            let times = if files.other_names == 1 { "time" } else { "times" };
+            format!("{} {times} something was done to a name that is not listed", files.other_names)
+        });
+        rings.into_iter().chain(names)
     }
 }
 

@@ -47,8 +47,8 @@ fn a_container_found_late_is_not_complete() {
 #[test]
 fn a_sensor_that_did_not_observe_makes_it_incomplete() {
     let mut report = docker();
-    report.sensors[0].state = AttachState::Unsupported;
-    report.sensors[0].reason = Some("a \\ b".into());
+    report.sensors[1].state = AttachState::Unsupported;
+    report.sensors[1].reason = Some("a \\ b".into());
 
     let report = report.finish();
 
@@ -64,13 +64,19 @@ fn sections(report: &Report) -> Vec<(String, bool)> {
 #[test]
 fn what_one_sensor_missed_leaves_the_sections_of_the_others_complete() {
     let mut report = docker();
-    assert_eq!(sections(&report), [("processes".into(), true), ("syscalls".into(), true)]);
+    assert_eq!(sections(&report), [("files".into(), true), ("processes".into(), true), ("syscalls".into(), true)]);
 
     report.losses = vec![loss(Stage::KernelRing, 1)];
-    assert_eq!(sections(&report.clone().finish()), [("processes".into(), false), ("syscalls".into(), true)]);
+    assert_eq!(
+        sections(&report.clone().finish()),
+        [("files".into(), true), ("processes".into(), false), ("syscalls".into(), true)]
+    );
 
     report.losses[0].sensor = "identity".into();
-    assert_eq!(sections(&report.finish()), [("processes".into(), false), ("syscalls".into(), false)]);
+    assert_eq!(
+        sections(&report.finish()),
+        [("files".into(), false), ("processes".into(), false), ("syscalls".into(), false)]
+    );
 }
 
 #[test]
@@ -78,7 +84,22 @@ fn a_container_found_late_has_no_complete_section() {
     let mut report = docker();
     report.window.observed_from = ObservedFrom::Attach;
 
-    assert_eq!(sections(&report.finish()), [("processes".into(), false), ("syscalls".into(), false)]);
+    assert_eq!(
+        sections(&report.finish()),
+        [("files".into(), false), ("processes".into(), false), ("syscalls".into(), false)]
+    );
+}
+
+#[test]
+fn what_io_uring_may_have_done_makes_files_incomplete() {
+    let mut report = docker();
+    report.behaviour.syscalls.uses[2].name = "io_uring_enter".into();
+
+    let report = report.finish();
+
+    assert_eq!(report.reasons[0].text, "io_uring used: file operations may be missing".into());
+    assert_eq!(sections(&report)[..2], [("files".into(), false), ("processes".into(), true)]);
+    assert_eq!(report.clone().finish(), report);
 }
 
 #[test]

@@ -131,7 +131,8 @@ static __always_inline u32 finish_walk(struct path_walk *walk, u8 *bytes, u32 *f
 	return used;
 }
 
-/* Writes the names of this place, seen from the root of `task`, to `bytes`, which has room for PATH_BYTES; gives how many.
+/* Writes the names of this place, seen from the root of `task`, to `bytes`, which has room for PATH_BYTES; gives how
+ * many.
  */
 static __always_inline u32 write_place(struct task_struct *task, const struct dentry *dentry,
 				       const struct vfsmount *mount, u8 *bytes, u32 *flags)

@@ -10,10 +10,10 @@
 
 #else
 
-#define PEEK(object, field)                                                                                            \
-	(bpf_rdonly_cast ? ((typeof(object))bpf_rdonly_cast((const void *)(object),                                    \
-							    bpf_core_type_id_kernel(typeof(*(object)))))               \
-				   ->field                                                                              \
+#define PEEK(object, field)                                                                              \
+	(bpf_rdonly_cast ? ((typeof(object))bpf_rdonly_cast((const void *)(object),                      \
+							    bpf_core_type_id_kernel(typeof(*(object))))) \
+				   ->field                                                               \
 			 : BPF_CORE_READ(object, field))
 
 #endif
@@ -57,8 +57,8 @@ static __always_inline struct file *file_at(struct task_struct *task, u32 descri
 #if !OLD_KERNEL
 	/* An array of pointers has no type that the verifier knows; a struct of one pointer has. */
 	if (bpf_rdonly_cast)
-		return (struct file *)((struct llist_head *)bpf_rdonly_cast(
-					       place, bpf_core_type_id_kernel(struct llist_head)))
+		return (struct file *)((struct llist_head *)bpf_rdonly_cast(place,
+									    bpf_core_type_id_kernel(struct llist_head)))
 			->first;
 #endif
 	bpf_probe_read_kernel(&file, sizeof(file), place);

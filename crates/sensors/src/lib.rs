@@ -18,9 +18,9 @@ mod ring;
 mod sets;
 mod slots;
 mod tasks;
-mod texts;
 #[cfg(test)]
 mod testing;
+mod texts;
 
 pub use counts::ReadError;
 pub use kernel::{Adopted, Kernel, MapError, ProgramCost};

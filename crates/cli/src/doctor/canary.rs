@@ -89,7 +89,14 @@ fn options(layout: &Layout, trace: Option<CallFilter>) -> Result<Options, String
             id: identity.number,
         },
     };
-    Ok(Options { hierarchy, ring_bytes: Options::RING_BYTES, as_old_kernel: false, counted_tasks: None, trace })
+    Ok(Options {
+        hierarchy,
+        ring_bytes: Options::RING_BYTES,
+        as_old_kernel: false,
+        counted_tasks: None,
+        trace,
+        file_bytes: false,
+    })
 }
 
 /// Loads the sensors and puts them to the test.

@@ -1,10 +1,10 @@
 //! A report as Markdown.
 
 use super::calls;
-use super::facts;
 use super::tree::{self, Line};
 use super::units::{bytes, count, counted, duration};
 use super::width::width;
+use super::{facts, files};
 use crate::Report;
 
 const PROCESS_LINES: usize = 40;
@@ -21,6 +21,7 @@ pub fn markdown(report: &Report, all: bool) -> String {
     }
     processes(report, all, &mut out);
     system_calls(report, &mut out);
+    files(report, all, &mut out);
     health(report, &mut out);
     out
 }
@@ -82,6 +83,21 @@ fn system_calls(report: &Report, out: &mut String) {
                 escaped(&calls::failures(&used.failures)),
                 code(&calls::first_program(used)),
             );
+        }
+    }
+}
+
+fn files(report: &Report, all: bool, out: &mut String) {
+    let lists = files::lists(report, all);
+    if lists.is_empty() {
+        return;
+    }
+    *out += &format!("\n## Files\n\n{}\n", files::about(report));
+    for list in lists {
+        let [first, path, what, by] = list.columns.map(str::to_lowercase);
+        *out += &format!("\n### {}\n\n| {first} | {path} | {what} | {by} |\n|---:|---|---|---|\n", list.title);
+        for [first, path, what, by] in &list.rows {
+            *out += &format!("| {} | {} | {} | {} |\n", escaped(first), code(path), escaped(what), code(by));
         }
     }
 }

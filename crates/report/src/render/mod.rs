@@ -6,6 +6,7 @@ mod calls;
 mod columns;
 mod csv;
 mod facts;
+mod files;
 mod markdown;
 mod signal;
 mod style;

@@ -2,11 +2,11 @@
 
 use super::calls::{self, Group};
 use super::columns::{Column, Fit, lay_out};
-use super::facts;
 use super::style::Style;
 use super::tree;
 use super::units::{bytes, count, counted, duration};
 use super::width::wrap;
+use super::{facts, files};
 use crate::{AttachState, Report};
 
 /// Fewer columns than this are not a terminal that anybody reads on: lines may then be wider than it.
@@ -15,6 +15,8 @@ const LABEL_WIDTH: usize = 11;
 const INDENT: usize = 2;
 const PROCESS_LINES: usize = 20;
 const CALL_LINES: usize = 15;
+/// Lines of each list of files.
+const FILE_LINES: usize = 10;
 
 /// How a report is to look on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub fn table(report: &Report, options: &TableOptions) -> String {
     for group in calls::groups(report) {
         page.calls(&group, options.all);
     }
+    page.files(report, options.all);
     if report.behaviour.syscalls.uses.is_empty() {
         page.section("SYSTEM CALLS", "none were recorded");
     }
@@ -170,6 +173,34 @@ impl Page {
             let mut names: Vec<String> = group.uses[shown..].iter().map(|used| calls::name(used)).collect();
             names.sort();
             self.wrapped(INDENT, &format!("… and {} more: {}", names.len(), names.join(" ")), Style::Faint);
+        }
+    }
+
+    fn files(&mut self, report: &Report, all: bool) {
+        let lists = files::lists(report, all);
+        if lists.is_empty() {
+            return;
+        }
+        self.section("FILES", &files::about(report));
+        for list in lists {
+            let number = counted(list.rows.len() as u64, "line", "lines");
+            let shown = if all { list.rows.len() } else { list.rows.len().min(FILE_LINES) };
+            let more = if shown < list.rows.len() {
+                format!(", the first {shown} of {number}: --all shows them")
+            } else {
+                String::new()
+            };
+            self.line(0, "");
+            self.wrapped(INDENT, &format!("{}{more}", list.title), Style::Label);
+            let [first, path, what, by] = list.columns;
+            let columns = [
+                column(first, Fit::Right, Style::Plain),
+                column(path, Fit::CutFront, Style::Title),
+                column(what, Fit::CutEnd, Style::Plain),
+                column(by, Fit::CutFront, Style::Plain),
+            ];
+            let rows: Vec<Vec<String>> = list.rows[..shown].iter().map(|row| row.to_vec()).collect();
+            self.columns(&columns, &rows);
         }
     }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Files: what is opened, read, written, mapped and run, by the path that the kernel resolved; and what is done to names.
+ * Files: what is opened, read, written, mapped and run, by the path that the kernel resolved; and what is done to
+ * names.
  *
  * All of it is a set: only the first use of a path, or of a name, is told. What it came to is read from the maps.
  */
@@ -11,8 +12,8 @@
 /* What a call does with files; files/mod.rs says which call that is. */
 enum files_call {
 	FILES_CALL_NONE,
-	FILES_CALL_OPEN,     /* path, flags */
-	FILES_CALL_OPENAT,   /* directory, path */
+	FILES_CALL_OPEN,	/* path, flags */
+	FILES_CALL_OPENAT,	/* directory, path */
 	FILES_CALL_OPEN_HANDLE, /* mount, handle */
 	FILES_CALL_MEMFD,
 	FILES_CALL_READ,
@@ -53,7 +54,7 @@ EXPORT(enum, files_call);
 #define FMODE_CREATED 0x100000
 
 /* The same on x86 and arm, 32 and 64 bits: include/uapi/asm-generic/fcntl.h (6.18) */
-#define O_TRUNC	  00001000
+#define O_TRUNC	      00001000
 #define O_TMPFILE_BIT 020000000
 
 /* include/uapi/asm-generic/mman-common.h and include/uapi/linux/mman.h (6.18) */
@@ -321,7 +322,7 @@ ON_RETURN(files)
 }
 
 /* include/uapi/linux/auxvec.h (6.18): where the loader that a program names lies. */
-#define AT_BASE	       7
+#define AT_BASE		7
 #define AUXILIARY_PAIRS 24
 
 static __always_inline u64 address_of_loader(struct mm_struct *mm)
@@ -330,7 +331,8 @@ static __always_inline u64 address_of_loader(struct mm_struct *mm)
 		u64 pair[2] = {};
 
 		bpf_probe_read_kernel(&pair, sizeof(pair),
-				      (void *)mm + bpf_core_field_offset(struct mm_struct, saved_auxv) + i * sizeof(pair));
+				      (void *)mm + bpf_core_field_offset(struct mm_struct, saved_auxv) +
+					      i * sizeof(pair));
 		if (!pair[0])
 			break;
 		if (pair[0] == AT_BASE)
