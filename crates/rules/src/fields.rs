@@ -13,7 +13,7 @@ use crate::pick::{Value, pick};
 use crate::similar::similar;
 use crate::subject::{Common, Fact};
 
-pub use page::markdown;
+pub use page::{markdown, markdown_table};
 
 /// What the value of a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

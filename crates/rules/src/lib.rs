@@ -23,7 +23,7 @@ mod subject;
 
 pub use condition::Condition;
 pub use error::ConditionError;
-pub use fields::{Field, Registry, Type, markdown, registry};
+pub use fields::{Field, Registry, Type, markdown, markdown_table, registry};
 pub use operator::Operator;
 pub use pick::Value;
 pub use subject::{Container, Parent, Process, Subject, When};

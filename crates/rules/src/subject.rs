@@ -41,6 +41,13 @@ impl<'a> Subject<'a> {
     }
 }
 
+impl Subject<'_> {
+    /// What is known of the fact itself: in JSON an object of the fields of its kind.
+    pub fn fact(&self) -> impl Serialize {
+        Fact(self.payload)
+    }
+}
+
 impl Serialize for Subject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(4))?;

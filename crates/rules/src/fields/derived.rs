@@ -29,6 +29,7 @@ enum Shape<'s> {
 struct Place {
     path: Vec<Box<str>>,
     doc: String,
+    example: Option<String>,
     is_list: bool,
 }
 
@@ -67,7 +68,11 @@ impl Found {
             let outer = if place.path.is_empty() { "" } else { &place.doc };
             let own = property["description"].as_str().unwrap_or_default();
             let doc = together(outer, own);
-            self.property(root, property, Place { path, doc, is_list: place.is_list });
+            let example = list(property, "examples").first().map(|example| match example {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            self.property(root, property, Place { path, doc, example, is_list: place.is_list });
         }
     }
 
@@ -81,7 +86,7 @@ impl Found {
             Shape::List(items) => self.property(root, items, Place { is_list: true, ..place }),
             Shape::Scalar(of, values) => {
                 let name = place.path.join(".");
-                let example = example(&name, of, &values, place.is_list, &list(property, "examples"));
+                let example = example(&name, of, place.is_list, place.example.or_else(|| values.first().cloned()));
                 let path = place.path.into_boxed_slice();
                 self.fields.push(Field { name, of, is_list: place.is_list, values, doc: place.doc, example, path });
             }
@@ -181,14 +186,9 @@ fn properties<'s>(root: &'s Value, schema: &'s Value, depth: usize) -> Vec<(&'s 
     found
 }
 
-/// A condition with the field, with the value that its type gives as an example if there is one.
-fn example(name: &str, of: Type, values: &[String], is_list: bool, examples: &[&Value]) -> String {
-    let value = match examples.first() {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
-        None => None,
-    };
-    match (of, value.or_else(|| values.first().cloned())) {
+/// A condition with the field, with a value that it can have if one is known.
+fn example(name: &str, of: Type, is_list: bool, value: Option<String>) -> String {
+    match (of, value) {
         (_, Some(value)) if is_list => format!("{name} intersects ({value})"),
         (_, Some(value)) => format!("{name} = {value}"),
         (Type::Number, None) if !is_list => format!("{name} > 0"),

@@ -6,7 +6,14 @@ use event::Payload;
 
 use super::{Field, registry};
 
-/// The whole registry as Markdown; in the tree it is `docs/fields.md`.
+/// Fields as a table in Markdown.
+pub fn markdown_table<'f>(fields: impl Iterator<Item = &'f Field>) -> String {
+    let mut table = String::new();
+    self::table(&mut table, fields);
+    table.trim_start().to_owned()
+}
+
+/// The whole registry as a page in Markdown; in the tree it is `docs/fields.md`.
 pub fn markdown() -> String {
     let mut page = String::from(
         "# Fields\n\n\
