@@ -10,8 +10,8 @@ use super::output::plain;
 use super::shown;
 
 const CONTAINER_WIDTH: usize = 16;
-/// The longest of the kinds that come often.
-const KIND_WIDTH: usize = 5;
+/// The longest of the labels that come often.
+const KIND_WIDTH: usize = 7;
 const PROCESS_WIDTH: usize = 22;
 /// What stands between two columns.
 const GAP: &str = "  ";
@@ -25,6 +25,8 @@ pub(super) struct Layout {
 
 /// What happened, in words.
 struct Words {
+    /// The kind, short.
+    label: &'static str,
     text: String,
     style: Style,
 }
@@ -41,7 +43,7 @@ impl Layout {
         let pieces = [
             (self.time(subject.event.wall_time), 0, Style::Faint),
             (cut(&container(subject), CONTAINER_WIDTH), CONTAINER_WIDTH, Style::Label),
-            (subject.event.kind.to_owned(), KIND_WIDTH, Style::Title),
+            (words.label.to_owned(), KIND_WIDTH, Style::Title),
             (process, PROCESS_WIDTH, Style::Plain),
             (words.text, 0, words.style),
         ];
@@ -84,30 +86,32 @@ fn container(subject: &Subject<'_>) -> String {
 
 /// Kinds that read better than as a list of their fields; every other is one.
 fn words(subject: &Subject<'_>) -> Words {
-    let plain = |text: String| Words { text, style: Style::Plain };
+    let (label, style) = (subject.event.kind, Style::Plain);
+    let plain = |label, text: &str| Words { label, text: text.to_owned(), style };
     match subject.payload {
-        Payload::Exec(exec) => plain(program_line(exec)),
-        Payload::Fork(fork) if fork.child_tid != fork.child.pid => plain(format!("thread {}", fork.child_tid)),
-        Payload::Fork(fork) => plain(format!("process {}", fork.child.pid)),
+        Payload::Exec(exec) => plain(label, &program_line(exec)),
+        Payload::Fork(fork) if fork.child_tid != fork.child.pid => plain(label, &format!("thread {}", fork.child_tid)),
+        Payload::Fork(fork) => plain(label, &format!("process {}", fork.child.pid)),
         Payload::Exit(exit) => {
-            let after = duration(exit.run_time_ns);
-            match (exit.last_thread, exit.signal, exit.status) {
-                (false, _, _) => plain(format!("thread {} after {after}", subject.process.tid)),
-                (true, 0, 0) => plain(format!("status 0 after {after}")),
-                (true, 0, status) => Words { text: format!("status {status} after {after}"), style: Style::Bad },
-                (true, signal, _) => {
-                    Words { text: format!("killed by {} after {after}", signal_name(signal)), style: Style::Bad }
-                }
-            }
+            let (text, style) = match (exit.last_thread, exit.signal, exit.status) {
+                (false, _, _) => (format!("thread {}", subject.process.tid), Style::Plain),
+                (true, 0, 0) => ("status 0".to_owned(), Style::Plain),
+                (true, 0, status) => (format!("status {status}"), Style::Bad),
+                (true, signal, _) => (format!("killed by {}", signal_name(signal)), Style::Bad),
+            };
+            Words { label, text: format!("{text} after {}", duration(exit.run_time_ns)), style }
         }
-        Payload::ContainerCreated(created) => plain(format!("cgroup {}", created.path.shown())),
-        Payload::ContainerStarted(_) => plain("its first program begins".into()),
-        Payload::ContainerEnded(_) => plain("its last process is gone".into()),
+        Payload::ContainerCreated(created) if created.path.is_empty() => plain("created", "its cgroup was made"),
+        Payload::ContainerCreated(created) => {
+            plain("created", &format!("its cgroup was made: {}", created.path.shown()))
+        }
+        Payload::ContainerStarted(_) => plain("started", "its first program begins"),
+        Payload::ContainerEnded(_) => plain("ended", "its last process is gone"),
         Payload::TaskEntered(entered) => {
             let whole = if entered.whole_process { "process" } else { "a thread of process" };
-            plain(format!("{whole} {} came in", entered.image.process.pid))
+            plain("entered", &format!("{whole} {} came in", entered.image.process.pid))
         }
-        _ => plain(fields(subject)),
+        _ => plain(label, &fields(subject)),
     }
 }
 
@@ -212,19 +216,19 @@ pub(super) mod tests {
         let fork = |child_tid| Fork { child: process(50), child_tid, child_tid_inside: 2, parent: process(49) };
         let entered = ExecId { process: process(50), exec: 3 };
         for (payload, expected) in [
-            (Payload::Exit(exit(0, 0, true)), "exit   sh[4711]                status 0 after 12.3 ms"),
-            (Payload::Exit(exit(3, 0, true)), "exit   sh[4711]                status 3 after 12.3 ms"),
-            (Payload::Exit(exit(0, 9, true)), "exit   sh[4711]                killed by SIGKILL after 12.3 ms"),
-            (Payload::Exit(exit(0, 0, false)), "exit   sh[4711]                thread 4712 after 12.3 ms"),
-            (Payload::Fork(fork(50)), "fork   sh[4711]                process 50"),
-            (Payload::Fork(fork(51)), "fork   sh[4711]                thread 51"),
+            (Payload::Exit(exit(0, 0, true)), "exit     sh[4711]                status 0 after 12.3 ms"),
+            (Payload::Exit(exit(3, 0, true)), "exit     sh[4711]                status 3 after 12.3 ms"),
+            (Payload::Exit(exit(0, 9, true)), "exit     sh[4711]                killed by SIGKILL after 12.3 ms"),
+            (Payload::Exit(exit(0, 0, false)), "exit     sh[4711]                thread 4712 after 12.3 ms"),
+            (Payload::Fork(fork(50)), "fork     sh[4711]                process 50"),
+            (Payload::Fork(fork(51)), "fork     sh[4711]                thread 51"),
             (
                 Payload::ContainerCreated(ContainerCreated { cgroup_id: 7, parent_slot: 0, path: "/a\n".into() }),
-                "container_created  sh[4711]                cgroup /a\\n",
+                "created  sh[4711]                its cgroup was made: /a\\n",
             ),
             (
                 Payload::TaskEntered(TaskEntered { image: entered, whole_process: true }),
-                "task_entered  sh[4711]                process 50 came in",
+                "entered  sh[4711]                process 50 came in",
             ),
         ] {
             assert_eq!(line(payload), format!("03:04:05.006  0123456789ab      {expected}"));
