@@ -112,7 +112,11 @@ fn no_argument_reaches_a_terminal_raw_in_any_format() -> Result<()> {
 
     for (format, watching) in formats.into_iter().zip(watching) {
         let watching = watching?;
-        watching.wait_for(if format == "text" { "status 7 after" } else { "status\"" })?;
+        watching.wait_for(match format {
+            "text" => "status 7 after",
+            "json" => "\"status\":7",
+            _ => "\"\"status\"\":7",
+        })?;
         let watched = watching.stop()?;
         let text = watched.text().replace("\r\n", "\n");
         let bad = unsafe_on_a_terminal(text.as_bytes());
@@ -125,7 +129,11 @@ fn no_argument_reaches_a_terminal_raw_in_any_format() -> Result<()> {
                     "{exec}"
                 );
             }
-            "json" => assert_eq!(watched.events()?.first().context("no event")?["exec"]["argv"][3], evil),
+            "json" => {
+                let events = watched.events()?;
+                let exec = events.iter().find(|event| event["event"]["kind"] == "exec").context("no exec")?;
+                assert_eq!(exec["exec"]["argv"][3], evil);
+            }
             _ => {
                 let header = text.lines().next().context("no header")?;
                 ensure!(header.starts_with("event.kind,event.phase,event.time,"), "{header}");

@@ -9,10 +9,14 @@ use rules::{Subject, Type, registry};
 use super::output::plain;
 use super::shown;
 
-const CONTAINER_WIDTH: usize = 16;
 /// The longest of the labels that come often.
 const KIND_WIDTH: usize = 7;
-const PROCESS_WIDTH: usize = 22;
+/// What the container and the process take at least: so that something is left for what happened, less where lines are
+/// cut early.
+const WIDE: (usize, usize) = (16, 22);
+const NARROW: (usize, usize) = (10, 15);
+/// From so many columns on it is wide.
+const WIDE_FROM: usize = 100;
 /// What stands between two columns.
 const GAP: &str = "  ";
 
@@ -40,14 +44,15 @@ impl Layout {
     pub(super) fn line(&self, subject: &Subject<'_>, columns: usize) -> String {
         let words = words(subject);
         let process = format!("{}[{}]", subject.process.name.shown(), subject.process.pid);
+        let mut room = if self.is_cut { columns } else { usize::MAX };
+        let (container_width, process_width) = if room < WIDE_FROM { NARROW } else { WIDE };
         let pieces = [
             (self.time(subject.event.wall_time), 0, Style::Faint),
-            (cut(&container(subject), CONTAINER_WIDTH), CONTAINER_WIDTH, Style::Label),
+            (cut(&container(subject), container_width), container_width, Style::Label),
             (words.label.to_owned(), KIND_WIDTH, Style::Title),
-            (process, PROCESS_WIDTH, Style::Plain),
+            (process, process_width, Style::Plain),
             (words.text, 0, words.style),
         ];
-        let mut room = if self.is_cut { columns } else { usize::MAX };
         let mut line = String::new();
         for (at, (text, least, style)) in pieces.into_iter().enumerate() {
             let gap = if at == 0 { "" } else { GAP };
