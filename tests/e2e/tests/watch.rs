@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
-use e2e::command::{Background, command};
+use e2e::command::{Background, command, wait_until};
 use e2e::engines::{Docker, Engine, Wish};
 use e2e::machine::{alone, unique_name};
 use e2e::need;
@@ -17,7 +17,11 @@ use e2e::sealed::{LIMIT, root_with};
 use e2e::text::unsafe_on_a_terminal;
 use e2e::watching::Watching;
 use e2e::workloads::BUSYBOX_IMAGE;
+use rustix::process::Signal;
 use serde_json::Value;
+
+/// How long it may take to be ready.
+const READY: Duration = Duration::from_secs(30);
 
 /// Runs a program in a bare container from its creation to its end.
 fn contain(id: &str, programs: &[&str], args: &[&str]) -> Result<()> {
@@ -181,6 +185,44 @@ fn a_reader_who_has_seen_enough_ends_it_quietly() -> Result<()> {
     ensure!(status.success() && stderr.is_empty(), "{status}: {stderr}");
     assert_eq!(stdout.lines().count(), 1);
     serde_json::from_str::<Value>(&stdout)?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_a_slow_reader_misses_is_said_once_and_counted() -> Result<()> {
+    const FORKS: u64 = 20_000;
+    need!("gcc", "runc", "busybox");
+    let _alone = alone()?;
+    let id = unique_name("rf-e2e-lossy");
+    let folder = tempfile::tempdir()?;
+    let said = folder.path().join("said");
+    let mut watch = command(binary()?, ["watch", "--buffer", "64K", "--format", "json", &id]);
+    watch.stdout(Stdio::piped()).stderr(std::fs::File::create(&said)?);
+    let mut watch = Background::spawn(&mut watch)?;
+    let stderr = || -> Result<String> { Ok(std::fs::read_to_string(&said)?) };
+    wait_until("it watches", READY, || Ok(stderr()?.starts_with("watching")))?;
+
+    // Nobody reads meanwhile.
+    contain(&id, &["forks"], &["/bin/forks", &FORKS.to_string(), "1"])?;
+    let mut stdout = watch.child().stdout.take().context("no pipe")?;
+    let reader = std::thread::spawn(move || {
+        let mut shown = String::new();
+        std::io::Read::read_to_string(&mut stdout, &mut shown).map(|_| shown)
+    });
+    wait_until("it says that events are lost", READY, || Ok(stderr()?.contains("events are being lost")))?;
+    watch.signal(Signal::INT)?;
+    let status = watch.wait(LIMIT)?;
+
+    let shown = reader.join().ok().context("the reader panicked")??.lines().count() as u64;
+    let stderr = stderr()?;
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), 3, "{stderr}");
+    let last = stderr.lines().last().and_then(|line| line.strip_prefix("ringfence: ")).context("no last line")?;
+    let lost: u64 = last.split(' ').next().context("no number")?.parse()?;
+    // One fork and one exit for each, and what the runtime did.
+    let made = shown + lost;
+    ensure!(lost > 0 && (2 * FORKS..2 * FORKS + 100).contains(&made), "{shown} shown, {lost} lost: {stderr}");
     Ok(())
 }
 
