@@ -2,7 +2,8 @@
 //!
 //! A cgroup becomes a container some time after its first tasks, and its engine says only then what it is called. Until
 //! both are known the events of a run wait, so that no one who asked for a container by name misses its beginning. What
-//! waits is bounded: a run whose events do not fit is decided by what is known, and what cannot be shown is counted.
+//! waits is bounded: where there is no room, the run with the most gives up its events, which is one that will hardly
+//! become a container any more (a session of a user, say). If it does, they are counted as lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,13 +68,25 @@ impl Waiting {
 
     /// Puts an event into the line of its run.
     pub(crate) fn push(&mut self, event: &Event) {
+        let takes_no_more = |queue: &Queue| queue.dropped > 0 || queue.events.len() == MAX_OF_RUN;
+        if self.total == MAX_OF_ALL && !self.runs.get(&event.run).is_some_and(takes_no_more) {
+            self.make_room();
+        }
         let queue = self.runs.entry(event.run).or_default();
-        if queue.events.len() == MAX_OF_RUN || self.total == MAX_OF_ALL {
+        if takes_no_more(queue) {
             queue.dropped += 1;
             return;
         }
         queue.events.push(event.clone());
         self.total += 1;
+    }
+
+    fn make_room(&mut self) {
+        if let Some(longest) = self.runs.values_mut().max_by_key(|queue| queue.events.len()) {
+            self.total -= longest.events.len();
+            longest.dropped += longest.events.len() as u64;
+            longest.events = Vec::new();
+        }
     }
 
     /// Gives what is to wait no longer under this verdict; `is_last` if nothing more will be known.
@@ -156,16 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn all_runs_together_are_bounded() {
+    fn all_runs_together_are_bounded_and_the_busiest_gives_way() {
         let mut waiting = Waiting::default();
-        for slot in 0..100 {
-            for at in 0..1000 {
-                waiting.push(&event(slot, at));
-            }
+        for slot in 0..4 {
+            (0..5000).for_each(|at| waiting.push(&event(slot, at)));
         }
-
         assert_eq!(waiting.total, MAX_OF_ALL);
-        let ready = waiting.settle(run(99), Verdict::Show, false).expect("its line");
-        assert_eq!((ready.events.len(), ready.dropped), (0, 1000));
+
+        (0..1000).for_each(|at| waiting.push(&event(9, at)));
+
+        assert!(waiting.total <= MAX_OF_ALL);
+        let new = waiting.settle(run(9), Verdict::Show, false).expect("its line");
+        assert_eq!((new.events.len(), new.dropped), (1000, 0));
+        let old: Vec<Ready> = (0..4).filter_map(|slot| waiting.settle(run(slot), Verdict::Show, false)).collect();
+        assert!(old.iter().all(|ready| ready.events.len() as u64 + ready.dropped == 5000));
+        assert_eq!(old.iter().filter(|ready| ready.events.is_empty()).count(), 1);
     }
 }
