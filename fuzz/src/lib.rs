@@ -4,6 +4,7 @@
 //! functions, so that `cargo test` can try them on `seeds/` without a fuzzer; `targets/` hands them to one.
 
 pub mod cgroup_paths;
+pub mod conditions;
 pub mod engine_grpc;
 pub mod engine_http;
 pub mod engine_json;

@@ -39,7 +39,7 @@ macro_rules! every_seed_keeps_the_laws_of {
 }
 
 every_seed_keeps_the_laws_of! {
-    cgroup_paths engine_grpc engine_http engine_json proc_files reports ring_records syscall_tables texts
+    cgroup_paths conditions engine_grpc engine_http engine_json proc_files reports ring_records syscall_tables texts
 }
 
 fn check_seeds(target: &str, check: fn(&[u8])) {
@@ -63,4 +63,8 @@ fn the_seeds_are_not_all_refused() {
     let message = containers::engine::parse::parse_message(&message).expect("a message");
     assert!(containers::engine::parse::parse_container_status(message).is_ok());
     assert!(report::Report::parse(&read("reports/small.json")).is_ok());
+    for name in ["texts", "numbers", "lists", "quoted"] {
+        let text = String::from_utf8(read(&format!("conditions/{name}"))).expect("text");
+        rules::Condition::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    }
 }

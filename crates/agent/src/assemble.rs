@@ -107,7 +107,7 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
     let mut container = Container {
         run: run.id(),
         kind: kind(run),
-        engine: engine(run),
+        engine: run.engine_by_path().map(|engine| engine.name().into()),
         id: run.id_of_its_own().map(Text::from),
         name: None,
         image: None,
@@ -149,14 +149,6 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
         }
     }
     container
-}
-
-/// The engine that the path names, if it names this very container.
-fn engine(run: &Run) -> Option<Text> {
-    match &run.kind {
-        PathKind::Container(identity) if identity.engine != Engine::Unknown => Some(identity.engine.name().into()),
-        _ => None,
-    }
 }
 
 fn describe(container: &mut Container, known: &containers::engine::Metadata) {

@@ -11,6 +11,7 @@ mod clock;
 mod error;
 mod host_paths;
 mod launch;
+mod live;
 mod losses;
 mod names;
 mod pipeline;
@@ -23,7 +24,8 @@ mod usage;
 
 pub use error::{FinishError, StartError};
 pub use launch::{BECOME_COMMAND, LaunchError, become_command};
-pub use recording::{Ended, Progress, Recording, Save, Settings, Watcher};
+pub use live::Watcher;
+pub use recording::{Ended, Progress, Recording, Save, Settings};
 pub use sensors::CallFilter;
 pub use sink::{EventFormat, SinkError};
 pub use target::Target;

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use behaviour::Behaviour;
 use containers::engine::State;
-use containers::path::Kind;
+use containers::path::{Engine, Kind};
 use containers::proc::Proc;
 use event::{Event, MountUsed, Payload, Phase, RunId, SyscallNames, Text};
 use report::{Parent, Report};
+use rules::Subject;
 use sensors::{Kernel, ReadError, Slot};
 
 use crate::adopt;
@@ -24,6 +25,9 @@ use crate::run::Run;
 const PATIENCE_NS: u64 = 2_000_000_000;
 /// How long the end of the recording does.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How deep containers in containers are followed to the outermost.
+const MAX_NESTED: usize = 8;
 
 /// The runs that are open, and what is needed to close them.
 pub(crate) struct Pipeline {
@@ -47,6 +51,8 @@ pub(crate) struct Closed {
     pub(crate) report: Report,
     /// What is needed to decide whether somebody wants it.
     pub(crate) run: Run,
+    /// The events of it that found no room in the ring.
+    pub(crate) lost_samples: u64,
 }
 
 impl Pipeline {
@@ -198,6 +204,7 @@ impl Pipeline {
             match run.metadata {
                 None => {
                     if let Some(want) = run.question() {
+                        run.asked.get_or_insert_with(Instant::now);
                         self.engines.want(id, want);
                         run.metadata = self.engines.state(id);
                     }
@@ -281,8 +288,9 @@ impl Pipeline {
                 ended,
                 run: &run,
             };
+            let lost_samples = parts.slots.iter().flat_map(|slot| &slot.losses.samples).sum();
             let report = assemble::report(&self.common, &self.kernel, parts);
-            closed.push(Closed { report, run });
+            closed.push(Closed { report, run, lost_samples });
         }
         Ok(closed)
     }
@@ -342,7 +350,51 @@ impl Pipeline {
         is_part.then(|| outer.id())
     }
 
+    /// The run that this one is a part of, or itself: as far as can be told now.
+    pub(crate) fn owner<'r>(&'r self, run: &'r Run) -> &'r Run {
+        let mut owner = run;
+        for _ in 0..MAX_NESTED {
+            match self.part_of(owner).and_then(|outer| self.runs.get(&outer)) {
+                Some(outer) => owner = outer,
+                None => break,
+            }
+        }
+        owner
+    }
+
+    /// What conditions and people can be told of an event, at this moment.
+    pub(crate) fn show<T>(&self, event: &Event, then: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
+        let run = self.runs.get(&event.run)?;
+        let container = self.owner(run);
+        let known = container.known();
+        let process = event.task.image.process;
+        let executable = run.builder.executable(event.task.image);
+        let parent = run.builder.parent(process);
+        let of_parent = parent.and_then(|parent| run.builder.newest_executable(parent));
+        let mut subject = Subject::new(event, self.common.clock.at(event.boot_ns).wall.unix_ns());
+        subject.container = rules::Container {
+            name: known.and_then(|known| known.name.as_deref()),
+            id: known.map(|known| known.id.as_str()).or_else(|| container.id_of_its_own()),
+            image: known.and_then(|known| known.image.as_deref()),
+            engine: known.map(|known| known.engine).or_else(|| container.engine_by_path()).map(Engine::name),
+        };
+        subject.process.executable = executable.as_deref();
+        subject.process.parent =
+            parent.map(|parent| rules::Parent { pid: parent.pid, executable: of_parent.as_deref() });
+        Some(then(&subject))
+    }
+
+    /// What is lost of everybody: no container is known that it belongs to. With `at_most` also what may just be made up
+    /// for.
+    pub(crate) fn lost_of_all(&self, at_most: bool) -> u64 {
+        let missed = self.kernel.missed_runs();
+        self.kernel.lost_without_slot() + if at_most { *missed.end() } else { *missed.start() }
+    }
+
     fn outer(&self, run: &Run) -> Option<&Run> {
+        if run.slot.parent == 0 {
+            return None;
+        }
         self.runs.values().rfind(|outer| outer.slot.run.slot == run.slot.parent)
     }
 

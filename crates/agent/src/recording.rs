@@ -19,6 +19,7 @@ use crate::assemble::{self, Common};
 use crate::clock::Clock;
 use crate::error::{FinishError, StartError};
 use crate::launch::Launched;
+use crate::live::{Verdict, Waiting, Watcher};
 use crate::names::Names;
 use crate::pipeline::{Closed, Pipeline};
 use crate::reader::{BATCH_EVENTS, Batch, QUEUE_BATCHES, Reader};
@@ -42,16 +43,13 @@ pub struct Settings {
     pub trace: Option<CallFilter>,
     /// Count bytes for each file, not only for each mount.
     pub file_bytes: bool,
-    /// Gets each event of a container that is reported on, as it comes.
+    /// Gets each event of a container that is reported on, as soon as it is known that it is one.
     pub watch: Option<Watcher>,
     /// Behave as on a kernel before 5.17: for tests of that path.
     pub as_old_kernel: bool,
-    /// Keeps a report; a run is forgotten only when this has succeeded.
-    pub save: Save,
+    /// Keeps a report; a run is forgotten only when this has succeeded. Without it nobody wants reports.
+    pub save: Option<Save>,
 }
-
-/// Gets events; gives whether it wants more.
-pub type Watcher = Box<dyn FnMut(&Event) -> std::io::Result<bool>>;
 
 /// Keeps a report and says where it is.
 pub type Save = Box<dyn FnMut(&Report) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>>>;
@@ -67,7 +65,7 @@ pub struct Progress {
     pub events: u64,
     /// Programs started.
     pub execs: u64,
-    /// Losses of every kind.
+    /// Losses of every kind, of the containers that are observed now.
     pub lost: u64,
     /// Containers that found no free slot.
     pub not_recorded: u64,
@@ -82,6 +80,8 @@ pub struct Ended {
     pub with_gaps: usize,
     /// Containers that found no free slot.
     pub not_recorded: u64,
+    /// Events of the containers that never came, or that could not be shown.
+    pub lost_events: u64,
     /// How the command ended, if there was one.
     pub command: Option<ExitStatus>,
 }
@@ -93,9 +93,13 @@ pub struct Recording {
     kernel: Arc<Kernel>,
     layout: Layout,
     targets: Vec<Target>,
-    save: Save,
+    save: Option<Save>,
     sink: Option<Sink>,
     watch: Option<Watcher>,
+    /// Events that the watcher will get when it is known whose they are.
+    waiting: Waiting,
+    /// Events of containers that ended which never came, and those that found no room among the waiting.
+    lost_events: u64,
     sandbox: Option<Sandbox>,
     /// The run of the command's sandbox.
     own_run: Option<RunId>,
@@ -175,6 +179,8 @@ impl Recording {
             save: settings.save,
             sink,
             watch: settings.watch,
+            waiting: Waiting::default(),
+            lost_events: 0,
             sandbox: None,
             own_run: None,
             launched: None,
@@ -294,6 +300,19 @@ impl Recording {
         }
     }
 
+    /// Events that never came, or that could not be shown: at least so many.
+    pub fn lost_events(&self) -> u64 {
+        self.count_lost_events(false)
+    }
+
+    fn count_lost_events(&self, at_most: bool) -> u64 {
+        let wanted = self.pipeline.runs().filter(|run| self.verdict(run.id()) == Verdict::Show);
+        self.lost_events
+            + wanted.map(Run::lost_samples).sum::<u64>()
+            + self.reader.undecoded()
+            + self.pipeline.lost_of_all(at_most)
+    }
+
     /// Ends the recording: takes in what is on the way, and writes a report of every container that still runs.
     pub fn finish(mut self) -> Result<Ended, FinishError> {
         if let Some(sandbox) = self.sandbox.take_if(|sandbox| sandbox.processes().is_ok_and(|left| left.is_empty())) {
@@ -303,10 +322,14 @@ impl Recording {
         self.drain()?;
         self.scan(true)?;
         self.drain()?;
-        let undecoded = self.reader.undecoded();
-        let left: Vec<RunId> = self.pipeline.runs().map(Run::id).collect();
-        let closed = self.pipeline.close(left, false, undecoded)?;
-        self.keep(closed)?;
+        self.settle(&self.waiting.runs(), true)?;
+        self.ended.lost_events = self.count_lost_events(true);
+        if self.save.is_some() {
+            let undecoded = self.reader.undecoded();
+            let left: Vec<RunId> = self.pipeline.runs().map(Run::id).collect();
+            let closed = self.pipeline.close(left, false, undecoded)?;
+            self.keep(closed)?;
+        }
         if let Some(sink) = &mut self.sink {
             sink.flush()?;
         }
@@ -356,10 +379,43 @@ impl Recording {
         Ok(())
     }
 
+    /// Hands an event to the watcher, now or when it is known whose it is.
     fn show(&mut self, event: &Event) -> Result<(), FinishError> {
+        if self.watch.is_none() {
+            return Ok(());
+        }
+        if self.waiting.has(event.run) {
+            self.settle(&[event.run], false)?;
+        }
+        match self.verdict(event.run) {
+            Verdict::Show => self.hand_over(event),
+            Verdict::Drop => Ok(()),
+            Verdict::Candidate | Verdict::Nameless => {
+                self.waiting.push(event);
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows what has waited of these runs, where it is known by now whether somebody wants it.
+    fn settle(&mut self, runs: &[RunId], is_last: bool) -> Result<(), FinishError> {
+        for &id in runs {
+            let Some(ready) = self.waiting.settle(id, self.verdict(id), is_last) else { continue };
+            if !self.pipeline.run(id).is_some_and(|run| self.wants(self.pipeline.owner(run))) {
+                continue;
+            }
+            self.lost_events += ready.dropped;
+            for event in &ready.events {
+                self.hand_over(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, event: &Event) -> Result<(), FinishError> {
         let Some(mut watch) = self.watch.take() else { return Ok(()) };
-        let wanted = self.pipeline.run(event.run).is_some_and(|run| self.wants(run));
-        if !wanted || watch(event).map_err(FinishError::Watch)? {
+        if self.pipeline.show(event, |subject| watch(subject)).transpose().map_err(FinishError::Watch)?.unwrap_or(true)
+        {
             self.watch = Some(watch);
         } else {
             self.has_seen_enough = true;
@@ -367,9 +423,25 @@ impl Recording {
         Ok(())
     }
 
+    /// What is to be done with the events of a run.
+    fn verdict(&self, id: RunId) -> Verdict {
+        let Some(run) = self.pipeline.run(id) else { return Verdict::Drop };
+        let owner = self.pipeline.owner(run);
+        if self.own_run.is_none() && !owner.is_container() {
+            Verdict::Candidate
+        } else if self.own_run.is_none() && owner.awaits_its_name() {
+            Verdict::Nameless
+        } else if self.wants(owner) {
+            Verdict::Show
+        } else {
+            Verdict::Drop
+        }
+    }
+
     fn scan(&mut self, all: bool) -> Result<(), FinishError> {
         let ended = self.pipeline.scan(all, self.reader.undecoded());
         self.name_wanted();
+        self.settle(&self.waiting.runs(), false)?;
         if self.ending.is_empty() && !ended.is_empty() {
             self.ending = ended;
             self.drain += 1;
@@ -384,6 +456,7 @@ impl Recording {
         if ending.is_empty() {
             return Ok(());
         }
+        self.settle(&ending, true)?;
         let undecoded = self.reader.undecoded();
         let closed = self.pipeline.close(ending.clone(), true, undecoded)?;
         self.keep(closed)?;
@@ -392,11 +465,13 @@ impl Recording {
     }
 
     fn keep(&mut self, closed: Vec<Closed>) -> Result<(), FinishError> {
-        for Closed { report, run } in closed {
+        for Closed { report, run, lost_samples } in closed {
             if !self.wants(&run) {
                 continue;
             }
-            let path = (self.save)(&report).map_err(FinishError::Save)?;
+            self.lost_events += lost_samples;
+            let Some(save) = &mut self.save else { continue };
+            let path = save(&report).map_err(FinishError::Save)?;
             self.ended.with_gaps += usize::from(report.has_gaps());
             self.ended.reports.push(path);
         }

@@ -1,5 +1,7 @@
 //! What the pipeline keeps of one run of one container.
 
+use std::time::Instant;
+
 use behaviour::{Behaviour, Builder, Limits};
 use containers::engine::{State, Want};
 use containers::path::{Engine, Kind, classify};
@@ -7,6 +9,7 @@ use event::{Exit, RunId};
 use report::Parent;
 use sensors::Slot;
 
+use crate::live;
 use crate::losses::CommonLosses;
 
 /// One run, or one candidate.
@@ -24,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) init_exit: Option<Exit>,
     /// What its engine said, or why it did not; none before it was asked.
     pub(crate) metadata: Option<State>,
+    /// When it was asked.
+    pub(crate) asked: Option<Instant>,
     /// What was lost of everybody before it was there.
     pub(crate) lost_before: CommonLosses,
 }
@@ -38,6 +43,7 @@ impl Run {
             parent: None,
             init_exit: None,
             metadata: None,
+            asked: None,
             lost_before,
         }
     }
@@ -86,6 +92,30 @@ impl Run {
             Some(State::Known(known)) => Some(known),
             _ => None,
         }
+    }
+
+    /// Whether its engine may still say in time what it is called: one that the path names for a while, whoever else
+    /// once.
+    pub(crate) fn awaits_its_name(&self) -> bool {
+        let is_open = match &self.metadata {
+            None => self.question().is_some(),
+            Some(State::Pending { attempts, .. }) => *attempts == 0 || self.engine_by_path().is_some(),
+            Some(_) => false,
+        };
+        is_open && self.asked.is_none_or(|asked| asked.elapsed() < live::PATIENCE)
+    }
+
+    /// The engine that the path names, if it names this very container.
+    pub(crate) fn engine_by_path(&self) -> Option<Engine> {
+        match &self.kind {
+            Kind::Container(identity) if identity.engine != Engine::Unknown => Some(identity.engine),
+            _ => None,
+        }
+    }
+
+    /// The samples of it that found no room in the ring.
+    pub(crate) fn lost_samples(&self) -> u64 {
+        self.slot.losses.samples.iter().sum()
     }
 
     /// Adds the behaviour of a cgroup inside of it.

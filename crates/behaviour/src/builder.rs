@@ -1,6 +1,8 @@
 //! From events and kernel counts to a behaviour.
 
-use event::{Event, ExecId, Payload, Phase, ProcessId, SyscallNames, Tally};
+use std::sync::Arc;
+
+use event::{Event, ExecId, Payload, Phase, ProcessId, SyscallNames, Tally, Text};
 
 use crate::Behaviour;
 use crate::claim::Rank;
@@ -130,6 +132,21 @@ impl Builder {
             self.images.ran(adopted.image, &program.executable);
             self.tree.run(adopted.image, None, program);
         }
+    }
+
+    /// The executable that an image runs, as far as it is remembered.
+    pub fn executable(&self, image: ExecId) -> Option<Arc<Text>> {
+        self.images.executable(image)
+    }
+
+    /// The executable that a process ran last, as far as it is remembered.
+    pub fn newest_executable(&self, process: ProcessId) -> Option<Arc<Text>> {
+        self.images.newest(process)
+    }
+
+    /// The parent of a process when it was made, or at its last exec, as far as it is remembered.
+    pub fn parent(&self, process: ProcessId) -> Option<ProcessId> {
+        self.tree.parent_of(process).or_else(|| self.images.maker(process))
     }
 
     /// Takes in the newest snapshot of the kernel's counts, read at this time: the counts since the run began, not those

@@ -25,11 +25,11 @@ pub struct Files {
     pub mounts: Vec<MountUse>,
     /// Uses of names beyond those that are listed.
     #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub other_names: u64,
     /// Paths and names that were counted and whose text is not known, because it found no room on its way.
     #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub untold: u64,
 }
 
@@ -50,15 +50,15 @@ pub struct PathUse {
     pub accesses: Vec<FileAccess>,
     /// How often it was opened; 0 if it was inherited, handed over, or only run.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub opens: u64,
     /// Bytes read from it; left out if they were not asked for.
     #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub read_bytes: u64,
     /// Bytes written to it; left out if they were not asked for.
     #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub written_bytes: u64,
     /// The first use.
     pub first: Option<FirstUse>,
@@ -67,7 +67,7 @@ pub struct PathUse {
     pub argument: Text,
     /// The end of the last snapshot interval in which it was opened or used in a new way, in nanoseconds since boot.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub last_boot_ns: u64,
     /// The mount that it was reached through, as `mounts` numbers it.
     pub mount: u32,
@@ -75,7 +75,7 @@ pub struct PathUse {
     pub device: Device,
     /// Its inode number there, at the first use.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub inode: u64,
     /// The head of the path is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -104,13 +104,13 @@ pub struct NameUse {
     pub second_path: Text,
     /// How often.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub count: u64,
     /// The first time.
     pub first: Option<FirstUse>,
     /// The end of the last snapshot interval in which the count grew, in nanoseconds since boot.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub last_boot_ns: u64,
     /// A name is cut off, or could not be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -126,11 +126,11 @@ pub struct DirectoryUse {
     pub path: Text,
     /// How often one of them was opened.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub opens: u64,
     /// How many different ones they are, estimated, with a standard error of 6.5 %.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub distinct: u64,
     /// All that was done with any of them.
     pub accesses: Vec<FileAccess>,
@@ -164,11 +164,11 @@ pub struct MountUse {
     pub read_only: bool,
     /// Bytes read from files in it.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub read_bytes: u64,
     /// Bytes written to files in it.
     #[serde(with = "event::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "event::decimal::Digits")]
     pub written_bytes: u64,
 }
 

@@ -140,6 +140,17 @@ impl Images {
         entry.inherited.clone().or_else(|| self.executable(entry.maker.as_ref()?.value))
     }
 
+    /// The executable that a process ran last, as far as it is known.
+    pub(crate) fn newest(&self, process: ProcessId) -> Option<Arc<Text>> {
+        let newest = self.entries.get(&process)?.programs.back().map(|(_, executable)| Arc::clone(executable));
+        newest.or_else(|| self.inherited(process))
+    }
+
+    /// The process that made this one.
+    pub(crate) fn maker(&self, process: ProcessId) -> Option<ProcessId> {
+        self.entries.get(&process)?.maker.as_ref().map(|claim| claim.value.process)
+    }
+
     fn forget_the_surplus(&mut self) {
         while self.entries.len() > self.max_processes || self.text_bytes > self.max_text_bytes {
             let Some((place, process)) = self.places.pop_first() else { return };
@@ -187,6 +198,9 @@ mod tests {
         assert_eq!(shown(&images, image(2, 3)), Some("/bin/sh".into()));
         assert_eq!(shown(&images, image(2, 4)), Some("/bin/true".into()));
         assert_eq!(shown(&images, image(2, 5)), None);
+        let newest = |pid| images.newest(process(pid)).map(|executable| executable.to_string());
+        assert_eq!((newest(1), newest(2), newest(3)), (Some("/bin/bash".into()), Some("/bin/true".into()), None));
+        assert_eq!((images.maker(process(2)), images.maker(process(1))), (Some(process(1)), None));
     }
 
     #[test]

@@ -92,6 +92,10 @@ impl Tree {
         }
     }
 
+    pub(crate) fn parent_of(&self, process: ProcessId) -> Option<ProcessId> {
+        self.kept.get(&process)?.parent.as_ref().map(|claim| claim.value)
+    }
+
     /// 0 is no pid: the kernel could not say.
     pub(crate) fn pid_inside(&mut self, process: ProcessId, rank: Rank, boot_ns: u64, value: u32) {
         if value != 0

@@ -17,7 +17,7 @@ use event::{Capability, CapabilitySet, Text};
 use report::Timestamp;
 use serde::Serialize;
 
-use crate::report::{wants_colour, width};
+use crate::report::{terminal_width, wants_colour};
 
 /// Show the containers that run now.
 ///
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &ContainersArgs) -> anyhow::Result<ExitCode> {
     let output = match args.format {
         Format::Table => {
             let now = Timestamp::from_unix_ns(realtime_ns());
-            table::table(&listing.containers, now, width(), wants_colour())
+            table::table(&listing.containers, now, terminal_width(), wants_colour())
         }
         Format::Json => serde_json::to_string_pretty(&listing).context("cannot write JSON")? + "\n",
     };

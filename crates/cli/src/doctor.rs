@@ -24,7 +24,7 @@ use serde::{Serialize, Serializer};
 pub(crate) use child::{Act, act};
 
 use crate::exit;
-use crate::report::{wants_colour, width};
+use crate::report::{terminal_width, wants_colour};
 
 /// Find out what ringfence can do on this machine, by doing it.
 ///
@@ -92,7 +92,7 @@ fn known_or_why_not<S: Serializer, T: Serialize>(value: &Result<T, String>, seri
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let diagnosis = examine();
     let output = match args.format {
-        Format::Table => table::table(&diagnosis, width(), wants_colour()),
+        Format::Table => table::table(&diagnosis, terminal_width(), wants_colour()),
         Format::Json => serde_json::to_string_pretty(&diagnosis).context("cannot write JSON")? + "\n",
     };
     let mut out = io::stdout().lock();

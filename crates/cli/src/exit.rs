@@ -1,10 +1,13 @@
 //! Exit codes, and the one place where an error is printed.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
+
+use event::{Text, is_unsafe_on_a_terminal};
 
 /// Shown under every `--help`.
 pub(crate) const HELP: &str = "\
-Exit codes: 0 done; 1 done, but a report is incomplete or something was not recorded; 2 not done, the message says why. \
+Exit codes: 0 done; 1 done, but a report is incomplete or something was lost or not recorded; 2 not done, the message says why. \
 `record -- COMMAND` gives the command's own code (128 + signal if one ended it), 125 if ringfence itself failed, 126 \
 if the command cannot be executed, 127 if there is none.";
 
@@ -25,7 +28,7 @@ pub(crate) fn code_of(result: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// Prints an error with its causes on one line each, without control characters.
+/// Prints an error with its causes, each from a new line on, without control characters.
 pub(crate) fn print(error: &anyhow::Error) {
     let mut last = String::new();
     for (depth, cause) in error.chain().enumerate() {
@@ -35,9 +38,18 @@ pub(crate) fn print(error: &anyhow::Error) {
         }
         let lead = if depth == 0 { "ringfence: " } else { "  because " };
         for (line, part) in text.lines().enumerate() {
-            eprintln!("{}{}", if line == 0 { lead } else { "    " }, event::Text::from(part));
+            eprintln!("{}{}", if line == 0 { lead } else { "    " }, harmless(part));
         }
         last = text;
+    }
+}
+
+/// A line as it is, so that marks below it stay below what they mark; if a terminal would obey some of it, escaped.
+fn harmless(line: &str) -> Cow<'_, str> {
+    if line.chars().any(is_unsafe_on_a_terminal) {
+        Cow::Owned(Text::from(line).shown().into_owned())
+    } else {
+        Cow::Borrowed(line)
     }
 }
 

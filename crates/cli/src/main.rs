@@ -3,13 +3,16 @@
 mod containers;
 mod doctor;
 mod exit;
+mod fields;
 mod generate;
+mod observe;
 mod privilege;
 mod record;
 mod report;
 mod signals;
 mod trace;
 mod units;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,9 +29,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    // What these two do is said with their arguments.
+    // What these do is said with their arguments.
     Record(Box<record::RecordArgs>),
+    Watch(Box<watch::WatchArgs>),
     Report(report::ReportArgs),
+    Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -54,6 +59,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Record(args) => record::run(*args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Fields(args) => fields::run(&args),
         Command::Report(args) => report::run(args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),

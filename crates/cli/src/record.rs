@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use agent::{EventFormat, LaunchError, Progress, Recording, Settings, StartError, Target};
+use agent::{EventFormat, LaunchError, Progress, Recording, Settings};
 use anyhow::Context as _;
 use clap::Args;
 use containers::engine::Sockets;
 use event::{Arch, SyscallNames};
 
+use crate::observe::{ObserveArgs, explain};
 use crate::signals::Signals;
-use crate::{exit, privilege, trace, units};
+use crate::{exit, trace};
 
 /// The command could not be recorded because of us, in the manner of `docker run`.
 const OWN_FAILURE: u8 = 125;
@@ -39,29 +40,8 @@ pub(crate) struct RecordArgs {
     #[arg(value_name = "NAME|ID")]
     names: Vec<String>,
 
-    /// Every container (the default if nothing is named).
-    #[arg(long)]
-    all: bool,
-
-    /// Containers of this image; `*` stands for anything.
-    #[arg(long, value_name = "PATTERN")]
-    image: Vec<String>,
-
-    /// Containers with this label.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
-    label: Vec<(String, String)>,
-
-    /// The cgroup with this path (as in /proc/PID/cgroup), also before it exists.
-    #[arg(long, value_name = "PATH")]
-    cgroup: Vec<String>,
-
-    /// A process that is in no container, with its children.
-    #[arg(long, value_name = "PID")]
-    pid: Vec<u32>,
-
-    /// Stop after this time: 500ms, 30s, 5m, 2h.
-    #[arg(long = "for", value_name = "DURATION", value_parser = units::duration)]
-    duration: Option<Duration>,
+    #[command(flatten)]
+    observe: ObserveArgs,
 
     /// The folder for the reports [default: /var/lib/ringfence/reports as root, else ~/.local/state/ringfence/reports].
     #[arg(long, value_name = "DIR")]
@@ -70,10 +50,6 @@ pub(crate) struct RecordArgs {
     /// Also write every event to this file; its name ends with .ndjson or .csv.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-
-    /// The size of the kernel's ring buffer: a power of two, such as 8M.
-    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = units::ring_bytes)]
-    buffer: u32,
 
     /// Count the bytes read and written for each file, not only for each mount: each read and write costs a little more.
     #[arg(long)]
@@ -111,18 +87,9 @@ pub(crate) struct RecordArgs {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Behave as on a kernel before 5.17.
-    #[arg(long, hide = true)]
-    as_old_kernel: bool,
-
     /// The command to record, and its arguments.
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["names", "all", "image", "label", "cgroup", "pid"])]
     command: Vec<OsString>,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no label: write KEY=VALUE"))?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 pub(crate) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
@@ -150,7 +117,9 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
         recording.launch(&args.command)?;
     }
     if !args.quiet {
-        eprintln!("recording{}", ends_when(&args));
+        let ends_when = args.observe.ends_when();
+        let of_command = !args.command.is_empty() && args.observe.duration.is_none();
+        eprintln!("recording{}", if of_command { "" } else { &ends_when });
     }
     let quiet = args.quiet || args.trace_syscalls || !std::io::stderr().is_terminal();
     let began = Instant::now();
@@ -164,10 +133,10 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
             }
             handed_on = true;
         }
-        if args.duration.is_some_and(|duration| began.elapsed() >= duration) || recording.is_over()? {
+        if args.observe.duration.is_some_and(|duration| began.elapsed() >= duration) || recording.is_over()? {
             break;
         }
-        let left = args.duration.map_or(Duration::MAX, |duration| duration.saturating_sub(began.elapsed()));
+        let left = args.observe.duration.map_or(Duration::MAX, |duration| duration.saturating_sub(began.elapsed()));
         let patience = if args.command.is_empty() { Duration::from_millis(200) } else { Duration::from_millis(10) };
         recording.step(left.min(patience))?;
         line.show(&recording.progress());
@@ -193,14 +162,6 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
-    let mut targets: Vec<Target> = args.names.iter().cloned().map(Target::Name).collect();
-    targets.extend(args.image.iter().cloned().map(Target::Image));
-    targets.extend(args.label.iter().cloned().map(|(key, value)| Target::Label(key, value)));
-    targets.extend(args.cgroup.iter().map(|path| Target::Cgroup(path.clone().into_bytes())));
-    targets.extend(args.pid.iter().copied().map(Target::Pid));
-    if args.all || targets.is_empty() {
-        targets = vec![Target::All];
-    }
     let events = args
         .events
         .as_ref()
@@ -221,38 +182,17 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
     let watch = args.trace_syscalls.then(|| trace::printer(names.clone(), !args.command.is_empty(), args.max_events));
     let folder = store::Folder::open(args.out.as_deref())?;
     Ok(Settings {
-        targets,
-        ring_bytes: args.buffer,
+        targets: args.observe.targets(&args.names),
+        ring_bytes: args.observe.buffer,
         events,
         names,
         trace,
         file_bytes: args.file_bytes,
         watch,
         sockets: Sockets::usual(Path::new("/")),
-        as_old_kernel: args.as_old_kernel,
-        save: Box::new(move |report| Ok(folder.write(report)?)),
+        as_old_kernel: args.observe.as_old_kernel,
+        save: Some(Box::new(move |report| Ok(folder.write(report)?))),
     })
-}
-
-/// What is missing, in the words of somebody who can do something about it.
-fn explain(error: StartError) -> anyhow::Error {
-    let missing = privilege::missing();
-    if missing.is_empty() {
-        return error.into();
-    }
-    anyhow::Error::from(error).context(format!(
-        "recording needs {}, which this process does not have: run it as root with these capabilities, as with `sudo \
-         ringfence record …`",
-        missing.join(" and ")
-    ))
-}
-
-fn ends_when(args: &RecordArgs) -> String {
-    match (args.duration, args.command.is_empty()) {
-        (Some(duration), _) => format!(" for {duration:?}; Ctrl-C ends it now"),
-        (None, true) => "; Ctrl-C ends it".into(),
-        (None, false) => String::new(),
-    }
 }
 
 fn command_code(status: ExitStatus) -> ExitCode {

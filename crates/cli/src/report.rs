@@ -97,7 +97,7 @@ fn load(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Report> {
 
 fn show(report: &Report, format: Format, all: bool) -> String {
     match format {
-        Format::Table => table(report, &TableOptions { width: width(), colour: wants_colour(), all }),
+        Format::Table => table(report, &TableOptions { width: terminal_width(), colour: wants_colour(), all }),
         Format::Json => report.to_json(),
         Format::Markdown => markdown(report, all),
         Format::Csv => csv(report),
@@ -105,7 +105,7 @@ fn show(report: &Report, format: Format, all: bool) -> String {
 }
 
 /// What COLUMNS says, else the terminal.
-pub(crate) fn width() -> usize {
+pub(crate) fn terminal_width() -> usize {
     let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
     wanted.or_else(terminal).filter(|&columns| columns > 0).unwrap_or(USUAL_WIDTH)

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use agent::{CallFilter, Watcher};
 use anyhow::Context as _;
-use event::{Arch, Errno, Event, Payload, SyscallMade, SyscallNames};
+use event::{Arch, Errno, Payload, SyscallMade, SyscallNames};
+use rules::Subject;
 
 use crate::record::RecordArgs;
 
@@ -28,10 +29,10 @@ pub(crate) fn filter(args: &RecordArgs, names: &SyscallNames) -> anyhow::Result<
 pub(crate) fn printer(names: SyscallNames, of_command: bool, max_events: Option<u64>) -> Watcher {
     let mut left = max_events.unwrap_or(u64::MAX);
     let mut out: Box<dyn Write> = if of_command { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-    Box::new(move |event| {
-        let Payload::Syscall(call) = &event.payload else { return Ok(true) };
+    Box::new(move |subject| {
+        let Payload::Syscall(call) = subject.payload else { return Ok(true) };
         if left > 0 {
-            writeln!(out, "{}", line(event, call, &names))?;
+            writeln!(out, "{}", line(subject, call, &names))?;
             left -= 1;
         }
         Ok(left > 0)
@@ -39,7 +40,7 @@ pub(crate) fn printer(names: SyscallNames, of_command: bool, max_events: Option<
 }
 
 /// `12.345678901  1234 sh            openat(0xffffff9c, …) = -1 ENOENT <0.000012>`
-fn line(event: &Event, call: &SyscallMade, names: &SyscallNames) -> String {
+fn line(subject: &Subject<'_>, call: &SyscallMade, names: &SyscallNames) -> String {
     let args = call.args.map(|arg| format!("{arg:#x}")).join(", ");
     let result = match call.result {
         None => "?".to_owned(),
@@ -48,10 +49,10 @@ fn line(event: &Event, call: &SyscallMade, names: &SyscallNames) -> String {
     };
     format!(
         "{:>6}.{:09} {:>7} {:<15} {}({args}) = {result} <{}.{:09}>",
-        event.boot_ns / 1_000_000_000,
-        event.boot_ns % 1_000_000_000,
-        event.task.tid,
-        event.task.comm,
+        subject.event.time / 1_000_000_000,
+        subject.event.time % 1_000_000_000,
+        subject.process.tid,
+        subject.process.name,
         names.name(call.syscall),
         call.duration_ns / 1_000_000_000,
         call.duration_ns % 1_000_000_000,
@@ -60,7 +61,7 @@ fn line(event: &Event, call: &SyscallMade, names: &SyscallNames) -> String {
 
 #[cfg(test)]
 mod tests {
-    use event::{ExecId, Phase, ProcessId, RunId, Syscall, TaskId};
+    use event::{Event, ExecId, Phase, ProcessId, RunId, Syscall, TaskId};
 
     use super::*;
 
@@ -83,7 +84,7 @@ mod tests {
     fn shown(result: Option<i64>) -> String {
         let event = event(result);
         let Payload::Syscall(call) = &event.payload else { panic!() };
-        line(&event, call, &SyscallNames::builtin())
+        line(&Subject::new(&event, 0), call, &SyscallNames::builtin())
     }
 
     #[test]
@@ -103,7 +104,9 @@ mod tests {
     fn it_stops_after_as_many_as_were_asked_for() {
         let mut print = printer(SyscallNames::builtin(), true, Some(2));
 
-        assert!(print(&event(Some(0))).unwrap());
-        assert!(!print(&event(Some(0))).unwrap());
+        let event = event(Some(0));
+        let subject = Subject::new(&event, 0);
+        assert!(print(&subject).unwrap());
+        assert!(!print(&subject).unwrap());
     }
 }

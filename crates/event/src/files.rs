@@ -11,7 +11,7 @@ use crate::text::{Text, decimal};
 #[serde(transparent)]
 pub struct PathId(
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub u64,
 );
 
@@ -158,7 +158,7 @@ pub struct FileUsed {
     pub device: Device,
     /// Its inode number there.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub inode: u64,
     /// The mount that it was reached through, as `/proc/PID/mountinfo` numbers it.
     pub mount: u32,
@@ -292,15 +292,15 @@ pub struct FileUses {
     pub file: PathId,
     /// How often it was opened.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub opens: u64,
     /// Bytes read from it, if they were asked for.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub read_bytes: u64,
     /// Bytes written to it, if they were asked for.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub written_bytes: u64,
     /// All that was done with it.
     pub accesses: Vec<FileAccess>,
@@ -317,7 +317,7 @@ pub struct NameUses {
     pub errno: Option<Errno>,
     /// How often.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub count: u64,
 }
 
@@ -328,11 +328,11 @@ pub struct DirectoryUses {
     pub directory: PathId,
     /// How often one of them was opened.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub opens: u64,
     /// How many different ones they are, estimated, with a standard error of 6.5 %.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub distinct: u64,
     /// All that was done with any of them.
     pub accesses: Vec<FileAccess>,
@@ -347,11 +347,11 @@ pub struct MountUses {
     pub device: Device,
     /// Bytes read.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub read_bytes: u64,
     /// Bytes written.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub written_bytes: u64,
 }
 

@@ -46,7 +46,7 @@ pub struct RunId {
 pub struct Event {
     /// Nanoseconds since boot (`CLOCK_BOOTTIME`), taken in the kernel.
     #[serde(with = "text::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub boot_ns: u64,
     /// The container it happened in.
     pub run: RunId,

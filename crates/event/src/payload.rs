@@ -1,7 +1,7 @@
 //! What was done. A new kind of fact is one more variant here.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{Text, decimal};
 use crate::{
@@ -21,10 +21,20 @@ macro_rules! payloads {
         }
 
         impl Payload {
+            /// The names of all kinds, in the order of this list.
+            pub const KINDS: &'static [&'static str] = &[$($kind,)*];
+
             /// The name of the kind, as in `--events` files.
             pub fn kind(&self) -> &'static str {
                 match self {
                     $(Payload::$name(_) => $kind,)*
+                }
+            }
+
+            /// Writes what is known of the fact, without its kind.
+            pub fn serialize_fact<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Payload::$name(fact) => fact.serialize(serializer),)*
                 }
             }
         }
@@ -71,7 +81,7 @@ payloads! {
 pub struct ContainerCreated {
     /// The cgroup's id in the identity hierarchy; 0 if the container has none of its own.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub cgroup_id: u64,
     /// The slot of the container that the new one was made inside of; 0 if none.
     pub parent_slot: u32,
@@ -121,14 +131,19 @@ pub struct Fork {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exec {
     /// The executable's path, resolved by the kernel, seen from the task's own root; of a script: its interpreter's.
+    #[schemars(example = &"/bin/sh")]
     pub executable: Text,
     /// The path that the caller passed.
+    #[schemars(example = &"./start.sh")]
     pub argument: Text,
     /// The interpreter that the script named, as it named it; empty if it is no script.
+    #[schemars(example = &"/bin/sh")]
     pub interpreter: Text,
     /// The working directory, seen from the task's own root.
+    #[schemars(example = &"/tmp")]
     pub cwd: Text,
     /// The arguments, the program's own name first.
+    #[schemars(example = &"-c")]
     pub argv: Vec<Text>,
     /// Whether `argv` was cut at the limit.
     pub argv_truncated: bool,
@@ -165,7 +180,7 @@ pub struct Exit {
     pub last_thread: bool,
     /// From the thread's start to its end, in nanoseconds.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub run_time_ns: u64,
 }
 
@@ -183,7 +198,7 @@ pub struct SyscallMade {
     pub result: Option<i64>,
     /// From its entry to its return or to the thread's end, in nanoseconds.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub duration_ns: u64,
 }
 

@@ -12,7 +12,7 @@ pub struct ProcessId {
     pub pid: u32,
     /// When its leader started, in nanoseconds since boot.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "decimal::Digits")]
     pub start_ns: u64,
 }
 

@@ -162,7 +162,31 @@ impl JsonSchema for Text {
 pub mod decimal {
     use std::borrow::Cow;
 
+    use schemars::JsonSchema;
     use serde::{Deserialize, Deserializer, Serializer};
+
+    /// How such a number looks in a schema, which tells it from other text: `#[schemars(with = "decimal::Digits")]`.
+    #[derive(Debug)]
+    pub struct Digits;
+
+    impl Digits {
+        /// The pattern that marks it.
+        pub const PATTERN: &str = "^[0-9]{1,20}$";
+    }
+
+    impl JsonSchema for Digits {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Digits".into()
+        }
+
+        fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            schemars::json_schema!({ "type": "string", "pattern": Digits::PATTERN })
+        }
+    }
 
     /// Writes the number as a string.
     pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {

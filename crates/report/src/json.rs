@@ -4,7 +4,7 @@ use std::io;
 
 use event::is_unsafe_on_a_terminal;
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter};
 
 use crate::Report;
 
@@ -19,20 +19,28 @@ impl Report {
 
 /// Any of our own types as indented JSON with a newline at the end.
 pub(crate) fn pretty(value: &impl Serialize) -> String {
+    written(value, PrettyFormatter::new()) + "\n"
+}
+
+/// Any of our own types as JSON on one line, without its end; safe for a terminal as reports are.
+pub fn json_line(value: &impl Serialize) -> String {
+    written(value, CompactFormatter)
+}
+
+fn written(value: &impl Serialize, formatter: impl Formatter) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, TerminalSafe(PrettyFormatter::new()));
-    value.serialize(&mut serializer).expect("memory can be written to, and every map of a report has texts as keys");
-    bytes.push(b'\n');
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, TerminalSafe(formatter));
+    value.serialize(&mut serializer).expect("memory can be written to, and every map of ours has texts as keys");
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
-/// Indented JSON in which no string holds a control character or one that reorders or hides text.
+/// JSON in which no string holds a control character or one that reorders or hides text.
 ///
 /// JSON itself asks this only of the first 32 characters; but terminals obey others too (U+009B starts an escape
 /// sequence), and a report holds text that its container chose.
-struct TerminalSafe(PrettyFormatter<'static>);
+struct TerminalSafe<F>(F);
 
-impl Formatter for TerminalSafe {
+impl<F: Formatter> Formatter for TerminalSafe<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
         while let Some((at, unsafe_char)) = rest.char_indices().find(|&(_, c)| is_unsafe_on_a_terminal(c)) {

@@ -23,8 +23,12 @@ pub use container::{Cgroup, Container, Kind, Metadata, MetadataState, Parent, Po
 pub use cost::{Cost, ProgramCost};
 pub use health::{AttachState, Loss, SensorHealth, Stage};
 pub use host::{Buffers, CgroupLayout, Host, Software};
+pub use json::json_line;
 pub use read::{MAX_BYTES, ParseError, Summary};
-pub use render::{Column, Fit, Style, TableOptions, csv, lay_out, markdown, table, wrap};
+pub use render::{
+    Column, Fit, Style, TableOptions, csv, cut, duration, lay_out, markdown, program_line, quoted, short_id,
+    signal_name, table, width, wrap,
+};
 pub use schema::{SchemaVersion, schema};
 pub use time::Timestamp;
 pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};

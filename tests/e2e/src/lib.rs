@@ -27,4 +27,5 @@ pub mod sealed;
 pub mod strace;
 pub mod strace_log;
 pub mod text;
+pub mod watching;
 pub mod workloads;

@@ -15,7 +15,7 @@ use crate::command::{Background, Finished, finish};
 use crate::reports::Report;
 
 /// How long ringfence may take to be ready.
-const READY: Duration = Duration::from_secs(30);
+pub(crate) const READY: Duration = Duration::from_secs(30);
 /// How long it may take to write its reports.
 const END: Duration = Duration::from_secs(60);
 
@@ -62,6 +62,14 @@ fn in_mounts_of_its_own(preparation: &str) -> Result<Command> {
     command.args(["--mount", "--propagation", "private", "sh", "-c"]);
     command.arg(format!("{{ {preparation}; }} && exec \"$@\"")).arg("sh").arg(binary()?);
     Ok(command)
+}
+
+/// A command that becomes `ringfence` where an engine of the test listens at the usual place (a path below `/run`).
+pub(crate) fn beside(socket: &Path, usual: &str) -> Result<Command> {
+    let usual = Path::new("/run").join(usual);
+    let folder = usual.parent().unwrap_or(Path::new("/run"));
+    let (folder, socket, usual) = (folder.display(), socket.display(), usual.display());
+    in_mounts_of_its_own(&format!("mount -t tmpfs none /run && mkdir -p {folder} && ln -s {socket} {usual}"))
 }
 
 /// The program under test: `RINGFENCE_BIN`, else the one that was built in this tree.
@@ -152,11 +160,7 @@ impl Recorder {
 
     /// The same where an engine of the test listens at the usual place (a path below `/run`), for `ringfence` alone.
     pub fn start_beside<S: AsRef<std::ffi::OsStr>>(socket: &Path, usual: &str, args: &[S]) -> Result<Recorder> {
-        let usual = Path::new("/run").join(usual);
-        let folder = usual.parent().unwrap_or(Path::new("/run"));
-        let (folder, socket, usual) = (folder.display(), socket.display(), usual.display());
-        let preparation = format!("mount -t tmpfs none /run && mkdir -p {folder} && ln -s {socket} {usual}");
-        Recorder::spawn(in_mounts_of_its_own(&preparation)?, args)
+        Recorder::spawn(beside(socket, usual)?, args)
     }
 
     fn spawn<S: AsRef<std::ffi::OsStr>>(mut command: Command, args: &[S]) -> Result<Recorder> {
@@ -166,7 +170,7 @@ impl Recorder {
         let mut process = Background::spawn(&mut command)?;
         let pipe = process.child().stderr.take().context("no pipe")?;
         let (ready, is_ready) = mpsc::channel();
-        let stderr = std::thread::spawn(move || collect(pipe, &ready));
+        let stderr = std::thread::spawn(move || collect(pipe, "recording", &ready));
         if is_ready.recv_timeout(READY).is_err() {
             drop(process);
             let said = stderr.join().unwrap_or_default();
@@ -234,7 +238,7 @@ where
 }
 
 /// Reads to the end, says when the line came that tells that everything is attached, and gives all that was said.
-fn collect(pipe: impl Read, ready: &mpsc::Sender<()>) -> String {
+pub(crate) fn collect(pipe: impl Read, first: &str, ready: &mpsc::Sender<()>) -> String {
     let mut said = Vec::new();
     let mut reader = BufReader::new(pipe);
     loop {
@@ -243,7 +247,7 @@ fn collect(pipe: impl Read, ready: &mpsc::Sender<()>) -> String {
             Ok(read) if read > 0 => {}
             _ => return String::from_utf8_lossy(&said).into_owned(),
         }
-        if said[begin..].starts_with(b"recording") {
+        if said[begin..].starts_with(first.as_bytes()) {
             // Nobody listens any more after the first.
             let _ = ready.send(());
         }

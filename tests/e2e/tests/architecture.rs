@@ -10,22 +10,23 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 8] = [
+const DIRECTION: [(&str, &[&str]); 9] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
     ("report", &["behaviour", "event"]),
+    ("rules", &["event"]),
     ("sensors", &["event"]),
     ("store", &["event", "report"]),
-    ("agent", &["behaviour", "containers", "event", "report", "sensors", "store"]),
-    ("ringfence", &["agent", "behaviour", "containers", "event", "report", "sensors", "store"]),
+    ("agent", &["behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
+    ("ringfence", &["agent", "behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
 ];
 
 /// The crates of which the same input gives the same output.
-const PURE: [&str; 3] = ["event", "behaviour", "report"];
+const PURE: [&str; 4] = ["event", "behaviour", "report", "rules"];
 /// What they may use of others: nothing here opens, asks or waits for anything.
-const PURE_DEPENDENCIES: [&str; 8] =
-    ["csv", "rustc-hash", "schemars", "serde", "serde_json", "smallvec", "thiserror", "unicode-width"];
+const PURE_DEPENDENCIES: [&str; 9] =
+    ["csv", "regex", "rustc-hash", "schemars", "serde", "serde_json", "smallvec", "thiserror", "unicode-width"];
 /// What they may not use of the standard library.
 const IMPURE: [&str; 8] = ["env", "fs", "net", "os", "process", "thread", "time::Instant", "time::SystemTime"];
 

@@ -176,8 +176,8 @@ fn completeness(report: &Report) -> Fact {
     Fact { label: "complete", lines: std::iter::once(format!("{answer}; {counts}")).chain(reasons).collect(), style }
 }
 
-/// The first 12 digits of a long hexadecimal id, as engines themselves shorten it; any other id in full.
-fn short_id(id: &Text) -> String {
+/// The first 12 digits of a long hexadecimal id, as engines themselves shorten it; any other id in full. Safe for a terminal.
+pub fn short_id(id: &Text) -> String {
     let shown = id.shown();
     if is_long_hex(&shown) { shown[..12].to_owned() } else { shown.into_owned() }
 }
@@ -191,8 +191,8 @@ pub(super) fn command_line(arguments: &[Text]) -> String {
     arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// One argument, quoted if a shell would want it.
-fn quoted(argument: &Text) -> String {
+/// One argument, safe for a terminal, quoted if a shell would want it.
+pub fn quoted(argument: &Text) -> String {
     let shown = argument.shown();
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,~".contains(c);
     if !shown.is_empty() && shown.chars().all(is_plain) {

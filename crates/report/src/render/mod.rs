@@ -17,7 +17,11 @@ mod width;
 
 pub use columns::{Column, Fit, lay_out};
 pub use csv::csv;
+pub use facts::{quoted, short_id};
 pub use markdown::markdown;
+pub use signal::name as signal_name;
 pub use style::Style;
 pub use table::{TableOptions, table};
-pub use width::wrap;
+pub use tree::program_line;
+pub use units::duration;
+pub use width::{cut, width, wrap};

@@ -35,7 +35,7 @@ const NAMES: [&str; 31] = [
 ];
 
 /// The signal's name; real-time signals have none.
-pub(super) fn name(number: u8) -> String {
+pub fn name(number: u8) -> String {
     match usize::from(number).checked_sub(1).and_then(|at| NAMES.get(at)) {
         Some(name) => (*name).to_owned(),
         None => format!("signal {number}"),

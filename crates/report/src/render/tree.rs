@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use behaviour::{Process, Program};
-use event::{Phase, ProcessId};
+use behaviour::Process;
+use event::{Exec, Phase, ProcessId};
 
 use super::facts::command_line;
 use super::signal;
@@ -141,7 +141,7 @@ impl<'a> Tree<'a> {
         }
         lines.push(line);
         for program in process.programs.iter().skip(1) {
-            let command = format!("{}{below}→ {}", next.indent, program_line(program));
+            let command = format!("{}{below}→ {}", next.indent, program_line(&program.detail));
             lines.push(Line { command, ..Line::default() });
         }
     }
@@ -150,7 +150,7 @@ impl<'a> Tree<'a> {
 /// The first program, or where the process came from, and how many threads it had.
 fn first_line(process: &Process) -> String {
     let program = match (process.programs.first(), &process.inherited) {
-        (Some(program), _) => program_line(program),
+        (Some(program), _) => program_line(&program.detail),
         (None, Some(executable)) => format!("(fork of {})", last_part(&executable.shown())),
         (None, None) => "(program not known)".to_owned(),
     };
@@ -161,9 +161,8 @@ fn first_line(process: &Process) -> String {
     }
 }
 
-/// The command line, and the executable where its first word does not tell.
-fn program_line(program: &Program) -> String {
-    let exec = &program.detail;
+/// The command line, and the executable where its first word does not tell. Safe for a terminal.
+pub fn program_line(exec: &Exec) -> String {
     if exec.argv.is_empty() {
         return exec.executable.shown().into_owned();
     }

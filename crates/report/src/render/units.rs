@@ -19,7 +19,7 @@ pub(super) fn counted(value: u64, one: &str, many: &str) -> String {
 }
 
 /// A duration with three digits or so: `870 ns`, `12.3 ms`, `4 min 05 s`, `3 d 04 h`.
-pub(super) fn duration(ns: u64) -> String {
+pub fn duration(ns: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
     match ns {
         0..1_000 => format!("{ns} ns"),

@@ -1,0 +1,34 @@
+//! Conditions about events, in the language that Falco's rules are written in, and the one list of names that they know.
+//!
+//! A [`Subject`] is one event with its container and its process. What it consists of is what conditions can name: the
+//! [`registry`] is derived from the types themselves, so a new kind of fact is in it at once. A [`Condition`] is read
+//! from text ([`Condition::parse`]), with names and types checked, and then asked about subjects.
+//!
+//! Pure: nothing here reads a file, a clock or the kernel.
+
+mod condition;
+mod error;
+mod escape;
+mod eval;
+mod falco;
+mod fields;
+mod glob;
+mod lexer;
+mod operator;
+mod parser;
+mod pick;
+mod resolve;
+mod similar;
+mod subject;
+
+pub use condition::Condition;
+pub use error::ConditionError;
+pub use fields::{Field, Registry, Type, markdown, markdown_table, registry};
+pub use operator::Operator;
+pub use pick::Value;
+pub use subject::{Container, Parent, Process, Subject, When};
+
+/// The longest condition that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 10;
+/// How deep parentheses may be nested.
+pub const MAX_DEPTH: usize = 64;
