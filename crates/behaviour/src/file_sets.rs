@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use event::{
-    Device, DirectoryUses, Errno, Event, FileAccess, FileUsed, FileUses, MountUsed, MountUses, NameOperation, NameUsed,
+    Device, DirectoryUses, Errno, Event, FileAccesses, FileUsed, FileUses, MountUsed, MountUses, NameOperation, NameUsed,
     NameUses, PathId, Payload, Phase, Text,
 };
 use rustc_hash::FxHashMap;
@@ -147,21 +147,22 @@ impl FileSets {
         }
         for (&(phase, operation, errno, id), entry) in &self.names {
             let count = entry.counted.as_ref().map_or(1, |counted| counted.count);
-            match &entry.told {
-                Some(name) => files.names.push(NameUse {
-                    phase,
-                    operation,
-                    errno,
-                    path: name.path.clone(),
-                    second_path: name.second_path.clone(),
-                    count,
-                    first: entry.first.as_ref().map(|first| first.freeze(images)),
-                    last_boot_ns: entry.last_boot_ns,
-                    truncated: name.truncated,
-                }),
-                None if entry.is_unlisted || id == PathId(0) => files.other_names += count,
-                None => files.untold += 1,
+            if entry.told.is_none() && !entry.is_unlisted && id != PathId(0) {
+                files.untold += 1;
+                continue;
             }
+            let told = entry.told.as_ref();
+            files.names.push(NameUse {
+                phase,
+                operation,
+                errno,
+                path: told.map(|name| name.path.clone()).unwrap_or_default(),
+                second_path: told.map(|name| name.second_path.clone()).unwrap_or_default(),
+                count,
+                first: entry.first.as_ref().map(|first| first.freeze(images)),
+                last_boot_ns: entry.last_boot_ns,
+                truncated: told.is_some_and(|name| name.truncated),
+            });
         }
         for (&(phase, id), entry) in &self.directories {
             let Some(counted) = &entry.counted else { continue };
@@ -169,7 +170,7 @@ impl FileSets {
                 let sum = unlisted.entry(phase).or_insert_with(none);
                 sum.opens += counted.opens;
                 sum.distinct += counted.distinct;
-                sum.accesses.extend(&counted.accesses);
+                sum.accesses = sum.accesses.with(counted.accesses);
                 continue;
             }
             if entry.told.is_none() {
@@ -180,7 +181,7 @@ impl FileSets {
                 path: entry.told.clone().unwrap_or_default(),
                 opens: counted.opens,
                 distinct: counted.distinct,
-                accesses: counted.accesses.clone(),
+                accesses: counted.accesses,
                 first: entry.first.as_ref().map(|first| first.freeze(images)),
             });
         }
@@ -189,7 +190,7 @@ impl FileSets {
             path: Text::default(),
             opens: sum.opens,
             distinct: sum.distinct,
-            accesses: FileAccess::ALL.into_iter().filter(|access| sum.accesses.contains(access)).collect(),
+            accesses: sum.accesses,
             first: None,
         }));
         files
@@ -211,21 +212,17 @@ impl FileSets {
 
 fn path_use(phase: Phase, file: &FileUsed, entry: &Entry<FileUsed, FileUses>, images: &Images) -> PathUse {
     let counted = entry.counted.as_ref();
-    let has_argument = file.argument != file.path;
-    let mut accesses = file.accesses.clone();
-    if let Some(counted) = counted {
-        accesses.extend(&counted.accesses);
-    }
+    let counted_accesses = counted.map(|counted| counted.accesses).unwrap_or_default();
     PathUse {
         phase,
         path: file.path.clone(),
         file_type: file.file_type,
-        accesses: FileAccess::ALL.into_iter().filter(|access| accesses.contains(access)).collect(),
+        accesses: file.accesses.with(counted_accesses),
         opens: counted.map_or(0, |counted| counted.opens),
         read_bytes: counted.map_or(0, |counted| counted.read_bytes),
         written_bytes: counted.map_or(0, |counted| counted.written_bytes),
         first: entry.first.as_ref().map(|first| first.freeze(images)),
-        argument: if has_argument { file.argument.clone() } else { Text::default() },
+        argument: file.argument.clone(),
         last_boot_ns: entry.last_boot_ns,
         mount: file.mount,
         device: file.device,
@@ -258,11 +255,11 @@ fn mount_use(phase: Phase, mount: u32, device: Device, entry: &Entry<MountUsed, 
 
 /// Of files that are not listed.
 fn none() -> DirectoryUses {
-    DirectoryUses { directory: PathId(0), opens: 0, distinct: 0, accesses: Vec::new() }
+    DirectoryUses { directory: PathId(0), opens: 0, distinct: 0, accesses: FileAccesses::default() }
 }
 
 fn add_to(sum: &mut DirectoryUses, file: &FileUses) {
     sum.opens += file.opens;
     sum.distinct += 1;
-    sum.accesses.extend(&file.accesses);
+    sum.accesses = sum.accesses.with(file.accesses);
 }

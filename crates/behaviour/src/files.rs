@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event::{Device, Errno, FileAccess, FileType, NameOperation, Phase, Text};
+use event::{Device, Errno, FileAccesses, FileType, NameOperation, Phase, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +23,6 @@ pub struct Files {
     /// The mounts that they were reached through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<MountUse>,
-    /// Uses of names beyond those that are listed.
-    #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
-    #[schemars(with = "event::decimal::Digits")]
-    pub other_names: u64,
     /// Paths and names that were counted and whose text is not known, because it found no room on its way.
     #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
     #[schemars(with = "event::decimal::Digits")]
@@ -47,7 +43,7 @@ pub struct PathUse {
     /// What it is.
     pub file_type: FileType,
     /// All that was done with it.
-    pub accesses: Vec<FileAccess>,
+    pub accesses: FileAccesses,
     /// How often it was opened; 0 if it was inherited, handed over, or only run.
     #[serde(with = "event::decimal")]
     #[schemars(with = "event::decimal::Digits")]
@@ -97,7 +93,8 @@ pub struct NameUse {
     pub operation: NameOperation,
     /// How it failed; none if it did not.
     pub errno: Option<Errno>,
-    /// The name as it was passed, behind the directory that it starts from: no link in it is followed.
+    /// The name as it was passed, behind the directory that it starts from: no link in it is followed. Empty: all others,
+    /// beyond those that are listed.
     pub path: Text,
     /// The second name, of a rename or a link; else left out.
     #[serde(default, skip_serializing_if = "Text::is_empty")]
@@ -133,7 +130,7 @@ pub struct DirectoryUse {
     #[schemars(with = "event::decimal::Digits")]
     pub distinct: u64,
     /// All that was done with any of them.
-    pub accesses: Vec<FileAccess>,
+    pub accesses: FileAccesses,
     /// The first use.
     pub first: Option<FirstUse>,
 }
@@ -238,6 +235,12 @@ fn is_volume(root: &[u8]) -> bool {
 }
 
 impl Files {
+    /// How often something was done to a name that is not listed.
+    pub fn unlisted_names(&self) -> u64 {
+        let others = self.names.iter().filter(|name| name.path.is_empty());
+        others.fold(0, |sum, name| sum.saturating_add(name.count))
+    }
+
     /// The files of several runs as one: every path and name of both, the sums of the counts, the earliest first use and
     /// the latest last one. Directories that are counted together may have the same files in both: their number of
     /// different ones is the larger of the two, at least.
@@ -262,7 +265,6 @@ impl Files {
                 |one| (one.phase, one.point.clone(), one.device, one.root.clone(), one.mount),
                 MountUse::merge,
             ),
-            other_names: self.other_names.saturating_add(other.other_names),
             untold: self.untold.saturating_add(other.untold),
         }
     }
@@ -282,10 +284,6 @@ fn merged<T, K: Ord>(one: Vec<T>, other: Vec<T>, key: impl Fn(&T) -> K, sum: imp
     all.into_values().collect()
 }
 
-fn all_of(one: &[FileAccess], other: &[FileAccess]) -> Vec<FileAccess> {
-    FileAccess::ALL.into_iter().filter(|access| one.contains(access) || other.contains(access)).collect()
-}
-
 fn earlier(one: Option<FirstUse>, other: Option<FirstUse>) -> Option<FirstUse> {
     [one, other].into_iter().flatten().min()
 }
@@ -298,7 +296,7 @@ impl PathUse {
             (None, Some(_)) => (other, self),
             _ => (self, other),
         };
-        sum.accesses = all_of(&sum.accesses, &later.accesses);
+        sum.accesses = sum.accesses.with(later.accesses);
         sum.opens = sum.opens.saturating_add(later.opens);
         sum.read_bytes = sum.read_bytes.saturating_add(later.read_bytes);
         sum.written_bytes = sum.written_bytes.saturating_add(later.written_bytes);
@@ -326,7 +324,7 @@ impl DirectoryUse {
             path: self.path,
             opens: self.opens.saturating_add(other.opens),
             distinct: self.distinct.max(other.distinct),
-            accesses: all_of(&self.accesses, &other.accesses),
+            accesses: self.accesses.with(other.accesses),
             first: earlier(self.first, other.first),
         }
     }

@@ -81,6 +81,70 @@ impl FileAccess {
     }
 }
 
+/// A set of accesses; in JSON a list.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileAccesses(u16);
+
+impl FileAccesses {
+    /// Whether this one is among them.
+    pub fn has(self, access: FileAccess) -> bool {
+        self.0 & 1 << access as u16 != 0
+    }
+
+    /// Whether any of these is among them.
+    pub fn has_any(self, accesses: &[FileAccess]) -> bool {
+        accesses.iter().any(|&access| self.has(access))
+    }
+
+    /// Those of both.
+    pub fn with(self, other: FileAccesses) -> FileAccesses {
+        FileAccesses(self.0 | other.0)
+    }
+
+    /// Each of them, in their order.
+    pub fn iter(self) -> impl Iterator<Item = FileAccess> {
+        FileAccess::ALL.into_iter().filter(move |&access| self.has(access))
+    }
+}
+
+impl FromIterator<FileAccess> for FileAccesses {
+    fn from_iter<I: IntoIterator<Item = FileAccess>>(accesses: I) -> FileAccesses {
+        FileAccesses(accesses.into_iter().fold(0, |set, access| set | 1 << access as u16))
+    }
+}
+
+impl std::fmt::Debug for FileAccesses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for FileAccesses {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for FileAccesses {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<FileAccesses, D::Error> {
+        Ok(Vec::<FileAccess>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+impl JsonSchema for FileAccesses {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FileAccesses".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<FileAccess>::json_schema(generator)
+    }
+}
+
 /// What sort of thing a path leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -146,10 +210,10 @@ impl std::fmt::Display for Device {
 pub struct FileUsed {
     /// The path, resolved by the kernel, seen from the task's own root.
     pub path: Text,
-    /// The path that the program passed; empty if it passed none.
+    /// The path that the program passed, if it passed another.
     pub argument: Text,
     /// What was done with it then.
-    pub accesses: Vec<FileAccess>,
+    pub accesses: FileAccesses,
     /// Its number.
     pub file: PathId,
     /// What it is.
@@ -303,7 +367,7 @@ pub struct FileUses {
     #[schemars(with = "decimal::Digits")]
     pub written_bytes: u64,
     /// All that was done with it.
-    pub accesses: Vec<FileAccess>,
+    pub accesses: FileAccesses,
 }
 
 /// What one name has come to; read from the kernel, and never in a file of events.
@@ -335,7 +399,7 @@ pub struct DirectoryUses {
     #[schemars(with = "decimal::Digits")]
     pub distinct: u64,
     /// All that was done with any of them.
-    pub accesses: Vec<FileAccess>,
+    pub accesses: FileAccesses,
 }
 
 /// What went through one mount; read from the kernel, and never in a file of events.
@@ -367,6 +431,17 @@ mod tests {
         for operation in NameOperation::ALL {
             assert_eq!(serde_json::to_value(operation).unwrap(), operation.name());
         }
+    }
+
+    #[test]
+    fn a_set_is_a_list_in_its_order() {
+        let set: FileAccesses = [FileAccess::Written, FileAccess::OpenedToRead].into_iter().collect();
+
+        let json = serde_json::to_string(&set).unwrap();
+
+        assert_eq!(json, r#"["opened-to-read","written"]"#);
+        assert_eq!(serde_json::from_str::<FileAccesses>(&json).unwrap(), set);
+        assert!(set.has(FileAccess::Written) && !set.has(FileAccess::Read));
     }
 
     #[test]

@@ -161,13 +161,13 @@ impl Report {
 
     /// Why files may be missing, each in a sentence.
     fn missing_files(&self) -> impl Iterator<Item = String> {
-        let files = &self.behaviour.files;
+        let unlisted = self.behaviour.files.unlisted_names();
         let uses_rings = |name: &str| name == "io_uring_enter" || name == "io_uring_setup";
         let rings = self.behaviour.syscalls.uses.iter().any(|used| uses_rings(&used.name) && used.count > 0);
         let rings = rings.then(|| "io_uring used: file operations may be missing".to_owned());
-        let names = (files.other_names > 0).then(|| {
-            let times = if files.other_names == 1 { "time" } else { "times" };
-            format!("{} {times} something was done to a name that is not listed", files.other_names)
+        let names = (unlisted > 0).then(|| {
+            let times = if unlisted == 1 { "time" } else { "times" };
+            format!("{unlisted} {times} something was done to a name that is not listed")
         });
         rings.into_iter().chain(names)
     }

@@ -32,7 +32,7 @@ struct path_walk {
 	u64 root_mount;
 	u32 used;
 	u32 flags;
-	u8 bytes[PATH_BYTES];
+	u8 bytes[PATH_BYTES + NAME_BYTES + 1];
 };
 
 struct {
@@ -48,11 +48,13 @@ static __always_inline int add_name(struct path_walk *walk, struct dentry *dentr
 	u32 length = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES;
 	u32 used = walk->used;
 
-	barrier_var(used); /* the verifier must see the very number that is checked */
-	if (used > PATH_BYTES - NAME_BYTES - 1) {
+	if (used + 1 + length > PATH_BYTES) {
 		walk->flags |= PATH_CUT;
 		return 1;
 	}
+	barrier_var(used); /* the verifier must see the very number that is checked */
+	if (used >= PATH_BYTES)
+		return 1;
 	walk->bytes[used] = length;
 	if (bpf_probe_read_kernel(walk->bytes + used + 1, length, name)) {
 		walk->flags |= PATH_CUT;

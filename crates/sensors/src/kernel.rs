@@ -131,6 +131,7 @@ impl Kernel {
             sets.push(Kept { set: *set, map, walk });
         }
         let links = attach_all(&object, &mut programs)?;
+        give_memory_back();
         Ok(Kernel {
             slots,
             tasks,
@@ -341,6 +342,15 @@ impl Kernel {
     /// The memory of all maps in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self) -> u64 {
         self.object.maps().filter_map(|map| memory_of(&map)).sum()
+    }
+}
+
+/// Loading reads all types of the kernel, many MB, and the allocator keeps that for another time.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it has no conditions.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

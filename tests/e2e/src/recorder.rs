@@ -95,6 +95,8 @@ pub struct Recording {
     pub status: ExitStatus,
     /// The reports, by file name.
     pub reports: Vec<Report>,
+    /// All of the command's standard output, if there was a command.
+    pub stdout: String,
     /// All of standard error.
     pub stderr: String,
     folder: TempDir,
@@ -210,7 +212,7 @@ impl Recorder {
         let status = self.process.wait(END)?;
         let stderr = self.stderr.join().unwrap_or_default();
         let reports = Report::read_all(self.folder.path())?;
-        Ok(Recording { status, reports, stderr, folder: self.folder })
+        Ok(Recording { status, reports, stdout: String::new(), stderr, folder: self.folder })
     }
 }
 
@@ -234,7 +236,13 @@ where
     run.arg("record").arg("--out").arg(folder.path()).args(args).arg("--").args(command).stdin(Stdio::null());
     let finished = finish(&mut run, limit)?;
     let reports = Report::read_all(folder.path())?;
-    Ok(Recording { status: finished.status, reports, stderr: finished.stderr(), folder })
+    Ok(Recording {
+        status: finished.status,
+        reports,
+        stdout: finished.stdout(),
+        stderr: finished.stderr(),
+        folder,
+    })
 }
 
 /// Reads to the end, says when the line came that tells that everything is attached, and gives all that was said.

@@ -1,7 +1,7 @@
 //! Files, as the lists that people ask for.
 
 use behaviour::{DirectoryUse, FirstUse, MountUse, NameUse, PathUse, secret};
-use event::{FileAccess, FileType, NameOperation, Phase};
+use event::{FileAccess, FileAccesses, FileType, NameOperation, Phase};
 
 use super::units::{bytes, count, counted};
 use crate::Report;
@@ -39,7 +39,7 @@ pub(super) fn lists(report: &Report, all: bool) -> Vec<List> {
     let is_shown = |phase: Phase| all || phase != Phase::RuntimeInit;
     let mut paths: Vec<&PathUse> = files.paths.iter().filter(|path| is_shown(path.phase)).collect();
     paths.sort_by(|a, b| b.opens.cmp(&a.opens).then_with(|| a.path.cmp(&b.path)));
-    let does = |path: &PathUse, wanted: &[FileAccess]| path.accesses.iter().any(|access| wanted.contains(access));
+    let does = |path: &PathUse, wanted: &[FileAccess]| path.accesses.has_any(wanted);
     let of = |title, wanted: &dyn Fn(&PathUse) -> bool| List {
         title,
         columns: ["OPENS", "PATH", "WHAT", "FIRST BY"],
@@ -90,7 +90,7 @@ fn path_row(used: &PathUse) -> [String; 4] {
     if used.deleted {
         path += " (deleted)";
     }
-    [count(used.opens), path, in_phase(accesses(&used.accesses), used.phase), program(used.first.as_ref())]
+    [count(used.opens), path, in_phase(accesses(used.accesses), used.phase), program(used.first.as_ref())]
 }
 
 fn secret_row(used: &PathUse) -> Option<[String; 4]> {
@@ -101,7 +101,7 @@ fn secret_row(used: &PathUse) -> Option<[String; 4]> {
 }
 
 fn name_row(used: &NameUse) -> [String; 4] {
-    let mut name = used.path.shown().into_owned();
+    let mut name = if used.path.is_empty() { "(others)".to_owned() } else { used.path.shown().into_owned() };
     if !used.second_path.is_empty() {
         name += &format!(" → {}", used.second_path.shown());
     }
@@ -141,8 +141,8 @@ fn mount_row(mount: &MountUse) -> [String; 4] {
 }
 
 /// In few words: what follows from another is left out.
-fn accesses(accesses: &[FileAccess]) -> String {
-    let has = |access| accesses.contains(&access);
+fn accesses(accesses: FileAccesses) -> String {
+    let has = |access| accesses.has(access);
     let is_implied = |access: &FileAccess| match access {
         FileAccess::OpenedToRead => has(FileAccess::Read) || has(FileAccess::Listed),
         FileAccess::OpenedToWrite => has(FileAccess::Written),

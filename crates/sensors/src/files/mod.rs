@@ -14,7 +14,7 @@
 //! keeps it. Paths are resolved up to 4 KiB and 256 names and mounts; of longer ones the tail is kept and marked.
 
 use event::{
-    Device, DirectoryUsed, DirectoryUses, Errno, FileAccess, FileType, FileUsed, FileUses, MountUsed, MountUses,
+    Device, DirectoryUsed, DirectoryUses, Errno, FileAccess, FileAccesses, FileType, FileUsed, FileUses, MountUsed, MountUses,
     NameOperation, NameUsed, NameUses, PathId, Payload, Text,
 };
 
@@ -166,9 +166,10 @@ fn decode_file(bytes: &[u8]) -> Result<FileUsed, DecodeError> {
     let mut texts = Texts::behind::<file_sample>(bytes);
     let has = |flag: file_flag| sample.flags & flag.0 != 0;
     let path = path(texts.next(sample.path_bytes)?, has(file_flag::FILE_PATH_CUT));
+    let argument = texts.next(sample.argument_bytes)?;
     Ok(FileUsed {
+        argument: if argument == path { Text::default() } else { Text::new(argument) },
         path: Text::new(path),
-        argument: Text::new(texts.next(sample.argument_bytes)?),
         accesses: accesses(&sample.seen),
         file: PathId(sample.file),
         file_type: FileType::of_mode(sample.mode),
@@ -255,7 +256,7 @@ fn joined(base: Option<Vec<u8>>, argument: &[u8]) -> Vec<u8> {
     path
 }
 
-fn accesses(seen: &[u8]) -> Vec<FileAccess> {
+fn accesses(seen: &[u8]) -> FileAccesses {
     FileAccess::ALL.into_iter().zip(seen).filter(|(_, seen)| **seen != 0).map(|(access, _)| access).collect()
 }
 

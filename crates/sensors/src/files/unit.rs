@@ -67,7 +67,7 @@ fn accesses_are_numbered_as_the_kernel_side_does() {
     let mut seen = [0; 16];
     seen[file_access::ACCESS_EXECUTED.0 as usize] = 1;
     seen[file_access::ACCESS_OPENED_TO_READ.0 as usize] = 1;
-    assert_eq!(accesses(&seen), [FileAccess::OpenedToRead, FileAccess::Executed]);
+    assert_eq!(accesses(&seen).iter().collect::<Vec<_>>(), [FileAccess::OpenedToRead, FileAccess::Executed]);
     assert_eq!(FileAccess::ALL.len(), file_access::ACCESSES.0 as usize);
 }
 
