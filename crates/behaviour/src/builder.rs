@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use event::{Event, ExecId, Payload, Phase, ProcessId, SyscallNames, Tally, Text};
+use event::{Event, ExecId, Kept, Payload, Phase, ProcessId, SyscallNames, Tally, Text};
 
 use crate::Behaviour;
 use crate::claim::Rank;
@@ -157,7 +157,7 @@ impl Builder {
     }
 
     /// Takes in one entry of a set that the kernel keeps, as it was at this time: what it has come to since the run began.
-    pub fn keep(&mut self, kept: &Event, boot_ns: u64) {
+    pub fn keep(&mut self, kept: &Kept, boot_ns: u64) {
         self.files.keep(kept, boot_ns);
     }
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use event::{
-    Device, DirectoryUses, Errno, Event, FileAccesses, FileUsed, FileUses, MountUsed, MountUses, NameOperation, NameUsed,
-    NameUses, PathId, Payload, Phase, Text,
+    Device, DirectoryUses, Errno, Event, FileAccesses, FileUsed, FileUses, Kept, MountUsed, MountUses, NameOperation,
+    NameUsed, NameUses, PathId, Payload, Phase, Text, Total,
 };
 use rustc_hash::FxHashMap;
 
@@ -106,21 +106,22 @@ impl FileSets {
     }
 
     /// Takes in what something has come to at this time.
-    pub(crate) fn keep(&mut self, kept: &Event, boot_ns: u64) {
-        match &kept.payload {
-            Payload::FileUses(uses) => {
+    pub(crate) fn keep(&mut self, kept: &Kept, boot_ns: u64) {
+        match &kept.total {
+            Total::File(uses) => {
                 self.paths.entry((kept.phase, uses.file)).or_default().count(uses, boot_ns);
             }
-            Payload::NameUses(uses) => {
+            Total::Name(uses) => {
                 let key = (kept.phase, uses.operation, uses.errno, uses.name);
                 self.names.entry(key).or_default().count(uses, boot_ns);
             }
-            Payload::DirectoryUses(uses) => {
+            Total::Directory(uses) => {
                 self.directories.entry((kept.phase, uses.directory)).or_default().count(uses, boot_ns);
             }
-            Payload::MountUses(uses) => {
+            Total::Mount(uses) => {
                 self.mounts.entry((kept.phase, uses.mount, uses.device)).or_default().count(uses, boot_ns);
             }
+            // What other totals come to is kept by whoever needs it.
             _ => {}
         }
     }

@@ -349,29 +349,23 @@ pub struct MountUsed {
     pub host_path: Option<Text>,
 }
 
-/// What one path has come to; read from the kernel, and never in a file of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What one path has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileUses {
     /// The path's number.
     pub file: PathId,
     /// How often it was opened.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub opens: u64,
     /// Bytes read from it, if they were asked for.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub read_bytes: u64,
     /// Bytes written to it, if they were asked for.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub written_bytes: u64,
     /// All that was done with it.
     pub accesses: FileAccesses,
 }
 
-/// What one name has come to; read from the kernel, and never in a file of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What one name has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameUses {
     /// The name's number; 0 stands for all that found no room of their own.
     pub name: PathId,
@@ -380,42 +374,32 @@ pub struct NameUses {
     /// How it failed; none if it did not.
     pub errno: Option<Errno>,
     /// How often.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub count: u64,
 }
 
-/// What the files of one directory that are counted together have come to; read from the kernel, and never in a file of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What the files of one directory that are counted together have come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryUses {
     /// The directory's number; 0 stands for all that found no room of their own.
     pub directory: PathId,
     /// How often one of them was opened.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub opens: u64,
     /// How many different ones they are, estimated, with a standard error of 6.5 %.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub distinct: u64,
     /// All that was done with any of them.
     pub accesses: FileAccesses,
 }
 
-/// What went through one mount; read from the kernel, and never in a file of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What went through one mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountUses {
     /// The mount's number.
     pub mount: u32,
     /// The device of its file system.
     pub device: Device,
     /// Bytes read.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub read_bytes: u64,
     /// Bytes written.
-    #[serde(with = "decimal")]
-    #[schemars(with = "decimal::Digits")]
     pub written_bytes: u64,
 }
 

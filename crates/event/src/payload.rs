@@ -4,10 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{Text, decimal};
-use crate::{
-    DirectoryUsed, DirectoryUses, ExecId, FileUsed, FileUses, MountUsed, MountUses, NameUsed, NameUses, ProcessId,
-    Syscall,
-};
+use crate::{DirectoryUsed, ExecId, FileUsed, MountUsed, NameUsed, ProcessId, Syscall};
 
 /// One line per kind of fact: its name in Rust, what is known of it, and its name in files.
 macro_rules! payloads {
@@ -64,14 +61,6 @@ payloads! {
     Directory(DirectoryUsed) = "directory",
     /// A mount was used for the first time in this phase.
     Mount(MountUsed) = "mount",
-    /// What a path has come to (never in a file of events).
-    FileUses(FileUses) = "file_uses",
-    /// What a name has come to (never in a file of events).
-    NameUses(NameUses) = "name_uses",
-    /// What the files of a directory that are counted together have come to (never in a file of events).
-    DirectoryUses(DirectoryUses) = "directory_uses",
-    /// What went through a mount (never in a file of events).
-    MountUses(MountUses) = "mount_uses",
     /// A system call was made (only with `--trace-syscalls`).
     Syscall(SyscallMade) = "syscall",
 }

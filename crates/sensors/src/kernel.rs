@@ -16,7 +16,7 @@ use crate::load::{self, LoadError, Options, ProgramState, attach_adopt, attach_a
 use crate::mapped::Mapped;
 use crate::record::{self, Plain};
 use crate::ring::Ring;
-use crate::sets::Kept;
+use crate::sets::KernelSet;
 use crate::slots::{self, Slot, SlotTable, Watch};
 use crate::tasks::TaskTable;
 
@@ -87,7 +87,7 @@ pub struct Kernel {
     pub(crate) maps: Maps,
     adopt: Link,
     pub(crate) read: Link,
-    pub(crate) sets: Vec<Kept>,
+    pub(crate) sets: Vec<KernelSet>,
     shared: Mapped<shared>,
     handled_groups: Mutex<u64>,
     programs: Vec<ProgramState>,
@@ -128,7 +128,7 @@ impl Kernel {
         for set in load::sets(&programs) {
             let map = map(&object, set.map)?;
             let walk = attach_walk(&object, set.walk, &map)?;
-            sets.push(Kept { set: *set, map, walk });
+            sets.push(KernelSet { set: *set, map, walk });
         }
         let links = attach_all(&object, &mut programs)?;
         give_memory_back();

@@ -29,7 +29,7 @@ pub use record::DecodeError;
 pub use ring::{Batch, Ring};
 pub use slots::{Slot, SlotLosses, Watch};
 
-use event::Payload;
+use event::{Payload, Total};
 
 /// One program of a sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +52,9 @@ impl Program {
 
 /// A set that a sensor keeps in a map of the kernel, and the program that walks over it.
 ///
-/// The map's key begins with the slot. The walk writes one record for each entry, of the same form as a sample: a header
-/// (with the time and the task of the first occurrence), the key, and then whatever else is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The map's key begins with the slot. The walk writes one record for each entry, which begins as a sample does: a header,
+/// the key, and then whatever else is known.
+#[derive(Clone, Copy)]
 pub(crate) struct Set {
     /// The name of the map.
     pub(crate) map: &'static str,
@@ -62,6 +62,8 @@ pub(crate) struct Set {
     pub(crate) walk: &'static str,
     /// The length of each of its records.
     pub(crate) record_bytes: usize,
+    /// Turns one of its records into what it says.
+    pub(crate) decode: fn(record: &[u8]) -> Result<Total, DecodeError>,
 }
 
 /// What the registry knows of a sensor.
@@ -75,7 +77,7 @@ pub(crate) struct Sensor {
     pub(crate) sets: &'static [Set],
     /// The system calls whose return it handles, by name, each with its own number for what is to be done; that is not 0.
     pub(crate) calls: &'static [(&'static str, u8)],
-    /// Turns one of its samples, or a record of one of its sets, into what was done.
+    /// Turns one of its samples into what was done.
     pub(crate) decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
 }
 

@@ -3,38 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
 
-use event::{Event, RunId};
+use event::{Kept, RunId};
 use libbpf_rs::{Link, MapCore as _, MapHandle};
 
+use crate::Set;
 use crate::bpf::types::sample_header;
 use crate::counts::ReadError;
 use crate::kernel::Kernel;
-use crate::{Set, ring};
+use crate::record::{self, DecodeError};
 
 /// A set, and the walk over it.
-pub(crate) struct Kept {
+pub(crate) struct KernelSet {
     pub(crate) set: Set,
     pub(crate) map: MapHandle,
     pub(crate) walk: Link,
 }
 
 impl Kernel {
-    /// What the kernel keeps of these runs now, as events at the time, and by the task, of the first occurrence. They come
-    /// in no order, and an entry that is moved meanwhile may come twice.
-    pub fn read_sets(&self, runs: &[RunId]) -> Result<BTreeMap<RunId, Vec<Event>>, ReadError> {
+    /// What the kernel keeps of these runs now, in no order. An entry that is moved meanwhile may come twice.
+    pub fn read_sets(&self, runs: &[RunId]) -> Result<BTreeMap<RunId, Vec<Kept>>, ReadError> {
         let wanted: BTreeSet<RunId> = runs.iter().copied().collect();
-        let mut events: BTreeMap<RunId, Vec<Event>> = BTreeMap::new();
-        for kept in &self.sets {
-            each_record(&kept.walk, kept.set.record_bytes, |record| {
+        let mut found: BTreeMap<RunId, Vec<Kept>> = BTreeMap::new();
+        for of in &self.sets {
+            each_record(&of.walk, of.set.record_bytes, |record| {
                 // The kernel writes what is read here; an entry of a run that is over may still be there.
-                if let Ok(event) = ring::decode(record)
-                    && wanted.contains(&event.run)
+                if let Ok(kept) = decode(&of.set, record)
+                    && wanted.contains(&kept.run)
                 {
-                    events.entry(event.run).or_default().push(event);
+                    found.entry(kept.run).or_default().push(kept);
                 }
             })?;
         }
-        Ok(events)
+        Ok(found)
     }
 
     /// Forgets what the sets have of these slots.
@@ -55,6 +55,16 @@ impl Kernel {
         }
         Ok(())
     }
+}
+
+/// One record -> what it says.
+pub(crate) fn decode(set: &Set, bytes: &[u8]) -> Result<Kept, DecodeError> {
+    let header = record::read::<sample_header>(bytes)?;
+    Ok(Kept {
+        run: record::run(header.slot, header.generation),
+        phase: record::phase(header.phase)?,
+        total: (set.decode)(bytes)?,
+    })
 }
 
 /// Takes an entry out of a map. That it is gone already is fine: a walk may come to one twice.

@@ -236,13 +236,7 @@ where
     run.arg("record").arg("--out").arg(folder.path()).args(args).arg("--").args(command).stdin(Stdio::null());
     let finished = finish(&mut run, limit)?;
     let reports = Report::read_all(folder.path())?;
-    Ok(Recording {
-        status: finished.status,
-        reports,
-        stdout: finished.stdout(),
-        stderr: finished.stderr(),
-        folder,
-    })
+    Ok(Recording { status: finished.status, reports, stdout: finished.stdout(), stderr: finished.stderr(), folder })
 }
 
 /// Reads to the end, says when the line came that tells that everything is attached, and gives all that was said.

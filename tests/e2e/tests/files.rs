@@ -93,7 +93,21 @@ fn names_and_failures_are_those_that_strace_shows() -> Result<()> {
                   truncate -s 5 a/c; mkfifo a/f; cat a/missing ./a/../gone /nowhere/x; rm -f a/c a/d a/e a/f; rmdir a; rmdir a; :";
     let calls = "open,openat,unlink,unlinkat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,mknod,\
                  mknodat,chmod,fchmodat,chown,fchownat,rmdir";
-    let command = ["strace", "-f", "-s", "4096", "-e", &format!("trace={calls}"), "-e", "signal=none", "-o", log.to_str().context("UTF-8")?, "sh", "-c", &format!("cd {}; {script}", folder.path().display())];
+    let command = [
+        "strace",
+        "-f",
+        "-s",
+        "4096",
+        "-e",
+        &format!("trace={calls}"),
+        "-e",
+        "signal=none",
+        "-o",
+        log.to_str().context("UTF-8")?,
+        "sh",
+        "-c",
+        &format!("cd {}; {script}", folder.path().display()),
+    ];
 
     let (report, _) = recorded(&[], &command)?;
 
@@ -193,10 +207,17 @@ fn a_flood_of_names_is_counted_by_directory_and_none_is_lost() -> Result<()> {
     let distinct = number(&directory["distinct"]) as f64;
     let really = (NAMES - listed) as f64;
     ensure!((distinct - really).abs() < 0.26 * really, "about {distinct} different ones, really {really}");
-    let deletes: u64 =
-        list(&report, "names").iter().filter(|name| name["operation"] == "delete").map(|name| number(&name["count"])).sum();
+    let deletes: u64 = list(&report, "names")
+        .iter()
+        .filter(|name| name["operation"] == "delete")
+        .map(|name| number(&name["count"]))
+        .sum();
     ensure!(deletes == NAMES, "{deletes} deletes");
     // The reader is told that names are missing, and of the opens none is.
-    ensure!(report.json["sections"]["files"] == false && report.json["sections"]["syscalls"] == true, "{}", report.json["sections"]);
+    ensure!(
+        report.json["sections"]["files"] == false && report.json["sections"]["syscalls"] == true,
+        "{}",
+        report.json["sections"]
+    );
     Ok(())
 }

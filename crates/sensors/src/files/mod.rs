@@ -15,7 +15,7 @@
 
 use event::{
     Device, DirectoryUsed, DirectoryUses, Errno, FileAccess, FileAccesses, FileType, FileUsed, FileUses, MountUsed, MountUses,
-    NameOperation, NameUsed, NameUses, PathId, Payload, Text,
+    NameOperation, NameUsed, NameUses, PathId, Payload, Text, Total,
 };
 
 use crate::bpf::types::{
@@ -31,10 +31,30 @@ pub(crate) const SENSOR: Sensor = Sensor { sets: SETS, calls: CALLS, ..Sensor::n
 const PROGRAMS: &[Program] = &[Program::on("tp_btf/sched_process_exec", "on_exec_files")];
 
 const SETS: &[Set] = &[
-    Set { map: "file_uses", walk: "read_file_use", record_bytes: size_of::<file_record>() },
-    Set { map: "name_uses", walk: "read_name_use", record_bytes: size_of::<name_record>() },
-    Set { map: "directory_uses", walk: "read_directory_use", record_bytes: size_of::<directory_record>() },
-    Set { map: "mount_uses", walk: "read_mount_use", record_bytes: size_of::<mount_record>() },
+    Set {
+        map: "file_uses",
+        walk: "read_file_use",
+        record_bytes: size_of::<file_record>(),
+        decode: file_uses,
+    },
+    Set {
+        map: "name_uses",
+        walk: "read_name_use",
+        record_bytes: size_of::<name_record>(),
+        decode: name_uses,
+    },
+    Set {
+        map: "directory_uses",
+        walk: "read_directory_use",
+        record_bytes: size_of::<directory_record>(),
+        decode: directory_uses,
+    },
+    Set {
+        map: "mount_uses",
+        walk: "read_mount_use",
+        record_bytes: size_of::<mount_record>(),
+        decode: mount_uses,
+    },
 ];
 
 const fn call(name: &'static str, what: files_call) -> (&'static str, u8) {
@@ -120,45 +140,49 @@ fn decode(kind: u8, bytes: &[u8]) -> Result<Payload, DecodeError> {
         files_kind::FILES_NAME => decode_name(bytes).map(Payload::Name),
         files_kind::FILES_DIRECTORY => decode_directory(bytes).map(Payload::Directory),
         files_kind::FILES_MOUNT => decode_mount(bytes).map(Payload::Mount),
-        files_kind::FILES_FILE_USES => {
-            let record = record::read::<file_record>(bytes)?;
-            Ok(Payload::FileUses(FileUses {
-                file: PathId(record.key.file),
-                opens: record.r#use.opens,
-                read_bytes: record.r#use.read_bytes,
-                written_bytes: record.r#use.written_bytes,
-                accesses: accesses(&record.r#use.seen),
-            }))
-        }
-        files_kind::FILES_NAME_USES => {
-            let record = record::read::<name_record>(bytes)?;
-            Ok(Payload::NameUses(NameUses {
-                name: PathId(record.key.name),
-                operation: operation(u32::from(record.key.operation), kind)?,
-                errno: errno(record.key.errno),
-                count: record.r#use.count,
-            }))
-        }
-        files_kind::FILES_DIRECTORY_USES => {
-            let record = record::read::<directory_record>(bytes)?;
-            Ok(Payload::DirectoryUses(DirectoryUses {
-                directory: PathId(record.key.directory),
-                opens: record.r#use.opens,
-                distinct: distinct(&record.r#use.registers),
-                accesses: accesses(&record.r#use.seen),
-            }))
-        }
-        files_kind::FILES_MOUNT_USES => {
-            let record = record::read::<mount_record>(bytes)?;
-            Ok(Payload::MountUses(MountUses {
-                mount: record.key.mount,
-                device: device(record.key.device),
-                read_bytes: record.r#use.read_bytes,
-                written_bytes: record.r#use.written_bytes,
-            }))
-        }
         _ => Err(DecodeError::UnknownKind(kind)),
     }
+}
+
+fn file_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
+    let record = record::read::<file_record>(bytes)?;
+    Ok(Total::File(FileUses {
+        file: PathId(record.key.file),
+        opens: record.r#use.opens,
+        read_bytes: record.r#use.read_bytes,
+        written_bytes: record.r#use.written_bytes,
+        accesses: accesses(&record.r#use.seen),
+    }))
+}
+
+fn name_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
+    let record = record::read::<name_record>(bytes)?;
+    Ok(Total::Name(NameUses {
+        name: PathId(record.key.name),
+        operation: operation(u32::from(record.key.operation))?,
+        errno: errno(record.key.errno),
+        count: record.r#use.count,
+    }))
+}
+
+fn directory_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
+    let record = record::read::<directory_record>(bytes)?;
+    Ok(Total::Directory(DirectoryUses {
+        directory: PathId(record.key.directory),
+        opens: record.r#use.opens,
+        distinct: distinct(&record.r#use.registers),
+        accesses: accesses(&record.r#use.seen),
+    }))
+}
+
+fn mount_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
+    let record = record::read::<mount_record>(bytes)?;
+    Ok(Total::Mount(MountUses {
+        mount: record.key.mount,
+        device: device(record.key.device),
+        read_bytes: record.r#use.read_bytes,
+        written_bytes: record.r#use.written_bytes,
+    }))
 }
 
 fn decode_file(bytes: &[u8]) -> Result<FileUsed, DecodeError> {
@@ -195,7 +219,7 @@ fn decode_name(bytes: &[u8]) -> Result<NameUsed, DecodeError> {
     let first = next(sample.has_base, sample.base_bytes, sample.argument_bytes)?;
     let mut second = next(sample.has_second_base, sample.second_base_bytes, sample.second_argument_bytes)?;
     let mut first_name = first;
-    let operation = operation(sample.operation, files_kind::FILES_NAME.0 as u8)?;
+    let operation = operation(sample.operation)?;
     if operation == NameOperation::Symlink {
         // What a link says is no path from anywhere.
         let mut texts = Texts::behind::<name_sample>(bytes);
@@ -260,8 +284,8 @@ fn accesses(seen: &[u8]) -> FileAccesses {
     FileAccess::ALL.into_iter().zip(seen).filter(|(_, seen)| **seen != 0).map(|(access, _)| access).collect()
 }
 
-fn operation(number: u32, kind: u8) -> Result<NameOperation, DecodeError> {
-    NameOperation::ALL.get(number as usize).copied().ok_or(DecodeError::UnknownKind(kind))
+fn operation(number: u32) -> Result<NameOperation, DecodeError> {
+    NameOperation::ALL.get(number as usize).copied().ok_or(DecodeError::UnknownKind(number as u8))
 }
 
 fn errno(number: u16) -> Option<Errno> {

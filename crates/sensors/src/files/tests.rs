@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use event::{Event, FileAccess, FileAccesses, FileUses, NameOperation, PathId, Payload, Phase};
+use event::{FileAccess, FileAccesses, FileUses, Kept, NameOperation, PathId, Payload, Phase, Total};
 
 use crate::testing::Bench;
 
@@ -30,7 +30,7 @@ impl Drop for Folder {
 struct Seen {
     files: BTreeMap<String, (PathId, FileAccesses)>,
     names: Vec<(NameOperation, String, String, Option<u16>, PathId)>,
-    kept: Vec<Event>,
+    kept: Vec<Kept>,
 }
 
 impl Seen {
@@ -61,8 +61,8 @@ impl Seen {
 
     fn uses(&self, path: &str) -> &FileUses {
         let (id, _) = self.files.get(path).unwrap_or_else(|| panic!("{path} is not among {:?}", self.files.keys()));
-        let found = self.kept.iter().find_map(|event| match &event.payload {
-            Payload::FileUses(uses) if uses.file == *id && event.phase == Phase::Main => Some(uses),
+        let found = self.kept.iter().find_map(|kept| match &kept.total {
+            Total::File(uses) if uses.file == *id && kept.phase == Phase::Main => Some(uses),
             _ => None,
         });
         found.unwrap_or_else(|| panic!("{path} is in no set"))
@@ -167,8 +167,8 @@ fn what_is_done_to_names_is_told_and_counted() {
         assert!(seen.has_name(operation, &path, &second, errno), "{operation:?} {path} {second} is not among {:?}", seen.names);
     }
     let missing = seen.names.iter().find(|name| name.1 == at("missing")).expect("as above").4;
-    let counted = seen.kept.iter().find_map(|event| match &event.payload {
-        Payload::NameUses(uses) if uses.name == missing => Some(uses.count),
+    let counted = seen.kept.iter().find_map(|kept| match &kept.total {
+        Total::Name(uses) if uses.name == missing => Some(uses.count),
         _ => None,
     });
     assert_eq!(counted, Some(3));

@@ -1,0 +1,28 @@
+//! What the kernel keeps as sets: it is read again and again, and each reading is the whole truth so far.
+
+use crate::{DirectoryUses, FileUses, MountUses, NameUses, Phase, RunId};
+
+/// One entry of a set, as it was read at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The container.
+    pub run: RunId,
+    /// The part of its life.
+    pub phase: Phase,
+    /// What it has come to.
+    pub total: Total,
+}
+
+/// What something has come to since the run began. A new set is one more variant here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Total {
+    /// One path.
+    File(FileUses),
+    /// One name.
+    Name(NameUses),
+    /// The files of one directory that are counted together.
+    Directory(DirectoryUses),
+    /// One mount.
+    Mount(MountUses),
+}
