@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use behaviour::{Builder, Limits};
 use event::{Event, Payload};
-use sensors::{DecodeError, decode_record};
+use sensors::{DecodeError, decode_kept, decode_record};
 
 use crate::laws::{assert_harmless, assert_survives_json};
 
@@ -31,6 +31,12 @@ pub fn check(bytes: &[u8]) {
     for event in &events {
         builder.observe(event);
         builder.freeze();
+    }
+    for record in records(bytes) {
+        let mended = mended(record);
+        for kept in decode_kept(record).into_iter().chain(decode_kept(&mended)).flatten() {
+            builder.keep(&kept, u64::from(kept.run.slot));
+        }
     }
     let behaviour = builder.freeze();
     assert_eq!(builder.freeze(), behaviour);

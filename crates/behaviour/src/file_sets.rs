@@ -169,8 +169,8 @@ impl FileSets {
             let Some(counted) = &entry.counted else { continue };
             if id == PathId(0) || entry.is_unlisted {
                 let sum = unlisted.entry(phase).or_insert_with(none);
-                sum.opens += counted.opens;
-                sum.distinct += counted.distinct;
+                sum.opens = sum.opens.saturating_add(counted.opens);
+                sum.distinct = sum.distinct.saturating_add(counted.distinct);
                 sum.accesses = sum.accesses.with(counted.accesses);
                 continue;
             }
@@ -260,7 +260,7 @@ fn none() -> DirectoryUses {
 }
 
 fn add_to(sum: &mut DirectoryUses, file: &FileUses) {
-    sum.opens += file.opens;
+    sum.opens = sum.opens.saturating_add(file.opens);
     sum.distinct += 1;
     sum.accesses = sum.accesses.with(file.accesses);
 }

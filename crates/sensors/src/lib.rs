@@ -118,6 +118,12 @@ pub fn decode_record(record: &[u8]) -> Result<event::Event, DecodeError> {
     ring::decode(record)
 }
 
+/// One record of a walk over a set as what it says, for every set there is. For fuzzing, as above.
+#[doc(hidden)]
+pub fn decode_kept(record: &[u8]) -> Vec<Result<event::Kept, DecodeError>> {
+    SENSORS.iter().flat_map(|sensor| sensor.sets).map(|set| sets::decode(set, record)).collect()
+}
+
 /// The C side: structs, constants and the object itself.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, dead_code)]
 #[allow(non_camel_case_types, non_upper_case_globals, non_snake_case, unused)]

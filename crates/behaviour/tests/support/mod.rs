@@ -1,4 +1,5 @@
 //! Short ways to write events.
+#![allow(dead_code)] // each test file uses some of it
 
 use event::{Event, Exec, ExecId, Exit, Fork, Payload, Phase, ProcessId, RunId, TaskEntered, TaskId};
 

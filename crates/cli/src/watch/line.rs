@@ -1,6 +1,6 @@
 //! An event as a line for people.
 
-use event::{Payload, Text};
+use event::{FileAccess, Payload, Text};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use report::{Style, cut, duration, program_line, quoted, short_id, signal_name, width};
@@ -115,6 +115,25 @@ fn words(subject: &Subject<'_>) -> Words {
         Payload::TaskEntered(entered) => {
             let whole = if entered.whole_process { "process" } else { "a thread of process" };
             plain("entered", &format!("{whole} {} came in", entered.image.process.pid))
+        }
+        Payload::File(file) => {
+            let accesses: Vec<&str> = file.accesses.iter().map(FileAccess::name).collect();
+            plain(label, &format!("{} ({})", file.path.shown(), accesses.join(", ")))
+        }
+        Payload::Name(name) => {
+            let what = format!("{} {}", name.operation.name(), name.path.shown());
+            let to =
+                if name.second_path.is_empty() { String::new() } else { format!(" → {}", name.second_path.shown()) };
+            match name.errno {
+                Some(errno) => Words { label, text: format!("{what}{to}: {errno}"), style: Style::Bad },
+                None => plain(label, &(what + &to)),
+            }
+        }
+        Payload::Directory(directory) => {
+            plain("files", &format!("those in {} are counted together from now on", directory.path.shown()))
+        }
+        Payload::Mount(mount) => {
+            plain(label, &format!("{} ({} {})", mount.point.shown(), mount.fs_type.shown(), mount.device))
         }
         _ => plain(label, &fields(subject)),
     }
