@@ -1,5 +1,5 @@
 /* loop CALL THREADS CLOCK: makes one call over and over on as many CPUs as there are threads, when told to.
- * CALL: getppid, which succeeds, or eagain, a read of an empty pipe, which fails.
+ * CALL: getppid, which succeeds; eagain, a read of an empty pipe, which fails; or open, which opens a file and closes it.
  * Each line "ROUNDS CALLS" on standard input is answered by ROUNDS lines: the time of one call in nanoseconds, mean of the
  * threads. CLOCK: cpu, the thread's own time, which leaves out what others on a loaded machine take; or wall. */
 #define _GNU_SOURCE
@@ -17,7 +17,8 @@
 #define MAX_THREADS 64
 #define MAX_ROUNDS 4096
 
-static int fails, threads;
+static int threads;
+static char mode;
 static clockid_t clock_id;
 static long rounds, calls;
 static double ns[MAX_THREADS][MAX_ROUNDS];
@@ -42,9 +43,12 @@ static void make_calls(int pipe)
 {
 	char byte;
 
-	if (fails) {
+	if (mode == 'e') {
 		for (long i = 0; i < calls; i++)
 			syscall(SYS_read, pipe, &byte, 1);
+	} else if (mode == 'o') {
+		for (long i = 0; i < calls; i++)
+			syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY));
 	} else {
 		for (long i = 0; i < calls; i++)
 			syscall(SYS_getppid);
@@ -92,10 +96,10 @@ int main(int argc, char **argv)
 {
 	pthread_t helper;
 
-	if (argc != 4 || (strcmp(argv[1], "getppid") && strcmp(argv[1], "eagain")) ||
+	if (argc != 4 || (strcmp(argv[1], "getppid") && strcmp(argv[1], "eagain") && strcmp(argv[1], "open")) ||
 	    (strcmp(argv[3], "cpu") && strcmp(argv[3], "wall")))
 		return 2;
-	fails = argv[1][0] == 'e';
+	mode = argv[1][0];
 	threads = atoi(argv[2]);
 	clock_id = argv[3][0] == 'c' ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 	if (threads < 1 || threads > MAX_THREADS)

@@ -84,6 +84,22 @@ pub(crate) fn eagain(settings: Settings) -> Result<Findings> {
     both_thread_counts(Call::Eagain, settings, 1.30)
 }
 
+/// Item `open`: unlike the others it is judged by what it takes with nothing attached.
+pub(crate) fn open(settings: Settings) -> Result<Findings> {
+    let mut findings = Findings::default();
+    let blocks = measure(Call::Open, 1, settings.choose(48, 6))?;
+    findings.tables.push(table("open and close of one file", &blocks)?);
+    let nothing = blocks.spread(Variant::Nothing)?.p25;
+    let inside = blocks.spread(Variant::Inside)?.p25;
+    findings.at_most(
+        "open and close inside, as times what they take with nothing attached",
+        inside / nothing,
+        1.4,
+        "x",
+    );
+    Ok(findings)
+}
+
 fn both_thread_counts(call: Call, settings: Settings, inside_limit: f64) -> Result<Findings> {
     let mut findings = Findings::default();
     for threads in [1, 2] {
@@ -161,19 +177,7 @@ fn judge(findings: &mut Findings, call: Call, threads: u32, blocks: &Blocks, ins
         format!("{}, {threads} {}", call.mode(), if threads == 1 { "thread" } else { "threads on as many CPUs" });
     let nothing = blocks.spread(Variant::Nothing)?.p25;
     let empty = blocks.spread(Variant::EmptyBoth)?.p25 - nothing;
-    let mut table = Table::new(
-        format!(
-            "{which}: nanoseconds of CPU time per call, rounds of 5 ms in blocks of {ROUNDS}; ratios and differences are \
-             of the 25th percentiles."
-        ),
-        ["rounds", "min", "25 %", "median", "max", "x nothing", "adds", "x empty"],
-    );
-    for (variant, label) in VARIANTS {
-        let Spread { count, min, p25, median, max } = blocks.spread(variant)?;
-        let adds = p25 - nothing;
-        table.row(label, [count as f64, min, p25, median, max, p25 / nothing, adds, adds / empty]);
-    }
-    findings.tables.push(table);
+    findings.tables.push(table(&which, blocks)?);
     let inside = blocks.spread(Variant::Inside)?.p25 - nothing;
     let outside = blocks.spread(Variant::Outside)?.p25 - nothing;
     let by_block = by_block(blocks)?;
@@ -203,6 +207,24 @@ fn judge(findings: &mut Findings, call: Call, threads: u32, blocks: &Blocks, ins
         findings.notes.push(format!("{which}: {discarded} blocks were thrown away: another program was on the hooks"));
     }
     Ok(())
+}
+
+fn table(which: &str, blocks: &Blocks) -> Result<Table> {
+    let nothing = blocks.spread(Variant::Nothing)?.p25;
+    let empty = blocks.spread(Variant::EmptyBoth)?.p25 - nothing;
+    let mut table = Table::new(
+        format!(
+            "{which}: nanoseconds of CPU time per call, rounds of 5 ms in blocks of {ROUNDS}; ratios and differences are \
+             of the 25th percentiles."
+        ),
+        ["rounds", "min", "25 %", "median", "max", "x nothing", "adds", "x empty"],
+    );
+    for (variant, label) in VARIANTS {
+        let Spread { count, min, p25, median, max } = blocks.spread(variant)?;
+        let adds = p25 - nothing;
+        table.row(label, [count as f64, min, p25, median, max, p25 / nothing, adds, adds / empty]);
+    }
+    Ok(table)
 }
 
 /// The same ratio in each turn, from the 25th percentiles of its blocks.

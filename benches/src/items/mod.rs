@@ -35,6 +35,7 @@ pub(crate) struct Item {
 pub(crate) const ITEMS: &[Item] = &[
     Item { name: "getppid", title: "A call that succeeds", run: accounting::getppid },
     Item { name: "eagain", title: "A call that always fails", run: accounting::eagain },
+    Item { name: "open", title: "Opening a file again and again", run: accounting::open },
     Item { name: "servers", title: "Real servers in a container", run: servers::servers },
     Item { name: "peers", title: "The same loop beside other programs", run: peers::peers },
     Item { name: "storm", title: "Storms of processes", run: storms::storm },

@@ -41,6 +41,8 @@ pub(crate) enum Call {
     Getppid,
     /// `read` of an empty pipe, which fails with EAGAIN.
     Eagain,
+    /// `openat` of a file, and the `close` of it.
+    Open,
 }
 
 impl Call {
@@ -49,6 +51,7 @@ impl Call {
         match self {
             Call::Getppid => "getppid",
             Call::Eagain => "eagain",
+            Call::Open => "open",
         }
     }
 
@@ -57,6 +60,7 @@ impl Call {
         match self {
             Call::Getppid => "getppid",
             Call::Eagain => "read",
+            Call::Open => "openat",
         }
     }
 }

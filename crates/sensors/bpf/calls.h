@@ -20,6 +20,8 @@ EXPORT(enum, handled_table);
 struct call_table {
 	/* One bit for each sensor that asked for the call. */
 	u32 sensors[HANDLED_TABLES * NATIVE_CALLS];
+	/* Of these, those that want to know when it fails, too. */
+	u32 sensors_of_failures[HANDLED_TABLES * NATIVE_CALLS];
 	/* What the sensor calls it by: sensor after sensor. */
 	u8 names[SENSORS * HANDLED_TABLES * NATIVE_CALLS];
 };
@@ -33,6 +35,7 @@ struct returned_call {
 	s64 result;
 	u32 number;
 	u32 table; /* enum table */
+	u32 errno; /* as its program sees it; 0: it did not fail */
 };
 
 /* A sensor's handler: build.rs finds it, and has it called. */
@@ -45,15 +48,17 @@ static __always_inline u32 handled_table(u32 table)
 	return table == TABLE_X86 || table == TABLE_ARM ? HANDLED_32_BIT : HANDLED_NATIVE;
 }
 
-/* The sensors that asked for this call, as bits. */
-static __always_inline u32 sensors_of_call(u32 table, u32 number)
+/* The sensors that asked for this call, as bits; if it failed, those that asked for that. */
+static __always_inline u32 sensors_of_call(u32 table, u32 number, bool has_failed)
 {
 	u64 at = number;
 
 	barrier_var(at); /* the verifier must see the very number that is checked */
 	if (at >= NATIVE_CALLS)
 		return 0;
-	return handled_table(table) ? call_table.sensors[NATIVE_CALLS + at] : call_table.sensors[at];
+	if (handled_table(table))
+		at += NATIVE_CALLS;
+	return has_failed ? call_table.sensors_of_failures[at] : call_table.sensors[at];
 }
 
 /* What this sensor calls it by; 0 if it did not ask for it. */

@@ -87,12 +87,14 @@ struct shared {
 	u64 late_groups;
 	/* How often a program was skipped, and its twin has done its work. */
 	u64 made_up;
+	/* Walks over sets and totals are about this slot alone; 0: about all. */
+	u32 walked_slot;
 	/* User space changes it when tasks that nobody moved are in a container from now on. */
 	u32 epoch;
 	bool processes_named;
 	/* Containers without a cgroup are looked for only once those that ran already are known. */
 	bool look_for_namespaces;
-	u8 pad[2];
+	u8 pad[6];
 };
 volatile struct shared shared SEC(".data.shared") = {};
 

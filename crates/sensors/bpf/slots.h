@@ -190,6 +190,14 @@ static __always_inline u32 pid_ns_of(struct task_struct *task)
 	return namespace;
 }
 
+/* Whether a walk is to tell of this slot. */
+static __always_inline bool is_walked(u32 number)
+{
+	u32 only = shared.walked_slot;
+
+	return !only || only == number;
+}
+
 /* Takes a free slot; user space cleared it, but for the generation, before it put it back. */
 static __always_inline u32 take_slot(struct slot_state **taken)
 {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::bpf::types::{call_key, call_total, counted_call, table};
 use crate::kernel::Kernel;
 use crate::record::{self, Plain};
-use crate::sets::{delete, each_record};
+use crate::sets::delete;
 use crate::tasks::LiveTask;
 
 // SAFETY: integers and arrays of them only (`bpf/notes.h`).
@@ -72,7 +72,7 @@ impl Kernel {
     fn read_totals(&self, runs: &BTreeSet<RunId>) -> Result<BTreeMap<u32, Counts>, ReadError> {
         let wanted: BTreeSet<u32> = runs.iter().map(|run| run.slot).collect();
         let mut slots: BTreeMap<u32, Counts> = BTreeMap::new();
-        self.each_total(|key, total| {
+        self.each_total(&wanted, |key, total| {
             let Some(at) = key_of(key.phase, key.table, key.number, key.errno).filter(|_| wanted.contains(&key.slot))
             else {
                 return;
@@ -85,9 +85,9 @@ impl Kernel {
         Ok(slots)
     }
 
-    /// Every total; some perhaps twice.
-    fn each_total(&self, mut found: impl FnMut(call_key, call_total)) -> Result<(), ReadError> {
-        each_record(&self.read, size_of::<counted_call>(), |bytes| {
+    /// Every total of these slots, and perhaps of others; some perhaps twice.
+    fn each_total(&self, slots: &BTreeSet<u32>, mut found: impl FnMut(call_key, call_total)) -> Result<(), ReadError> {
+        self.each_record(&self.read, size_of::<counted_call>(), slots, |bytes| {
             if let Ok(call) = record::read::<counted_call>(bytes) {
                 found(call.key, call.total);
             }
@@ -110,7 +110,7 @@ impl Kernel {
         // First: whoever still holds counts of these runs sees by the generation that nobody wants them.
         wanted.iter().for_each(|&slot| self.slots.clear(slot));
         let mut keys = BTreeSet::new();
-        self.each_total(|key, _| {
+        self.each_total(&wanted, |key, _| {
             if wanted.contains(&key.slot) {
                 keys.insert(record::bytes(&key).to_vec());
             }

@@ -90,6 +90,8 @@ pub struct Kernel {
     pub(crate) sets: Vec<KernelSet>,
     shared: Mapped<shared>,
     handled_groups: Mutex<u64>,
+    /// One walk at a time: what it is about is written down where its program reads it.
+    walking: Mutex<()>,
     programs: Vec<ProgramState>,
     _links: Vec<Link>,
     object: Object,
@@ -141,6 +143,7 @@ impl Kernel {
             sets,
             shared,
             handled_groups: Mutex::new(0),
+            walking: Mutex::new(()),
             programs,
             _links: links,
             object,
@@ -225,6 +228,14 @@ impl Kernel {
         unsafe { (&raw mut (*self.shared.at(0)).processes_named).write_volatile(MaybeUninit::new(true)) };
         self.look_again();
         Ok(())
+    }
+
+    /// From now on, and until what this gives is dropped or used again, walks are about this slot alone; 0: about all.
+    pub(crate) fn walk_about(&self, slot: u32) -> std::sync::MutexGuard<'_, ()> {
+        let turn = self.walking.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // SAFETY: inside the mapping, and aligned; the kernel only reads it.
+        unsafe { (&raw mut (*self.shared.at(0)).walked_slot).write_volatile(slot) };
+        turn
     }
 
     /// Makes every task look up once more where it belongs: some are in a container from now on that nobody moved.

@@ -66,6 +66,17 @@ pub(crate) struct Set {
     pub(crate) decode: fn(record: &[u8]) -> Result<Total, DecodeError>,
 }
 
+/// A system call whose return a sensor handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What the sensor calls it by; not 0.
+    pub(crate) number: u8,
+    /// Whether it is handled when it fails, too.
+    pub(crate) also_failed: bool,
+}
+
 /// What the registry knows of a sensor.
 #[derive(Clone, Copy)]
 pub(crate) struct Sensor {
@@ -75,8 +86,8 @@ pub(crate) struct Sensor {
     pub(crate) programs: &'static [Program],
     /// What it keeps in the kernel.
     pub(crate) sets: &'static [Set],
-    /// The system calls whose return it handles, by name, each with its own number for what is to be done; that is not 0.
-    pub(crate) calls: &'static [(&'static str, u8)],
+    /// The system calls whose return it handles.
+    pub(crate) calls: &'static [Call],
     /// Turns one of its samples into what was done.
     pub(crate) decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
 }

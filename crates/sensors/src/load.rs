@@ -278,11 +278,14 @@ fn hand_out_calls(table: &mut call_table) {
     let second = if Arch::NATIVE == Arch::Aarch64 { Arch::Arm } else { Arch::X86 };
     for (sensor, calls) in SENSORS.iter().map(|sensor| sensor.calls).enumerate() {
         for (at, arch) in [Arch::NATIVE, second].into_iter().enumerate() {
-            for &(name, number) in calls {
-                let Some(call) = names.number(arch, name).map(|call| call as usize) else { continue };
-                if call < NATIVE_CALLS {
-                    table.sensors[at * NATIVE_CALLS + call] |= 1 << sensor;
-                    table.names[(sensor * HANDLED_TABLES + at) * NATIVE_CALLS + call] = number;
+            for call in calls {
+                let Some(place) = names.number(arch, call.name).map(|number| number as usize) else { continue };
+                if place < NATIVE_CALLS {
+                    table.sensors[at * NATIVE_CALLS + place] |= 1 << sensor;
+                    if call.also_failed {
+                        table.sensors_of_failures[at * NATIVE_CALLS + place] |= 1 << sensor;
+                    }
+                    table.names[(sensor * HANDLED_TABLES + at) * NATIVE_CALLS + place] = call.number;
                 }
             }
         }

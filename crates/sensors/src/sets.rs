@@ -23,9 +23,10 @@ impl Kernel {
     /// What the kernel keeps of these runs now, in no order. An entry that is moved meanwhile may come twice.
     pub fn read_sets(&self, runs: &[RunId]) -> Result<BTreeMap<RunId, Vec<Kept>>, ReadError> {
         let wanted: BTreeSet<RunId> = runs.iter().copied().collect();
+        let slots = runs.iter().map(|run| run.slot).collect();
         let mut found: BTreeMap<RunId, Vec<Kept>> = BTreeMap::new();
         for of in &self.sets {
-            each_record(&of.walk, of.set.record_bytes, |record| {
+            self.each_record(&of.walk, of.set.record_bytes, &slots, |record| {
                 // The kernel writes what is read here; an entry of a run that is over may still be there.
                 if let Ok(kept) = decode(&of.set, record)
                     && wanted.contains(&kept.run)
@@ -42,7 +43,7 @@ impl Kernel {
         for kept in &self.sets {
             let key_bytes = kept.map.key_size() as usize;
             let mut keys = BTreeSet::new();
-            each_record(&kept.walk, kept.set.record_bytes, |record| {
+            self.each_record(&kept.walk, kept.set.record_bytes, slots, |record| {
                 let key = record.get(size_of::<sample_header>()..).and_then(|rest| rest.get(..key_bytes));
                 let slot = key.and_then(|key| key.first_chunk()).map(|slot| u32::from_ne_bytes(*slot));
                 if let Some(key) = key.filter(|_| slot.is_some_and(|slot| slots.contains(&slot))) {
@@ -52,6 +53,29 @@ impl Kernel {
             for key in keys {
                 delete(&kept.map, &key)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Every record that a walk has of these slots, and perhaps of others; some perhaps twice.
+    ///
+    /// Unlike a batch of lookups, a walk keeps no program on this CPU from running.
+    pub(crate) fn each_record(
+        &self,
+        walk: &Link,
+        bytes: usize,
+        slots: &BTreeSet<u32>,
+        mut found: impl FnMut(&[u8]),
+    ) -> Result<(), ReadError> {
+        // One container ends at a time, mostly: then the kernel need not tell of the others.
+        let only = if slots.len() == 1 { slots.first().copied().unwrap_or_default() } else { 0 };
+        let _turn = self.walk_about(only);
+        let walk = libbpf_rs::Iter::new(walk).map_err(|error| ReadError::Walk(std::io::Error::other(error)))?;
+        let mut walk = BufReader::with_capacity(64 * 1024, walk);
+        let mut record = vec![0; bytes];
+        while !walk.fill_buf().map_err(ReadError::Walk)?.is_empty() {
+            walk.read_exact(&mut record).map_err(ReadError::Walk)?;
+            found(&record);
         }
         Ok(())
     }
@@ -73,18 +97,4 @@ pub(crate) fn delete(map: &MapHandle, key: &[u8]) -> Result<(), ReadError> {
         Err(error) if error.kind() != libbpf_rs::ErrorKind::NotFound => Err(ReadError::Release(error)),
         _ => Ok(()),
     }
-}
-
-/// Every record of a walk; some perhaps twice.
-///
-/// Unlike a batch of lookups, a walk keeps no program on this CPU from running.
-pub(crate) fn each_record(walk: &Link, bytes: usize, mut found: impl FnMut(&[u8])) -> Result<(), ReadError> {
-    let walk = libbpf_rs::Iter::new(walk).map_err(|error| ReadError::Walk(std::io::Error::other(error)))?;
-    let mut walk = BufReader::with_capacity(64 * 1024, walk);
-    let mut record = vec![0; bytes];
-    while !walk.fill_buf().map_err(ReadError::Walk)?.is_empty() {
-        walk.read_exact(&mut record).map_err(ReadError::Walk)?;
-        found(&record);
-    }
-    Ok(())
 }

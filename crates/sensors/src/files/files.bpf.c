@@ -128,7 +128,7 @@ static __noinline int use_names(struct returned_call *call, struct files_work *w
 	struct name_deed deed = {
 		.first.descriptor = AT_FDCWD,
 		.second.descriptor = AT_FDCWD,
-		.errno = call->result < 0 ? -call->result : 0,
+		.errno = call->errno,
 	};
 
 	switch (what) {
@@ -246,11 +246,8 @@ ON_RETURN(files)
 	deed = &work->deed;
 	if (what >= FILES_CALL_UNLINK)
 		return use_names(call, work, what);
-	if (result < 0 && result >= -MAX_ERRNO) {
-		if (what == FILES_CALL_OPEN || what == FILES_CALL_OPENAT)
-			return use_names(call, work, what);
-		return 0;
-	}
+	if (call->errno)
+		return use_names(call, work, what);
 	descriptor = ARGUMENT(0);
 	switch (what) {
 	case FILES_CALL_OPENAT:
@@ -452,7 +449,7 @@ int read_file_use(struct bpf_iter__bpf_map_elem *ctx)
 	struct file_use *use = ctx->value;
 	struct file_record record;
 
-	if (!key || !use)
+	if (!key || !use || !is_walked(key->slot))
 		return 0;
 	head_of_record(&record.header, key->slot, key->phase, FILES_FILE_USES);
 	record.key = *key;
@@ -475,7 +472,7 @@ int read_name_use(struct bpf_iter__bpf_map_elem *ctx)
 	struct name_use *use = ctx->value;
 	struct name_record record;
 
-	if (!key || !use)
+	if (!key || !use || !is_walked(key->slot))
 		return 0;
 	head_of_record(&record.header, key->slot, key->phase, FILES_NAME_USES);
 	record.key = *key;
@@ -498,7 +495,7 @@ int read_directory_use(struct bpf_iter__bpf_map_elem *ctx)
 	struct directory_use *use = ctx->value;
 	struct directory_record record;
 
-	if (!key || !use)
+	if (!key || !use || !is_walked(key->slot))
 		return 0;
 	head_of_record(&record.header, key->slot, key->phase, FILES_DIRECTORY_USES);
 	record.key = *key;
@@ -521,7 +518,7 @@ int read_mount_use(struct bpf_iter__bpf_map_elem *ctx)
 	struct mount_use *use = ctx->value;
 	struct mount_record record;
 
-	if (!key || !use)
+	if (!key || !use || !is_walked(key->slot))
 		return 0;
 	head_of_record(&record.header, key->slot, key->phase, FILES_MOUNT_USES);
 	record.key = *key;

@@ -24,7 +24,7 @@ use crate::bpf::types::{
 };
 use crate::record::{self, DecodeError, Plain};
 use crate::texts::{Texts, path};
-use crate::{Program, Sensor, Set};
+use crate::{Call, Program, Sensor, Set};
 
 pub(crate) const SENSOR: Sensor = Sensor { sets: SETS, calls: CALLS, ..Sensor::new(PROGRAMS, decode) };
 
@@ -57,11 +57,15 @@ const SETS: &[Set] = &[
     },
 ];
 
-const fn call(name: &'static str, what: files_call) -> (&'static str, u8) {
-    (name, what.0 as u8)
+/// Calls that take a name are recorded when they fail, too.
+const fn call(name: &'static str, what: files_call) -> Call {
+    let takes_name = what.0 >= files_call::FILES_CALL_UNLINK.0
+        || what.0 == files_call::FILES_CALL_OPEN.0
+        || what.0 == files_call::FILES_CALL_OPENAT.0;
+    Call { name, number: what.0 as u8, also_failed: takes_name }
 }
 
-const CALLS: &[(&str, u8)] = &[
+const CALLS: &[Call] = &[
     call("open", files_call::FILES_CALL_OPEN),
     call("creat", files_call::FILES_CALL_OPEN),
     call("openat", files_call::FILES_CALL_OPENAT),

@@ -80,7 +80,7 @@ fn operations_are_numbered_as_the_kernel_side_does() {
 #[test]
 fn every_call_is_known_by_its_name() {
     let names = event::SyscallNames::builtin();
-    for (name, _) in CALLS {
+    for Call { name, .. } in CALLS {
         let known = [event::Arch::X86_64, event::Arch::X86, event::Arch::Aarch64, event::Arch::Arm]
             .iter()
             .any(|&arch| names.number(arch, name).is_some());

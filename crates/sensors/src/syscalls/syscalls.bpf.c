@@ -151,19 +151,20 @@ static __noinline int count_errno(struct task_note *note, u32 number, u32 errno)
 #define FIRST_RESTART 512
 #define LAST_RESTART  516
 
+static __always_inline bool is_restarted(long result)
+{
+	return result <= -FIRST_RESTART && result >= -LAST_RESTART;
+}
+
 /* The errno of a call that failed, as its program sees it; else 0. */
 static __always_inline u32 errno_of(long result)
 {
-	u32 errno = -result;
-
-	if (result >= 0 || result < -MAX_ERRNO || (errno >= FIRST_RESTART && errno <= LAST_RESTART))
-		return 0;
-	return errno;
+	return result >= 0 || result < -MAX_ERRNO || is_restarted(result) ? 0 : -result;
 }
 
 #if OLD_KERNEL
 
-static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result)
+static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result, u32 errno)
 {
 	u8 table = table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
 	struct returned_call call = {
@@ -172,8 +173,9 @@ static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result)
 		.result = result,
 		.number = number,
 		.table = table,
+		.errno = errno,
 	};
-	u32 sensors = sensors_of_call(table, number);
+	u32 sensors = sensors_of_call(table, number, errno);
 
 	if (!sensors)
 		return 0;
@@ -193,7 +195,7 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 		return 0;
 	if (errno)
 		count_shared(number, errno);
-	return handle_exit(regs, number, result);
+	return is_restarted(result) ? 0 : handle_exit(regs, number, result, errno);
 }
 
 #else
@@ -226,7 +228,7 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	if (tracing.enabled)
 		end_trace(bpf_get_current_task_btf(), true, result);
 	/* Which table the number is of is not known yet: any sensor's in any table will do. */
-	sensors = sensors_of_call(TABLE_NATIVE, number) | sensors_of_call(TABLE_X86, number);
+	sensors = sensors_of_call(TABLE_NATIVE, number, errno) | sensors_of_call(TABLE_X86, number, errno);
 	/* After a return from a signal the registers are those of another call. */
 	if ((!errno && !sensors) || number == (u32)-1)
 		return 0;
@@ -236,10 +238,11 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	table = table_of_call(ENTRY_FLAGS(task), &number);
 	if (errno)
 		count_failure(note, table, number, errno);
-	sensors = sensors_of_call(table, number);
-	if (!sensors)
+	sensors = sensors_of_call(table, number, errno);
+	if (!sensors || is_restarted(result))
 		return 0;
 	call.registers = regs;
+	call.errno = errno;
 	call.task = task;
 	call.note = note;
 	call.result = result;
@@ -317,7 +320,7 @@ int read_total(struct bpf_iter__bpf_map_elem *ctx)
 	struct call_total *total = ctx->value;
 	struct counted_call record;
 
-	if (!key || !total)
+	if (!key || !total || !is_walked(key->slot))
 		return 0;
 	record.key = *key;
 	record.pad = 0;
