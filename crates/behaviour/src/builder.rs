@@ -3,6 +3,7 @@
 use event::{Event, ExecId, Payload, Phase, ProcessId, SyscallNames, Tally};
 
 use crate::Behaviour;
+use crate::capabilities::Checks;
 use crate::claim::Rank;
 use crate::counts::Counts;
 use crate::images::Images;
@@ -58,6 +59,7 @@ pub struct Builder {
     tree: Tree,
     images: Images,
     counts: Counts,
+    checks: Checks,
 }
 
 impl Builder {
@@ -67,6 +69,7 @@ impl Builder {
             tree: Tree::new(limits),
             images: Images::new(limits.images, limits.image_text_bytes),
             counts: Counts::default(),
+            checks: Checks::default(),
         }
     }
 
@@ -103,6 +106,7 @@ impl Builder {
             Payload::TaskEntered(entered) => {
                 self.meet(entered.image.process, Sighting { rank: Rank::Found, ..seen });
             }
+            Payload::Capability(check) => self.checks.check(event, check, boot_ns, &self.images),
             // What other facts come to is kept by whoever needs it.
             _ => {}
         }
@@ -124,11 +128,15 @@ impl Builder {
     /// since the last snapshot.
     pub fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames) {
         self.counts.count(tally, boot_ns, names, &self.images);
+        self.checks.name(names);
     }
 
     /// Takes in one entry of a set that the kernel keeps, as it was at this time: what it has come to since the run began.
+    /// System calls in it get their names at the next [`Builder::count`].
     pub fn keep(&mut self, kept: &Event, boot_ns: u64) {
-        let _ = (kept, boot_ns);
+        if let Payload::Capability(check) = &kept.payload {
+            self.checks.check(kept, check, boot_ns, &self.images);
+        }
     }
 
     /// The behaviour so far.
@@ -136,6 +144,7 @@ impl Builder {
         Behaviour {
             processes: self.tree.freeze(&self.images),
             syscalls: self.counts.freeze(&self.images),
+            capabilities: self.checks.freeze(&self.images),
             counts_at_least: self.counts.at_least(),
         }
     }

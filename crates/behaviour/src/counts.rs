@@ -31,9 +31,10 @@ struct Use {
     failures: BTreeMap<Errno, u64>,
 }
 
+/// The first of its kind. What its program was is looked up as early as possible: a process may be forgotten.
 #[derive(Clone, Debug)]
-struct First {
-    boot_ns: u64,
+pub(crate) struct First {
+    pub(crate) boot_ns: u64,
     task: TaskId,
     executable: Option<Arc<Text>>,
 }
@@ -47,9 +48,7 @@ impl Counts {
         tally.calls.iter().for_each(|call| self.count_call(call, boot_ns, names));
         tally.failures.iter().for_each(|failure| self.count_failure(failure, boot_ns, names));
         for first in self.uses.values_mut().filter_map(|used| used.first.as_mut()) {
-            if first.executable.is_none() {
-                first.executable = images.executable(first.task.image);
-            }
+            first.look_up(images);
         }
         if boot_ns >= self.newest_boot_ns {
             self.newest_boot_ns = boot_ns;
@@ -83,7 +82,7 @@ impl Counts {
         if let Some((first_ns, task)) = &call.first
             && used.first.as_ref().is_none_or(|known| *first_ns < known.boot_ns)
         {
-            used.first = Some(First { boot_ns: *first_ns, task: task.clone(), executable: None });
+            used.first = Some(First::new(*first_ns, task.clone()));
         }
     }
 
@@ -130,7 +129,17 @@ impl Counts {
 }
 
 impl First {
-    fn freeze(&self, images: &Images) -> FirstUse {
+    pub(crate) fn new(boot_ns: u64, task: TaskId) -> First {
+        First { boot_ns, task, executable: None }
+    }
+
+    pub(crate) fn look_up(&mut self, images: &Images) {
+        if self.executable.is_none() {
+            self.executable = images.executable(self.task.image);
+        }
+    }
+
+    pub(crate) fn freeze(&self, images: &Images) -> FirstUse {
         let executable = self.executable.clone().or_else(|| images.executable(self.task.image));
         FirstUse {
             boot_ns: self.boot_ns,

@@ -7,6 +7,7 @@
 //! Behaviours of several runs are put together by [`Behaviour::merge`].
 
 mod builder;
+mod capabilities;
 mod claim;
 mod counts;
 mod images;
@@ -16,6 +17,7 @@ mod syscalls;
 mod tree;
 
 pub use builder::{Adopted, Builder, Limits};
+pub use capabilities::{Capabilities, CapabilityUse, FirstCheck, NamedCall};
 pub use processes::{Process, ProcessTree, Program};
 pub use syscalls::{FailureCount, FirstUse, SyscallUse, Syscalls};
 
@@ -29,18 +31,22 @@ pub struct Behaviour {
     pub processes: ProcessTree,
     /// Its system calls, per phase and table.
     pub syscalls: Syscalls,
+    /// The capabilities that the kernel checked for it. Reports of early versions have none.
+    #[serde(default)]
+    pub capabilities: Capabilities,
     /// Whether threads moved while the newest snapshot was read, so that each count may be below the truth (never above).
     pub counts_at_least: bool,
 }
 
 impl Behaviour {
-    /// The behaviour of several runs as one: see [`Syscalls::merge`] and [`ProcessTree::merge`].
+    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Capabilities::merge`] and [`ProcessTree::merge`].
     ///
     /// Merging a behaviour with itself doubles its counts: a run must be given once.
     pub fn merge(self, other: Behaviour) -> Behaviour {
         Behaviour {
             processes: self.processes.merge(other.processes),
             syscalls: self.syscalls.merge(other.syscalls),
+            capabilities: self.capabilities.merge(other.capabilities),
             counts_at_least: self.counts_at_least || other.counts_at_least,
         }
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage};
 
 /// The parts of a behaviour, and the sensor that each comes from.
-const SECTIONS: [(&str, &str); 2] = [("processes", PROCESS_SENSOR), ("syscalls", "syscalls")];
+const SECTIONS: [(&str, &str); 3] =
+    [("capabilities", "capabilities"), ("processes", PROCESS_SENSOR), ("syscalls", "syscalls")];
 /// The sensor that lists processes.
 const PROCESS_SENSOR: &str = "process";
 /// The sensor that says which container a task is in: what it misses, all others miss.

@@ -1,6 +1,7 @@
 //! A report as Markdown.
 
 use super::calls;
+use super::checks;
 use super::facts;
 use super::tree::{self, Line};
 use super::units::{bytes, count, counted, duration};
@@ -21,6 +22,7 @@ pub fn markdown(report: &Report, all: bool) -> String {
     }
     processes(report, all, &mut out);
     system_calls(report, &mut out);
+    capabilities(report, &mut out);
     health(report, &mut out);
     out
 }
@@ -81,6 +83,28 @@ fn system_calls(report: &Report, out: &mut String) {
                 code(&calls::name(used)),
                 escaped(&calls::failures(&used.failures)),
                 code(&calls::first_program(used)),
+            );
+        }
+    }
+}
+
+fn capabilities(report: &Report, out: &mut String) {
+    let groups = checks::groups(report);
+    if groups.is_empty() {
+        *out += "\n## Capabilities\n\nNo check of any was recorded.\n";
+    }
+    for group in groups {
+        let (name, about) = (group.meaning.name(), group.meaning.about());
+        *out += &format!("\n## Capabilities in {}, {name}\n\n{}\n\n", group.phase, escaped(about));
+        *out += "| count | capability | remarks | first in | first by |\n|---:|---|---|---|---|\n";
+        for used in &group.uses {
+            *out += &format!(
+                "| {} | {} | {} | {} | {} |\n",
+                count(used.count),
+                code(&used.capability.to_string()),
+                escaped(&checks::remarks(&group, used)),
+                code(&checks::first_call(used)),
+                code(&checks::first_program(used)),
             );
         }
     }
