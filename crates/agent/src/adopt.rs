@@ -43,6 +43,7 @@ pub(crate) fn enter_running(kernel: &Kernel, proc: &Proc, layout: &Layout) -> Re
             attached: true,
             init_pid: found.init.pid,
             mount_ns: if mount_ns == outside { 0 } else { mount_ns },
+            user_ns: found.namespaces.user,
             ..Watch::default()
         };
         match &found.cgroup {
@@ -112,6 +113,7 @@ pub(crate) fn enter_cgroup(
         attached: !pids.is_empty(),
         init_pid: init_pid.unwrap_or_default(),
         mount_ns: if mount_ns == outside_mount_namespace(proc) { 0 } else { mount_ns },
+        user_ns: init_pid.and_then(|pid| proc.namespace(pid, Namespace::User).ok()).unwrap_or_default(),
     };
     Ok(kernel.watch(&watch)?)
 }

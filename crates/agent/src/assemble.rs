@@ -80,17 +80,19 @@ pub(crate) fn sensors(kernel: &Kernel) -> Vec<SensorHealth> {
     sensors::sensor_names()
         .map(|name| {
             let programs: Vec<_> = kernel.programs().iter().filter(|program| program.sensor == name).collect();
-            let failed = programs.iter().find_map(|program| match &program.state {
-                ProgramState::Failed(why) => Some((report::AttachState::Failed, why)),
+            let failed = reasons(programs.iter().filter_map(|program| match &program.state {
+                ProgramState::Failed(why) => Some(why.as_str()),
                 _ => None,
-            });
-            let unsupported = programs.iter().find_map(|program| match &program.state {
-                ProgramState::Unsupported(why) => Some((report::AttachState::Unsupported, why)),
+            }));
+            let unsupported = reasons(programs.iter().filter_map(|program| match &program.state {
+                ProgramState::Unsupported(why) => Some(why.as_str()),
                 _ => None,
-            });
+            }));
+            let failed = failed.map(|why| (report::AttachState::Failed, why));
+            let unsupported = unsupported.map(|why| (report::AttachState::Unsupported, why));
             let attached = |hook: &&&sensors::ProgramState| hook.state == ProgramState::Attached;
             let (state, reason) = match failed.or(unsupported) {
-                Some((state, why)) => (state, Some(Text::from(why.as_str()))),
+                Some((state, why)) => (state, Some(Text::from(why))),
                 None => (report::AttachState::Attached, None),
             };
             SensorHealth {
@@ -101,6 +103,17 @@ pub(crate) fn sensors(kernel: &Kernel) -> Vec<SensorHealth> {
             }
         })
         .collect()
+}
+
+/// Several reasons as one, each said once; none if there is none.
+fn reasons<'a>(each: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut said: Vec<&str> = Vec::new();
+    each.for_each(|why| {
+        if !said.contains(&why) {
+            said.push(why);
+        }
+    });
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 fn container(run: &Run, parent: Option<Parent>) -> Container {
@@ -263,6 +276,8 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
         Some("--buffer"),
     );
     lost(Stage::Recursion, "syscalls", parts.losses.missed.saturating_sub(before.missed), None);
+    let missed_checks = parts.losses.missed_checks.saturating_sub(before.missed_checks);
+    lost(Stage::Recursion, "capabilities", missed_checks, None);
     losses
 }
 

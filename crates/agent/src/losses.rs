@@ -9,6 +9,8 @@ pub(crate) struct CommonLosses {
     pub(crate) without_slot: u64,
     /// Runs of a program that the kernel skipped.
     pub(crate) missed: u64,
+    /// The same of programs that see capabilities checked, where those are on a function.
+    pub(crate) missed_checks: u64,
 }
 
 /// The losses at past moments.

@@ -224,14 +224,15 @@ impl Pipeline {
 
     /// Takes in all that the kernel keeps of these runs.
     fn read(&mut self, runs: &[RunId], now: u64) -> Result<(), ReadError> {
-        for (id, tally) in self.kernel.read_counts(runs)? {
-            if let Some(run) = self.runs.get_mut(&id) {
-                run.builder.count(&tally, now, &self.names);
-            }
-        }
         for (id, kept) in self.kernel.read_sets(runs)? {
             if let Some(run) = self.runs.get_mut(&id) {
                 kept.iter().for_each(|kept| run.builder.keep(kept, now));
+            }
+        }
+        // Last: with the names of system calls, those that were kept get theirs.
+        for (id, tally) in self.kernel.read_counts(runs)? {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.builder.count(&tally, now, &self.names);
             }
         }
         Ok(())
@@ -331,7 +332,12 @@ impl Pipeline {
     }
 
     fn losses(&self, missed: u64) -> CommonLosses {
-        CommonLosses { undecoded: 0, without_slot: self.kernel.lost_without_slot(), missed }
+        CommonLosses {
+            undecoded: 0,
+            without_slot: self.kernel.lost_without_slot(),
+            missed,
+            missed_checks: self.kernel.missed_functions("capabilities"),
+        }
     }
 
     /// The run that this one is but a part of: a cgroup that the workload, or the runtime, made inside its container.

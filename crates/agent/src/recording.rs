@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use containers::cgroupfs::{Layout, Mode, Sandbox, Version, cgroup_id};
 use containers::engine::Sockets;
-use containers::proc::Proc;
+use containers::proc::{Namespace, Proc};
 use event::{Event, Payload, RunId, SyscallNames};
 use report::{Buffers, CgroupLayout, Host, Report};
 use sensors::{CallFilter, Hierarchy, Kernel, Options, Watch};
@@ -141,6 +141,7 @@ impl Recording {
             hierarchy,
             ring_bytes: settings.ring_bytes,
             as_old_kernel: settings.as_old_kernel,
+            without_hooks: Vec::new(),
             counted_tasks: None,
             trace: settings.trace,
             file_bytes: settings.file_bytes,
@@ -508,7 +509,8 @@ impl Recording {
 /// Watches a process that is in no container, and its children.
 fn enter_tree(kernel: &Kernel, proc: &Proc, root: u32) -> Result<(), StartError> {
     proc.stat(root).map_err(|_| StartError::NoProcess(root))?;
-    let watch = Watch { named: true, attached: true, init_pid: root, ..Watch::default() };
+    let user_ns = proc.namespace(root, Namespace::User).unwrap_or_default();
+    let watch = Watch { named: true, attached: true, init_pid: root, user_ns, ..Watch::default() };
     let run = kernel
         .watch(&watch)
         .map_err(AdoptError::Map)?

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use event::{Event, ExecId, Kept, Payload, Phase, ProcessId, SyscallNames, Tally, Text};
+use event::{Event, ExecId, Kept, Payload, Phase, ProcessId, SyscallNames, Tally, Text, Total};
 
 use crate::Behaviour;
+use crate::capabilities::Checks;
 use crate::claim::Rank;
 use crate::counts::Counts;
 use crate::file_sets::FileSets;
@@ -71,6 +72,7 @@ pub struct Builder {
     images: Images,
     counts: Counts,
     files: FileSets,
+    checks: Checks,
 }
 
 impl Builder {
@@ -81,6 +83,7 @@ impl Builder {
             images: Images::new(limits.images, limits.image_text_bytes),
             counts: Counts::default(),
             files: FileSets::new(limits.file_text_bytes),
+            checks: Checks::default(),
         }
     }
 
@@ -117,6 +120,7 @@ impl Builder {
             Payload::TaskEntered(entered) => {
                 self.meet(entered.image.process, Sighting { rank: Rank::Found, ..seen });
             }
+            Payload::Capability(check) => self.checks.check(event, check, boot_ns, &self.images),
             // What other facts come to is kept by whoever needs it.
             _ => self.files.observe(event),
         }
@@ -154,11 +158,20 @@ impl Builder {
     pub fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames) {
         self.counts.count(tally, boot_ns, names, &self.images);
         self.files.resolve(&self.images);
+        self.checks.name(names);
     }
 
     /// Takes in one entry of a set that the kernel keeps, as it was at this time: what it has come to since the run began.
+    /// System calls in it get their names at the next [`Builder::count`].
     pub fn keep(&mut self, kept: &Kept, boot_ns: u64) {
-        self.files.keep(kept, boot_ns);
+        match &kept.total {
+            Total::Told(event) => {
+                if let Payload::Capability(check) = &event.payload {
+                    self.checks.check(event, check, boot_ns, &self.images);
+                }
+            }
+            _ => self.files.keep(kept, boot_ns),
+        }
     }
 
     /// The behaviour so far.
@@ -167,6 +180,7 @@ impl Builder {
             processes: self.tree.freeze(&self.images),
             syscalls: self.counts.freeze(&self.images),
             files: self.files.freeze(&self.images),
+            capabilities: self.checks.freeze(&self.images),
             counts_at_least: self.counts.at_least(),
         }
     }

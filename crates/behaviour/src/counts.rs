@@ -72,7 +72,7 @@ impl Counts {
         if let Some((first_ns, task)) = &call.first
             && used.first.as_ref().is_none_or(|known| *first_ns < known.boot_ns)
         {
-            used.first = Some(First { boot_ns: *first_ns, task: task.clone(), executable: None });
+            used.first = Some(First::new(*first_ns, task));
         }
     }
 

@@ -7,6 +7,7 @@
 //! Behaviours of several runs are put together by [`Behaviour::merge`].
 
 mod builder;
+mod capabilities;
 mod claim;
 mod counts;
 mod file_sets;
@@ -20,6 +21,7 @@ mod syscalls;
 mod tree;
 
 pub use builder::{Adopted, Builder, Limits};
+pub use capabilities::{Capabilities, CapabilityUse, FirstCheck, NamedCall};
 pub use files::{DirectoryUse, Files, MountUse, NameUse, PathUse, Place};
 pub use processes::{Process, ProcessTree, Program};
 pub use secrets::secret;
@@ -35,6 +37,9 @@ pub struct Behaviour {
     pub processes: ProcessTree,
     /// Its system calls, per phase and table.
     pub syscalls: Syscalls,
+    /// The capabilities that the kernel checked for it. Reports of early versions have none.
+    #[serde(default)]
+    pub capabilities: Capabilities,
     /// What it did with files.
     #[serde(default)]
     pub files: Files,
@@ -43,13 +48,15 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Files::merge`] and [`ProcessTree::merge`].
+    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Capabilities::merge`], [`Files::merge`] and
+    /// [`ProcessTree::merge`].
     ///
     /// Merging a behaviour with itself doubles its counts: a run must be given once.
     pub fn merge(self, other: Behaviour) -> Behaviour {
         Behaviour {
             processes: self.processes.merge(other.processes),
             syscalls: self.syscalls.merge(other.syscalls),
+            capabilities: self.capabilities.merge(other.capabilities),
             files: self.files.merge(other.files),
             counts_at_least: self.counts_at_least || other.counts_at_least,
         }

@@ -2,9 +2,13 @@
 
 mod support;
 
-use behaviour::{Behaviour, Builder, FailureCount, FirstUse, Limits, ProcessTree, SyscallUse, Syscalls};
+use behaviour::{
+    Behaviour, Builder, Capabilities, CapabilityUse, FailureCount, FirstCheck, FirstUse, Limits, NamedCall,
+    ProcessTree, SyscallUse, Syscalls,
+};
 use event::{
-    Arch, CallTally, Errno, Event, Exit, FailureTally, Fork, Payload, Phase, Syscall, SyscallNames, Tally, TaskId,
+    Arch, CallTally, Capability, CapabilityAudit, CapabilityCheck, CapabilityNamespace, Credentials, Errno, Event,
+    Exit, FailureTally, Fork, Kept, Payload, Phase, Syscall, SyscallNames, Tally, TaskId, Total, Verdict,
 };
 use proptest::prelude::*;
 use support::{entered, event, exec, exit, fork, image, process, program, thread};
@@ -25,6 +29,56 @@ fn syscall() -> impl Strategy<Value = Syscall> {
         .prop_map(|(arch, number)| Syscall { arch, number })
 }
 
+/// A few checks, so that many are alike.
+fn check() -> impl Strategy<Value = CapabilityCheck> {
+    let alike = (
+        prop::sample::select(vec![0, 21, 63]),
+        prop::sample::select(vec![Verdict::Used, Verdict::Denied]),
+        prop::sample::select(vec![CapabilityAudit::Yes, CapabilityAudit::Unknown]),
+        prop::sample::select(vec![CapabilityNamespace::Initial, CapabilityNamespace::Workload]),
+        prop::sample::select(vec![Credentials::Own, Credentials::Other]),
+    );
+    (alike, prop::option::of(syscall()), 0..9_u64).prop_map(
+        |((number, verdict, audit, namespace, credentials), syscall, count)| CapabilityCheck {
+            capability: Capability::new(number).expect("in a set"),
+            verdict,
+            audit,
+            namespace,
+            credentials,
+            syscall,
+            count,
+        },
+    )
+}
+
+fn capabilities() -> impl Strategy<Value = Capabilities> {
+    let name = prop_oneof![Just("named"), Just("called")];
+    let first = (0..3_u64, 0..3_u32, "[ab]?", prop::option::of((syscall(), name)));
+    let first = first.prop_map(|(boot_ns, pid, comm, call)| FirstCheck {
+        by: FirstUse { boot_ns, image: image(pid, 0), comm: comm.as_str().into(), executable: "".into() },
+        syscall: call.map(|(syscall, name)| NamedCall { syscall, name: name.into() }),
+    });
+    let count = prop_oneof![0..9_u64, (u64::MAX - 3)..=u64::MAX];
+    let one = (phase(), check(), count, first, 0..9_u64).prop_map(|(phase, check, count, first, last_boot_ns)| {
+        CapabilityUse {
+            phase,
+            capability: check.capability,
+            verdict: check.verdict,
+            audit: check.audit,
+            namespace: check.namespace,
+            credentials: check.credentials,
+            count,
+            first,
+            last_boot_ns,
+        }
+    });
+    prop::collection::vec(one, 0..8).prop_map(|uses| Capabilities { uses })
+}
+
+fn key(one: &CapabilityUse) -> impl Ord + std::fmt::Debug + use<> {
+    (one.phase, one.capability, one.verdict, one.audit, one.namespace, one.credentials)
+}
+
 /// Any event, sense or not: processes that make themselves, that end twice, that are 0.
 fn any_event() -> impl Strategy<Value = Event> {
     let exits = (any::<u8>(), any::<u8>(), any::<bool>())
@@ -35,7 +89,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     });
     let execs = ("[a-z]{0,30}", 0..6_u32).prop_map(|(path, parent)| Payload::Exec(program(&path, process(parent))));
     let enters = (0..6_u32).prop_map(|pid| entered(0, image(0, 0), process(pid)).payload);
-    let payload = prop_oneof![exits, forks, execs, enters];
+    let checks = check().prop_map(Payload::Capability);
+    let payload = prop_oneof![exits, forks, execs, enters, checks];
     let when = prop_oneof![0..5_u64, Just(u64::MAX)];
     (when, 0..6_u32, prop_oneof![0..3_u32, Just(u32::MAX)], phase(), payload).prop_map(
         |(at, pid, number, phase, payload)| {
@@ -73,6 +128,11 @@ fn lives_in_any_order() -> impl Strategy<Value = Vec<Event>> {
         }
         Just(events).prop_shuffle()
     })
+}
+
+/// The same fact, as it is read from the kernel.
+fn kept(event: &Event) -> Kept {
+    Kept { run: event.run, phase: event.phase, total: Total::Told(Box::new(event.clone())) }
 }
 
 fn tally() -> impl Strategy<Value = Tally> {
@@ -133,6 +193,10 @@ fn has_fallen(before: &Behaviour, after: &Behaviour) -> bool {
                 now.failures.iter().find(|f| f.errno == failure.errno).is_none_or(|f| f.count < failure.count)
             });
             one.count > now.count || failures_fell
+        })
+        || before.capabilities.uses.iter().any(|one| {
+            let now = after.capabilities.uses.iter().find(|now| key(now) == key(one));
+            now.is_none_or(|now| now.count < one.count || now.first.by.boot_ns > one.first.by.boot_ns)
         })
 }
 
@@ -216,6 +280,39 @@ proptest! {
         let keys: Vec<_> = merged.uses.iter().map(|one| (one.phase, one.syscall)).collect();
         prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
         prop_assert!(a.uses.iter().all(|one| keys.contains(&(one.phase, one.syscall))));
+    }
+
+    #[test]
+    fn merging_capabilities_is_commutative_and_associative(
+        a in capabilities(), b in capabilities(), c in capabilities(),
+    ) {
+        prop_assert_eq!(a.clone().merge(b.clone()), b.clone().merge(a.clone()));
+        prop_assert_eq!(a.clone().merge(b.clone()).merge(c.clone()), a.clone().merge(b.clone().merge(c)));
+        let merged = a.clone().merge(b);
+        prop_assert_eq!(merged.clone().merge(Capabilities::default()), merged.clone());
+        let keys: Vec<_> = merged.uses.iter().map(key).collect();
+        prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert!(a.uses.iter().all(|one| keys.contains(&key(one))));
+    }
+
+    #[test]
+    fn a_check_told_and_kept_any_number_of_times_is_one(
+        checks in prop::collection::vec((0..9_u64, phase(), check()), 0..20),
+        again in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..20),
+    ) {
+        let events: Vec<Event> = checks.into_iter().map(|(at, phase, check)| {
+            Event { phase, ..event(at, image(2, 0), Payload::Capability(check)) }
+        }).collect();
+        let mut once = Builder::new(Limits::default());
+        events.iter().for_each(|event| once.observe(event));
+        let mut often = once.clone();
+        for (which, is_kept) in again.iter().filter(|_| !events.is_empty()) {
+            match is_kept {
+                true => often.keep(&kept(which.get(&events)), 100),
+                false => often.observe(which.get(&events)),
+            }
+        }
+        prop_assert_eq!(once.freeze(), often.freeze());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the kernel keeps as sets: it is read again and again, and each reading is the whole truth so far.
 
-use crate::{DirectoryUses, FileUses, MountUses, NameUses, Phase, RunId};
+use crate::{DirectoryUses, Event, FileUses, MountUses, NameUses, Phase, RunId};
 
 /// One entry of a set, as it was read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Kept {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Total {
+    /// The fact that was told when it was first, with the number it has come to: at the time, and by the task, of the first.
+    Told(Box<Event>),
     /// One path.
     File(FileUses),
     /// One name.

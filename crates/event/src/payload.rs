@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{Text, decimal};
-use crate::{DirectoryUsed, ExecId, FileUsed, MountUsed, NameUsed, ProcessId, Syscall};
+use crate::{Capability, DirectoryUsed, ExecId, FileUsed, MountUsed, NameUsed, ProcessId, Syscall};
 
 /// One line per kind of fact: its name in Rust, what is known of it, and its name in files.
 macro_rules! payloads {
@@ -63,6 +63,8 @@ payloads! {
     Mount(MountUsed) = "mount",
     /// A system call was made (only with `--trace-syscalls`).
     Syscall(SyscallMade) = "syscall",
+    /// The kernel checked a capability, for the first time in this way.
+    Capability(CapabilityCheck) = "capability",
 }
 
 /// A cgroup or namespace that is, or may become, a container.
@@ -189,6 +191,118 @@ pub struct SyscallMade {
     #[serde(with = "decimal")]
     #[schemars(with = "decimal::Digits")]
     pub duration_ns: u64,
+}
+
+/// The kernel checked whether a task has a capability: the first check of all that are alike in everything but the system
+/// call, and how many they have been until now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CapabilityCheck {
+    /// The capability.
+    pub capability: Capability,
+    /// What the kernel answered.
+    pub verdict: Verdict,
+    /// Whether it would have a denial audited.
+    pub audit: CapabilityAudit,
+    /// The user namespace that the capability was asked for.
+    pub namespace: CapabilityNamespace,
+    /// Whose credentials were looked at.
+    pub credentials: Credentials,
+    /// The system call that the first check was in; none if it was in none, as in a page fault, or if that is not known.
+    pub syscall: Option<Syscall>,
+    /// How many checks there were.
+    #[serde(with = "decimal")]
+    #[schemars(with = "decimal::Digits")]
+    pub count: u64,
+}
+
+/// What the kernel answered when it checked a capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The task has it. That it could not have done without is not said.
+    Used,
+    /// It has not.
+    Denied,
+}
+
+impl Verdict {
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Used => "used",
+            Verdict::Denied => "denied",
+        }
+    }
+}
+
+/// Whether the kernel would have the denial of a capability audited (it asks without `CAP_OPT_NOAUDIT`). Where it would
+/// not, the answer only decides between two ways of going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CapabilityAudit {
+    /// It would.
+    Yes,
+    /// It would not.
+    No,
+    /// This kernel did not let that be seen.
+    Unknown,
+}
+
+impl CapabilityAudit {
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            CapabilityAudit::Yes => "yes",
+            CapabilityAudit::No => "no",
+            CapabilityAudit::Unknown => "unknown",
+        }
+    }
+}
+
+/// The user namespace that a capability was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CapabilityNamespace {
+    /// The first one of the machine.
+    Initial,
+    /// The one that the container's workload was started in, if that is not the first; before it was, any but the first.
+    Container,
+    /// One that was made inside the container: whoever made it has all capabilities there.
+    Workload,
+    /// None of these.
+    Other,
+}
+
+impl CapabilityNamespace {
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            CapabilityNamespace::Initial => "initial",
+            CapabilityNamespace::Container => "container",
+            CapabilityNamespace::Workload => "workload",
+            CapabilityNamespace::Other => "other",
+        }
+    }
+}
+
+/// Whose credentials the kernel looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credentials {
+    /// The task's, or a copy of them.
+    Own,
+    /// Others: of whoever mounted an overlay file system, of whoever opened a file, of another process.
+    Other,
+}
+
+impl Credentials {
+    /// The name, as in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Credentials::Own => "own",
+            Credentials::Other => "other",
+        }
+    }
 }
 
 mod hexadecimal {

@@ -7,7 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage};
 
 /// The parts of a behaviour, and the sensor that each comes from.
-const SECTIONS: [(&str, &str); 3] = [("files", FILES_SENSOR), ("processes", PROCESS_SENSOR), ("syscalls", "syscalls")];
+const SECTIONS: [(&str, &str); 4] = [
+    ("capabilities", "capabilities"),
+    ("files", FILES_SENSOR),
+    ("processes", PROCESS_SENSOR),
+    ("syscalls", "syscalls"),
+];
 /// The sensor that lists files.
 const FILES_SENSOR: &str = "files";
 /// The sensor that lists processes.

@@ -16,6 +16,8 @@ EXPORT(enum, table);
 #if defined(__TARGET_ARCH_x86)
 
 #define TABLE_NATIVE TABLE_X86_64
+/* arch/x86/include/asm/page_64_types.h (5.10): THREAD_SIZE, without KASAN. */
+#define STACK_BYTES 16384
 /* arch/x86/include/asm/thread_info.h (6.18): set on entry by int 0x80 and 32-bit sysenter, whatever the task is. */
 #define TS_COMPAT 0x0002
 #define X32_BIT	  0x40000000
@@ -40,6 +42,13 @@ static __always_inline u8 table_of_call(u64 entry_flags, u32 *number)
 static __always_inline u32 returning_call(struct pt_regs *regs)
 {
 	return (u32)regs->orig_ax;
+}
+
+/* The number of the call that a task with these registers is in; -1 in a fault or an interrupt, and after a return from
+ * a signal. */
+static __always_inline u32 call_in_registers(struct pt_regs *regs)
+{
+	return BPF_CORE_READ(regs, orig_ax);
 }
 
 /* An argument of the call that is returning: entry.S keeps them in their registers. */
@@ -80,6 +89,8 @@ static __always_inline u64 call_argument(struct pt_regs *regs, u32 table, u32 po
 #elif defined(__TARGET_ARCH_arm64)
 
 #define TABLE_NATIVE TABLE_AARCH64
+/* arch/arm64/include/asm/memory.h (5.10): THREAD_SIZE, with pages of up to 16 KiB. */
+#define STACK_BYTES  16384
 /* arch/arm64/include/asm/thread_info.h (6.18): the task runs 32-bit code. */
 #define TIF_32BIT    22
 
@@ -94,6 +105,11 @@ static __always_inline u8 table_of_call(u64 entry_flags, u32 *number)
 static __always_inline u32 returning_call(struct pt_regs *regs)
 {
 	return (u32)regs->syscallno;
+}
+
+static __always_inline u32 call_in_registers(struct pt_regs *regs)
+{
+	return BPF_CORE_READ(regs, syscallno);
 }
 
 static __always_inline u64 call_argument(struct pt_regs *regs, u32 table, u32 position)

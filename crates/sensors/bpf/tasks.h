@@ -286,18 +286,58 @@ static __always_inline struct task_note *note_of_child(struct task_struct *child
 
 /* include/linux/sched.h (6.18) */
 #define PF_EXITING 0x00000004
+#define PF_KTHREAD 0x00200000
 
-/* The same as current_note, for hooks that do not hand over the current task. */
-static __always_inline struct task_note *note_of_current(void)
+/* Where the current task's registers in user mode are. */
+static __always_inline struct pt_regs *registers_of_current(void)
+{
+#if OLD_KERNEL
+	/* arch/x86/include/asm/processor.h, arch/arm64/include/asm/processor.h (5.10): task_pt_regs. */
+	return BPF_CORE_READ(current_task(), stack) + STACK_BYTES - bpf_core_type_size(struct pt_regs);
+#else
+	return (struct pt_regs *)registers_of(bpf_get_current_task_btf());
+#endif
+}
+
+/* The task that runs, as one whose fields can be read as they are where the kernel has that. */
+static __always_inline struct task_struct *running_task(void)
+{
+#if OLD_KERNEL
+	return current_task();
+#else
+	return bpf_get_current_task_btf();
+#endif
+}
+
+/* A field of it. */
+#if OLD_KERNEL
+#define FIELD_OF_RUNNING(task, field) BPF_CORE_READ(task, field)
+#else
+#define FIELD_OF_RUNNING(task, field) ((task)->field)
+#endif
+
+/* The same as current_note, for hooks that do not hand over the current task: it is that of running_task. */
+static __always_inline struct task_note *note_of_running(struct task_struct *task)
 {
 	/* A task that has been seen to end must not get a note again, which nobody would take back. */
-	if (BPF_CORE_READ(current_task(), flags) & PF_EXITING)
-		return note_at(note_number_of(current_task()));
-#if OLD_KERNEL
-	return current_note(0);
-#else
-	return current_note(bpf_get_current_task_btf());
-#endif
+	if (FIELD_OF_RUNNING(task, flags) & PF_EXITING)
+		return note_at(note_number_of(task));
+	return current_note(task);
+}
+
+static __always_inline struct task_note *note_of_current(void)
+{
+	return note_of_running(running_task());
+}
+
+/* The number of the call that the current task is in, without the mark of x32; all ones if it is in none. */
+static __always_inline u32 number_of_current_call(void)
+{
+	u32 number = call_in_registers(registers_of_current());
+
+	if (number != (u32)-1)
+		table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
+	return number;
 }
 
 /*

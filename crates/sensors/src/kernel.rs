@@ -10,7 +10,6 @@ use event::{ProcessId, RunId, TaskId};
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::{AsRawLibbpf as _, Link, MapCore as _, MapFlags, MapHandle, Object};
 
-use crate::SENSORS;
 use crate::bpf::types::{adopted_task, shared};
 use crate::load::{self, LoadError, Options, ProgramState, attach_adopt, attach_all, attach_walk, map};
 use crate::mapped::Mapped;
@@ -19,6 +18,7 @@ use crate::ring::Ring;
 use crate::sets::KernelSet;
 use crate::slots::{self, Slot, SlotTable, Watch};
 use crate::tasks::TaskTable;
+use crate::{Program, SENSORS, capabilities};
 
 /// Why the kernel's tables could not be changed or read.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +106,7 @@ unsafe impl Sync for Kernel {}
 impl Kernel {
     /// Loads every sensor and attaches it. From the moment this returns, every new container is counted.
     pub fn load(options: &Options) -> Result<Kernel, LoadError> {
-        let load::Loaded { object, mut programs, room } = load::load(options)?;
+        let load::Loaded { object, mut programs, room, callers } = load::load(options)?;
         let mapped = |map, source| LoadError::Map { map, source };
         let slots_map = map(&object, "slots")?;
         let slots = SlotTable::map(&slots_map).map_err(|source| mapped("slots", source))?;
@@ -133,6 +133,7 @@ impl Kernel {
             sets.push(KernelSet { set: *set, map, walk });
         }
         let links = attach_all(&object, &mut programs)?;
+        capabilities::learn(&object, &callers, &programs)?;
         give_memory_back();
         Ok(Kernel {
             slots,
@@ -148,6 +149,11 @@ impl Kernel {
             _links: links,
             object,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
     }
 
     /// Every program of every sensor, and what became of it.
@@ -346,14 +352,28 @@ impl Kernel {
         // SAFETY: inside the mapping, and aligned.
         let made_up = || unsafe { (&raw const (*self.shared.at(0)).made_up).read_volatile() };
         let before = made_up();
-        let skipped: u64 = self.program_costs().iter().map(|cost| cost.missed).sum();
+        let has_twin = |cost: &ProgramCost| sensor_on_function(cost.name).is_none();
+        let skipped: u64 = self.program_costs().iter().filter(|cost| has_twin(cost)).map(|cost| cost.missed).sum();
         skipped.saturating_sub(made_up())..=skipped.saturating_sub(before)
+    }
+
+    /// How often the kernel skipped programs of this sensor on functions, which nothing makes up for; these are not among
+    /// [`Kernel::missed_runs`].
+    pub fn missed_functions(&self, sensor: &str) -> u64 {
+        let of_sensor = |cost: &ProgramCost| sensor_on_function(cost.name) == Some(sensor);
+        self.program_costs().iter().filter(|cost| of_sensor(cost)).map(|cost| cost.missed).sum()
     }
 
     /// The memory of all maps in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self) -> u64 {
         self.object.maps().filter_map(|map| memory_of(&map)).sum()
     }
+}
+
+/// The sensor of a program on a function of the kernel; none if it is on a tracepoint.
+fn sensor_on_function(program: &str) -> Option<&'static str> {
+    let is_it = |known: &Program| known.name == program && known.hook.starts_with("fexit/");
+    SENSORS.iter().find(|sensor| sensor.programs.iter().any(is_it)).map(|sensor| sensor.name)
 }
 
 /// Loading reads all types of the kernel, many MB, and the allocator keeps that for another time.

@@ -42,11 +42,15 @@ pub(crate) struct Program {
     pub(crate) last: bool,
     /// Whether it is needed only while each system call is an event.
     pub(crate) only_traced: bool,
+    /// The program, before it in the list, whose work it does where that one cannot.
+    pub(crate) instead_of: Option<&'static str>,
+    /// The program, before it in the list, without which it is of no use.
+    pub(crate) only_with: Option<&'static str>,
 }
 
 impl Program {
     pub(crate) const fn on(hook: &'static str, name: &'static str) -> Program {
-        Program { name, hook, last: false, only_traced: false }
+        Program { name, hook, last: false, only_traced: false, instead_of: None, only_with: None }
     }
 }
 
@@ -112,6 +116,7 @@ macro_rules! sensors {
 
 // In alphabetical order, which is that of the numbers. The programs are attached in this order, but those of identity first.
 sensors! {
+    capabilities,
     files,
     identity,
     process,

@@ -1,19 +1,19 @@
 //! Chooses what fits the running kernel, loads it and attaches its programs one by one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd as _, IntoRawFd as _};
 use std::sync::Mutex;
 
 use event::{Arch, SyscallNames};
 use libbpf_rs::btf::{
     Btf,
-    types::{Enum, Typedef},
+    types::{Enum, Func, Typedef},
 };
 use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenMapMut, OpenObject, PrintLevel, ProgramMut};
 
-use crate::bpf::types::{call_table, handled_table, limit, settings, tracing};
+use crate::bpf::types::{call_table, callers, handled_table, limit, settings, tracing};
 use crate::tasks::Room;
-use crate::{Program, SENSORS, Sensor, Set, perf, preemption};
+use crate::{Program, SENSORS, Sensor, Set, capabilities, perf, preemption};
 
 /// For kernels with `bpf_loop`: 5.17 and later.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
@@ -43,6 +43,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Behave as on a kernel before 5.17, whose tasks have no counts of their own: for tests of that path.
     pub as_old_kernel: bool,
+    /// Behave as on a kernel without these hooks (`tp_btf/cap_capable`): for tests of what is done instead.
+    pub without_hooks: Vec<String>,
     /// How many tasks have counts of their own; none: what befits the machine's memory.
     pub counted_tasks: Option<u32>,
     /// Make an event of each system call that matches.
@@ -158,11 +160,15 @@ pub(crate) const HELD: &str = "_held";
 /// What the name of a program ends with that makes up for another where the kernel skipped that.
 const TWIN: &str = "_again";
 
+/// The sensors without which the others have nothing to say: what the kernel refuses of them ends everything.
+const REQUIRED: [&str; 2] = ["identity", "syscalls"];
+
 /// The loaded object, and what was chosen.
 pub(crate) struct Loaded {
     pub(crate) object: Object,
     pub(crate) programs: Vec<ProgramState>,
     pub(crate) room: Room,
+    pub(crate) callers: callers,
 }
 
 /// Loads every sensor. Nothing is attached yet.
@@ -175,25 +181,114 @@ pub(crate) fn load(options: &Options) -> Result<Loaded, LoadError> {
     let print = capture_log();
     let facts = Facts {
         btf,
+        counts_in_tasks,
         preemptible: counts_in_tasks && preemption::of_tracepoints(btf),
+        callers: match missing("tp_btf/cap_capable", options, btf) {
+            None => capabilities::find_callers(),
+            Some(_) => callers::default(),
+        },
         room: room(options, counts_in_tasks),
     };
-    let mut open = ObjectBuilder::default()
-        .name("ringfence")
-        .and_then(|builder| builder.open_memory(if counts_in_tasks { OBJECT } else { OLD_OBJECT }))
-        .map_err(|source| LoadError::Open { source, log: said() })?;
-    configure(&mut open, options, &facts)?;
-    let programs = choose(&mut open, options, &facts);
-    let object = open.load().map_err(|source| LoadError::Load { source, log: said() })?;
+    let loaded = load_what_can_be(options, &facts);
     libbpf_rs::set_print(print);
-    Ok(Loaded { object, programs, room: facts.room })
+    let (object, programs) = loaded?;
+    Ok(Loaded { object, programs, room: facts.room, callers: facts.callers })
 }
 
 /// What was found out before loading.
 struct Facts<'btf> {
     btf: &'btf Btf<'btf>,
+    counts_in_tasks: bool,
     preemptible: bool,
+    /// Who asks for capabilities; empty where no program wants to know.
+    callers: callers,
     room: Room,
+}
+
+/// What became of programs that the kernel would not load, by name.
+type Refused = BTreeMap<&'static str, State>;
+
+/// Loads all programs at once, as they share their maps. Only if that fails is each tried by itself, and left out, or
+/// replaced by what does its work instead, if it is to blame.
+fn load_what_can_be(options: &Options, facts: &Facts<'_>) -> Result<(Object, Vec<ProgramState>), LoadError> {
+    let mut refused = Refused::new();
+    loop {
+        let mut open = open(options, facts)?;
+        let programs = choose(&mut open, options, facts, &refused);
+        let (source, log) = match open.load() {
+            Ok(object) => return Ok((object, programs)),
+            Err(source) => (source, said()),
+        };
+        let blamed = refused_alone(options, facts, &programs)?;
+        if blamed.is_empty() {
+            return Err(LoadError::Load { source, log });
+        }
+        refused.extend(blamed);
+    }
+}
+
+/// Those of the chosen programs that cannot be loaded even by themselves.
+fn refused_alone(options: &Options, facts: &Facts<'_>, programs: &[ProgramState]) -> Result<Refused, LoadError> {
+    let mut refused = Refused::new();
+    for sensor in SENSORS.iter().filter(|sensor| !REQUIRED.contains(&sensor.name)) {
+        let is_chosen = |program: &&Program| {
+            programs.iter().any(|state| state.name == program.name && state.state == State::Attached)
+        };
+        for program in sensor.programs.iter().filter(is_chosen) {
+            let mut open = open(options, facts)?;
+            let mut wanted: BTreeSet<String> = sensor.sets.iter().map(|set| set.walk.to_owned()).collect();
+            wanted.extend(forms(program, facts.preemptible, &names(&open)));
+            load_only(&mut open, &wanted);
+            if let Err(error) = open.load() {
+                let why = objection(&said()).map(|line| format!(": {line}")).unwrap_or_default();
+                refused.insert(program.name, refusal(program, &format!("{}{why}", innermost(&error))));
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// What a refusal means: typed tracepoints are everywhere where this program runs, other hooks are not.
+fn refusal(program: &Program, why: &str) -> State {
+    match program.hook.split_once('/') {
+        Some(("tp_btf", _)) | None => State::Failed(format!("the kernel refuses {}: {why}", program.hook)),
+        Some(_) => State::Unsupported(format!("the kernel refuses {}: {why}", program.hook)),
+    }
+}
+
+/// What the verifier did not like: its last line before its sum.
+fn objection(log: &str) -> Option<&str> {
+    let lines: Vec<&str> = log.lines().map(str::trim).collect();
+    let sum = lines.iter().rposition(|line| line.starts_with("processed "))?;
+    lines[..sum].iter().rfind(|line| !line.is_empty()).copied()
+}
+
+fn innermost(error: &libbpf_rs::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+fn open(options: &Options, facts: &Facts<'_>) -> Result<OpenObject, LoadError> {
+    let mut open = ObjectBuilder::default()
+        .name("ringfence")
+        .and_then(|builder| builder.open_memory(if facts.counts_in_tasks { OBJECT } else { OLD_OBJECT }))
+        .map_err(|source| LoadError::Open { source, log: said() })?;
+    configure(&mut open, options, facts)?;
+    Ok(open)
+}
+
+fn names(open: &OpenObject) -> BTreeSet<String> {
+    open.progs().map(|program| program.name().to_string_lossy().into_owned()).collect()
+}
+
+fn load_only(open: &mut OpenObject, wanted: &BTreeSet<String>) {
+    for mut program in open.progs_mut() {
+        let is_wanted = program.name().to_str().is_some_and(|name| wanted.contains(name));
+        program.set_autoload(is_wanted);
+    }
 }
 
 fn room(options: &Options, counts_in_tasks: bool) -> Room {
@@ -236,6 +331,10 @@ fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Res
         } else if name.ends_with(".rodata.calls") {
             // SAFETY: as above.
             hand_out_calls(unsafe { initial_value::<call_table>(&mut map) });
+        } else if name.ends_with(".rodata.callers") {
+            // SAFETY: as above.
+            let callers = unsafe { initial_value::<callers>(&mut map) };
+            *callers = facts.callers;
         } else if name == "open_calls" && options.trace.is_none() {
             map.set_autocreate(false).map_err(|source| LoadError::Open { source, log: name })?;
         } else if let Some(entries) = entries(&name, facts.room) {
@@ -339,33 +438,66 @@ fn controller(btf: &Btf<'_>, name: &str) -> Option<u32> {
         .and_then(|member| u32::try_from(member.value).ok())
 }
 
-/// Leaves out the programs whose hook this kernel does not have, and those that it does not need.
-fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Vec<ProgramState> {
+/// Leaves out the programs whose hook this kernel does not have, those that it refused, and those that it does not need.
+fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>, refused: &Refused) -> Vec<ProgramState> {
     let mut states = Vec::new();
-    let mut wanted = BTreeSet::from([ADOPT, READ].map(str::to_owned));
-    let there: BTreeSet<String> = open.progs().map(|program| program.name().to_string_lossy().into_owned()).collect();
     for sensor in SENSORS {
-        for program in sensor.programs.iter().filter(|program| !program.only_traced || options.trace.is_some()) {
-            let state = match program.hook.strip_prefix("tp_btf/") {
-                Some(tracepoint)
-                    if facts.btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{tracepoint}")).is_none() =>
-                {
-                    State::Unsupported(format!("this kernel has no tracepoint {tracepoint}"))
-                }
-                _ => State::Attached,
-            };
-            if state == State::Attached {
-                wanted.extend(forms(program, facts.preemptible, &there));
-            }
-            states.push(ProgramState { sensor: sensor.name, name: program.name, hook: program.hook, state });
+        choose_of(sensor, &mut states, options, |program| match refused.get(program.name) {
+            Some(state) => state.clone(),
+            None => match missing(program.hook, options, facts.btf) {
+                Some(why) => State::Unsupported(why),
+                None => State::Attached,
+            },
+        });
+    }
+    let there = names(open);
+    let mut wanted = BTreeSet::from([ADOPT, READ].map(str::to_owned));
+    for program in SENSORS.iter().flat_map(|sensor| sensor.programs) {
+        if states.iter().any(|state| state.name == program.name && state.state == State::Attached) {
+            wanted.extend(forms(program, facts.preemptible, &there));
         }
     }
     wanted.extend(sets(&states).map(|set| set.walk.to_owned()));
-    for mut program in open.progs_mut() {
-        let is_wanted = program.name().to_str().is_some_and(|name| wanted.contains(name));
-        program.set_autoload(is_wanted);
-    }
+    load_only(open, &wanted);
     states
+}
+
+/// Adds what is to become of each program of a sensor. Of several that can do the same work the first is taken and the
+/// others are not mentioned, unless none can do it.
+fn choose_of(sensor: &Sensor, states: &mut Vec<ProgramState>, options: &Options, state_of: impl Fn(&Program) -> State) {
+    for program in sensor.programs.iter().filter(|program| !program.only_traced || options.trace.is_some()) {
+        let does_the_same = |state: &ProgramState| {
+            let other = sensor.programs.iter().find(|other| other.name == state.name);
+            program
+                .instead_of
+                .is_some_and(|name| state.name == name || other.is_some_and(|other| other.instead_of == Some(name)))
+        };
+        let is_attached = |name| states.iter().any(|state| state.name == name && state.state == State::Attached);
+        if !program.only_with.is_none_or(is_attached) {
+            continue;
+        }
+        let state = state_of(program);
+        if states.iter().any(|other| does_the_same(other) && other.state == State::Attached) {
+            continue;
+        }
+        if state == State::Attached {
+            states.retain(|other| !does_the_same(other));
+        }
+        states.push(ProgramState { sensor: sensor.name, name: program.name, hook: program.hook, state });
+    }
+}
+
+/// Why this kernel does not have the hook, if it does not.
+fn missing(hook: &str, options: &Options, btf: &Btf<'_>) -> Option<String> {
+    let is_hidden = options.without_hooks.iter().any(|hidden| hidden == hook);
+    match hook.split_once('/')? {
+        ("tp_btf", tracepoint) => (is_hidden
+            || btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{tracepoint}")).is_none())
+        .then(|| format!("this kernel has no tracepoint {tracepoint}")),
+        ("fentry" | "fexit", function) => (is_hidden || btf.type_by_name::<Func<'_>>(function).is_none())
+            .then(|| format!("this kernel has no function {function}")),
+        _ => None,
+    }
 }
 
 /// Which programs of the object do the work of this one, in the order in which they are attached; `bpf/ringfence.h` says
@@ -393,21 +525,22 @@ pub(crate) fn attach_all(object: &Object, states: &mut [ProgramState]) -> Result
         match attach(object, program) {
             Ok(attached) => links.extend(attached),
             // Without identity nothing can be booked on anybody.
-            Err(error) if state.sensor == IDENTITY => return Err(error),
-            Err(error) => state.state = State::Failed(error.to_string()),
+            Err(source) if state.sensor == IDENTITY => {
+                return Err(LoadError::Attach { program: program.name, hook: program.hook, source });
+            }
+            Err(error) => state.state = refusal(program, &innermost(&error)),
         }
     }
     Ok(links)
 }
 
 /// Attaches every form of the program that was loaded.
-fn attach(object: &Object, program: &Program) -> Result<Vec<Link>, LoadError> {
-    let refused = |source| LoadError::Attach { program: program.name, hook: program.hook, source };
+fn attach(object: &Object, program: &Program) -> libbpf_rs::Result<Vec<Link>> {
     let mut links = Vec::new();
     for form in [HELD, "", TWIN].map(|end| program.name.to_owned() + end) {
         let loaded = object.progs_mut().find(|it| it.name().to_str() == Some(&form) && it.autoload());
         if let Some(loaded) = loaded {
-            links.push(attach_loaded(&loaded).map_err(refused)?);
+            links.push(attach_loaded(&loaded)?);
         }
     }
     Ok(links)
@@ -469,4 +602,65 @@ pub(crate) fn capture_log() -> Option<(PrintLevel, libbpf_rs::PrintCallback)> {
 
 pub(crate) fn said() -> String {
     LOG.lock().map(|mut log| log.drain(..).collect::<Vec<_>>().join("\n")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAMS: &[Program] = &[
+        Program::on("tp_btf/first", "first"),
+        Program { instead_of: Some("first"), ..Program::on("fexit/second", "second") },
+        Program { only_with: Some("second"), ..Program::on("fexit/beside", "beside") },
+        Program { instead_of: Some("first"), ..Program::on("fexit/third", "third") },
+    ];
+
+    /// The programs that are mentioned, with whether they are attached, where these cannot be.
+    fn chosen(refused: &[&str]) -> Vec<(&'static str, bool)> {
+        let sensor = Sensor::new(PROGRAMS, |kind, _| Err(crate::DecodeError::UnknownKind(kind)));
+        let options = Options {
+            hierarchy: Hierarchy::Unified,
+            ring_bytes: Options::RING_BYTES,
+            as_old_kernel: false,
+            without_hooks: Vec::new(),
+            counted_tasks: None,
+            file_bytes: false,
+            trace: None,
+        };
+        let mut states = Vec::new();
+        choose_of(&sensor, &mut states, &options, |program| match refused.contains(&program.name) {
+            true => refusal(program, "no"),
+            false => State::Attached,
+        });
+        states.iter().map(|state| (state.name, state.state == State::Attached)).collect()
+    }
+
+    #[test]
+    fn of_programs_that_do_the_same_the_first_that_can_be_is_taken() {
+        assert_eq!(chosen(&[]), [("first", true)]);
+        assert_eq!(chosen(&["first"]), [("second", true), ("beside", true)]);
+        assert_eq!(chosen(&["first", "second"]), [("third", true)]);
+    }
+
+    #[test]
+    fn if_none_can_be_each_is_named() {
+        assert_eq!(chosen(&["first", "second", "third"]), [("first", false), ("second", false), ("third", false)]);
+        assert_eq!(chosen(&["first", "beside"]), [("second", true), ("beside", false)]);
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_a_tracepoint_s_program_failed_and_one_that_refuses_others_has_none_of_the_kind() {
+        let refused = |hook| refusal(&Program::on(hook, "on_it"), "no");
+
+        assert_eq!(refused("tp_btf/x"), State::Failed("the kernel refuses tp_btf/x: no".into()));
+        assert_eq!(refused("fexit/x"), State::Unsupported("the kernel refuses fexit/x: no".into()));
+    }
+
+    #[test]
+    fn the_verifier_s_objection_is_its_last_line_before_its_sum() {
+        let log = "libbpf: prog 'x'\n0: (b7) r0 = 0\nR1 is odd\n\nprocessed 3 insns (limit 1000000)\n-- END --";
+
+        assert_eq!(objection(log), Some("R1 is odd"));
+        assert_eq!(objection("Operation not permitted"), None);
+    }
 }

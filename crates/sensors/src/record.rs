@@ -24,6 +24,9 @@ pub enum DecodeError {
     /// Its table of system calls is none.
     #[error("record of the unknown table {0}")]
     UnknownTable(u8),
+    /// A field of it has a value without a meaning.
+    #[error("record with the unknown value {0}")]
+    UnknownValue(u8),
     /// Its phase is none.
     #[error("record of the unknown phase {0}")]
     UnknownPhase(u8),

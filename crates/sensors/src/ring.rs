@@ -124,7 +124,7 @@ mod tests {
 
         #[test]
         fn no_body_behind_a_good_header_makes_the_decoder_panic(
-            sensor in 0..4u8, kind in 0..6u8, body in prop::collection::vec(any::<u8>(), 0..1024)
+            sensor in 0..6u8, kind in 0..6u8, body in prop::collection::vec(any::<u8>(), 0..1024)
         ) {
             let mut bytes = vec![0u8; size_of::<sample_header>()];
             bytes[std::mem::offset_of!(sample_header, sensor)] = sensor;

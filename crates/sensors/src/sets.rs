@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
 
-use event::{Kept, RunId};
+use event::{Kept, RunId, Total};
 use libbpf_rs::{Link, MapCore as _, MapHandle};
 
-use crate::Set;
 use crate::bpf::types::sample_header;
 use crate::counts::ReadError;
 use crate::kernel::Kernel;
 use crate::record::{self, DecodeError};
+use crate::{Set, ring};
 
 /// A set, and the walk over it.
 pub(crate) struct KernelSet {
@@ -89,6 +89,11 @@ pub(crate) fn decode(set: &Set, bytes: &[u8]) -> Result<Kept, DecodeError> {
         phase: record::phase(header.phase)?,
         total: (set.decode)(bytes)?,
     })
+}
+
+/// What a record says whose form is that of the sample that told it first.
+pub(crate) fn told(bytes: &[u8]) -> Result<Total, DecodeError> {
+    ring::decode(bytes).map(|event| Total::Told(Box::new(event)))
 }
 
 /// Takes an entry out of a map. That it is gone already is fine: a walk may come to one twice.

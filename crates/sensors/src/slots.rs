@@ -74,8 +74,10 @@ pub struct Watch {
     pub attached: bool,
     /// The pid of its first process, if known.
     pub init_pid: u32,
-    /// Its namespaces, if known.
+    /// Its mount namespace, if known.
     pub mount_ns: u32,
+    /// Its user namespace, if known.
+    pub user_ns: u32,
 }
 
 /// The memory-mapped table.
@@ -191,6 +193,7 @@ impl SlotTable {
                 started_ns: if watch.attached { now_ns } else { 0 },
                 init_pid: watch.init_pid,
                 mount_ns: watch.mount_ns,
+                user_ns: watch.user_ns,
                 generation,
                 status: slot_status::SLOT_CONTAINER.0,
                 flags,

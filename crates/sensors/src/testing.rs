@@ -43,6 +43,7 @@ impl Bench {
             hierarchy,
             ring_bytes: Options::RING_BYTES,
             as_old_kernel: false,
+            without_hooks: Vec::new(),
             counted_tasks: None,
             trace: None,
             file_bytes: false,

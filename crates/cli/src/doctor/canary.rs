@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use containers::cgroupfs::{Layout, Sandbox, Version};
-use event::{Arch, Event, Payload, Phase, RunId, SyscallNames, Tally};
+use event::{Arch, Event, Kept, Payload, Phase, RunId, SyscallNames, Tally, Total};
 use sensors::probe::RunCounting;
 use sensors::{CallFilter, Hierarchy, Kernel, Options, State};
 use serde::Serialize;
 
-use super::child::{Child, EXPECTED_CALL, EXPECTED_ERRNO};
+use super::child::{Child, EXPECTED_CALL, EXPECTED_CAPABILITY, EXPECTED_ERRNO};
 
 /// How many calls the test makes.
 const CALLS: u32 = 1_000;
@@ -93,6 +93,7 @@ fn options(layout: &Layout, trace: Option<CallFilter>) -> Result<Options, String
         hierarchy,
         ring_bytes: Options::RING_BYTES,
         as_old_kernel: false,
+        without_hooks: Vec::new(),
         counted_tasks: None,
         trace,
         file_bytes: false,
@@ -166,6 +167,7 @@ struct Seen {
     traced: u64,
     calls: u64,
     failures: u64,
+    capability_checks: u64,
     processes: u64,
     tasks_entered: u64,
     tasks_left: u64,
@@ -211,6 +213,16 @@ impl Seen {
             .sum();
     }
 
+    /// Takes in one entry of a set.
+    fn keep(&mut self, kept: &Kept) {
+        if let Total::Told(event) = &kept.total
+            && let Payload::Capability(check) = &event.payload
+            && check.capability.name() == EXPECTED_CAPABILITY
+        {
+            self.capability_checks += check.count;
+        }
+    }
+
     /// What the program of this name was to deliver; a program that is not named here is judged by whether it ran.
     fn checks(&self, program: &str) -> Vec<Check> {
         let one = |what, expected, seen| vec![Check { what, expected, seen }];
@@ -226,6 +238,7 @@ impl Seen {
             "on_exit_process" => one("exits", 2, self.exits),
             "on_sys_enter" => one("calls of getppid", CALLS.into(), self.calls),
             "on_sys_exit" => one("calls that failed with ESRCH", 1, self.failures),
+            "on_cap_capable" | "on_cap_capable_return" => one("checks of CAP_SYS_CHROOT", 1, self.capability_checks),
             "on_exit_syscalls" if self.is_traced => one("calls as events", u64::from(CALLS), self.traced),
             _ => Vec::new(),
         }
@@ -260,6 +273,8 @@ fn run(kernel: &Kernel, layout: &Layout, name: &str) -> Result<Seen, String> {
     if let Some(tally) = tallies.get(&run) {
         seen.count(tally, &SyscallNames::builtin());
     }
+    let kept = kernel.read_sets(&[run]).map_err(|error| causes(&error))?;
+    kept.values().flatten().for_each(|kept| seen.keep(kept));
     let slot = kernel.slot(run).ok_or("the kernel side has forgotten the cgroup")?;
     seen.processes = slot.processes;
     (seen.tasks_entered, seen.tasks_left) = (slot.tasks_entered, slot.tasks_left);

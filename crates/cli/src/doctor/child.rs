@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::thread;
 
 /// The hidden subcommand that a child runs.
 const SUBCOMMAND: &str = "doctor-child";
@@ -21,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Act {
-    /// Makes so many calls of getppid and one call that fails, and starts a program.
+    /// Makes so many calls of getppid and one call that fails, has one capability checked, and starts a program.
     Work {
         /// How many.
         calls: u32,
@@ -40,6 +41,8 @@ pub(crate) enum Act {
 /// The error of the call that fails: a process that cannot be is asked for.
 pub(super) const EXPECTED_ERRNO: event::Errno = event::Errno(3);
 pub(super) const EXPECTED_CALL: &str = "getpgid";
+/// The capability that is asked for once.
+pub(super) const EXPECTED_CAPABILITY: &str = "CAP_SYS_CHROOT";
 
 /// What the hidden subcommand does.
 pub(crate) fn act(act: Act) -> anyhow::Result<ExitCode> {
@@ -49,6 +52,11 @@ pub(crate) fn act(act: Act) -> anyhow::Result<ExitCode> {
                 std::hint::black_box(rustix::process::getppid());
             }
             let _ = rustix::process::getpgid(Pid::from_raw(i32::MAX));
+            // Whether it may is asked once; if so, its root stays what it is.
+            let _ = rustix::process::chroot("/");
+            // So are these, by functions of their own.
+            let _ = thread::capabilities(None).and_then(|own| thread::set_capabilities(None, own));
+            let _ = thread::capabilities_secure_bits().and_then(thread::set_capabilities_secure_bits);
             let ended = Command::new(OWN_PROGRAM).args([SUBCOMMAND, "end"]).stdin(Stdio::null()).status()?;
             anyhow::ensure!(ended.success(), "the program that was started ended with {ended}");
         }

@@ -83,7 +83,11 @@ fn worth(kind: HookKind) -> (bool, &'static str) {
             (false, "nothing: no sensor of this version uses it")
         }
         HookKind::Cgroup | HookKind::CgroupStorage => (false, "nothing: no sensor of this version uses it"),
-        HookKind::Fentry | HookKind::Fexit => {
+        HookKind::Fexit => (
+            false,
+            "nothing where there is a tracepoint cap_capable (6.14 has it); elsewhere no capabilities can be recorded",
+        ),
+        HookKind::Fentry => {
             (false, "nothing in this version; what a program does through io_uring without a system call stays unseen")
         }
         HookKind::FmodRet => {

@@ -1,6 +1,7 @@
 //! A report as Markdown.
 
 use super::calls;
+use super::checks;
 use super::tree::{self, Line};
 use super::units::{bytes, count, counted, duration};
 use super::width::width;
@@ -21,6 +22,7 @@ pub fn markdown(report: &Report, all: bool) -> String {
     }
     processes(report, all, &mut out);
     system_calls(report, &mut out);
+    capabilities(report, &mut out);
     files(report, all, &mut out);
     health(report, &mut out);
     out
@@ -98,6 +100,28 @@ fn files(report: &Report, all: bool, out: &mut String) {
         *out += &format!("\n### {}\n\n| {first} | {path} | {what} | {by} |\n|---:|---|---|---|\n", list.title);
         for [first, path, what, by] in &list.rows {
             *out += &format!("| {} | {} | {} | {} |\n", escaped(first), code(path), escaped(what), code(by));
+        }
+    }
+}
+
+fn capabilities(report: &Report, out: &mut String) {
+    let groups = checks::groups(report);
+    if groups.is_empty() {
+        *out += "\n## Capabilities\n\nNo check of any was recorded.\n";
+    }
+    for group in groups {
+        let (name, about) = (group.meaning.name(), group.meaning.about());
+        *out += &format!("\n## Capabilities in {}, {name}\n\n{}\n\n", group.phase, escaped(about));
+        *out += "| count | capability | remarks | first in | first by |\n|---:|---|---|---|---|\n";
+        for used in &group.uses {
+            *out += &format!(
+                "| {} | {} | {} | {} | {} |\n",
+                count(used.count),
+                code(&used.capability.to_string()),
+                escaped(&checks::remarks(&group, used)),
+                code(&checks::first_call(used)),
+                code(&checks::first_program(used)),
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Reports for people: tables, Markdown and CSV.
 //!
-//! `facts`, `tree` and `calls` say what is shown, once; `table`, `markdown` and `csv` say how.
+//! `facts`, `tree`, `calls` and `checks` say what is shown, once; `table`, `markdown` and `csv` say how.
 
 mod calls;
+mod checks;
 mod columns;
 mod csv;
 mod facts;

@@ -1,6 +1,7 @@
 //! A report on a terminal.
 
 use super::calls::{self, Group};
+use super::checks;
 use super::columns::{Column, Fit, lay_out};
 use super::style::Style;
 use super::tree;
@@ -46,6 +47,12 @@ pub fn table(report: &Report, options: &TableOptions) -> String {
     page.files(report, options.all);
     if report.behaviour.syscalls.uses.is_empty() {
         page.section("SYSTEM CALLS", "none were recorded");
+    }
+    for group in checks::groups(report) {
+        page.checks(&group);
+    }
+    if report.behaviour.capabilities.uses.is_empty() {
+        page.section("CAPABILITIES", "no check of any was recorded");
     }
     page.losses(report);
     page.sensors(report);
@@ -202,6 +209,32 @@ impl Page {
             let rows: Vec<Vec<String>> = list.rows[..shown].iter().map(|row| row.to_vec()).collect();
             self.columns(&columns, &rows);
         }
+    }
+
+    fn checks(&mut self, group: &checks::Group<'_>) {
+        let title = format!("CAPABILITIES in {}, {}", group.phase, group.meaning.name());
+        self.section(&title, group.meaning.about());
+        let rows: Vec<Vec<String>> = group
+            .uses
+            .iter()
+            .map(|used| {
+                vec![
+                    count(used.count),
+                    used.capability.to_string(),
+                    checks::remarks(group, used),
+                    checks::first_call(used),
+                    checks::first_program(used),
+                ]
+            })
+            .collect();
+        let columns = [
+            column("COUNT", Fit::Right, Style::Plain),
+            column("CAPABILITY", Fit::Left, Style::Title),
+            column("REMARKS", Fit::CutEnd, Style::Plain),
+            column("FIRST IN", Fit::CutEnd, Style::Plain),
+            column("FIRST BY", Fit::CutFront, Style::Plain),
+        ];
+        self.columns(&columns, &rows);
     }
 
     fn losses(&mut self, report: &Report) {

@@ -363,9 +363,6 @@ HOOK_OF_EXIT(on_exit_identity)
 	return 0;
 }
 
-/* include/linux/sched.h (6.18) */
-#define PF_KTHREAD 0x00200000
-
 /* A task that was there before the recording began, or that came in behind its leader. */
 struct adopted_task {
 	struct task_ref task;
