@@ -266,7 +266,6 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
             lost(Stage::KernelMap, sensor, count, None);
         }
     }
-    lost(Stage::KernelRing, "files", parts.behaviour.files.untold, Some("--buffer"));
     let before = parts.run.lost_before;
     lost(Stage::Decode, "identity", parts.undecoded - before.undecoded.min(parts.undecoded), None);
     lost(
@@ -275,7 +274,7 @@ fn losses(parts: &Parts<'_>) -> Vec<Loss> {
         parts.losses.without_slot.saturating_sub(before.without_slot),
         Some("--buffer"),
     );
-    lost(Stage::Recursion, "syscalls", parts.losses.missed.saturating_sub(before.missed), None);
+    lost(Stage::Recursion, "identity", parts.losses.missed.saturating_sub(before.missed), None);
     let missed_checks = parts.losses.missed_checks.saturating_sub(before.missed_checks);
     lost(Stage::Recursion, "capabilities", missed_checks, None);
     losses

@@ -1,7 +1,7 @@
 //! Files as the kernel tells of them: paths once, when they are used first, and counts again and again, in any order.
 //!
 //! Memory is bounded by the kernel's sets, of which each container has so many entries, and by a limit for texts: what
-//! finds no room there is counted by the directory that it is in.
+//! finds no room there is counted, all of it together.
 
 use std::collections::BTreeMap;
 
@@ -229,6 +229,7 @@ fn path_use(phase: Phase, file: &FileUsed, entry: &Entry<FileUsed, FileUses>, im
         device: file.device,
         inode: file.inode,
         path_truncated: file.path_truncated,
+        argument_truncated: file.argument_truncated,
         deleted: file.deleted,
         unreachable: file.unreachable,
     }

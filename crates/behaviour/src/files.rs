@@ -76,6 +76,9 @@ pub struct PathUse {
     /// The head of the path is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub path_truncated: bool,
+    /// The argument is cut off, or could not be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub argument_truncated: bool,
     /// It had no name any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
@@ -208,6 +211,7 @@ impl Place {
 
     /// By what is mounted where: the type of the file system, the mount point, and the directory that is mounted.
     pub fn of(fs_type: &[u8], point: &[u8], root: &[u8]) -> Place {
+        let is_unreachable = point.starts_with(b"(unreachable)");
         let is_below_dev = point == b"/dev" || point.starts_with(b"/dev/");
         match fs_type {
             b"proc" => Place::Proc,
@@ -215,8 +219,8 @@ impl Place {
             | b"efivarfs" | b"configfs" | b"selinuxfs" => Place::Sys,
             b"devtmpfs" | b"devpts" | b"mqueue" => Place::Dev,
             b"tmpfs" if is_below_dev && root == b"/" => Place::Dev,
-            b"tmpfs" if root == b"/" && point.starts_with(b"/") => Place::Tmpfs,
-            b"tmpfs" | b"hugetlbfs" if !point.starts_with(b"/") => Place::Internal,
+            b"tmpfs" if root == b"/" && !is_unreachable => Place::Tmpfs,
+            b"tmpfs" | b"hugetlbfs" if is_unreachable => Place::Internal,
             b"pipefs" | b"sockfs" | b"nsfs" | b"anon_inodefs" => Place::Internal,
             _ if point == b"/" => Place::Root,
             _ if is_volume(root) => Place::Volume,
@@ -235,6 +239,12 @@ fn is_volume(root: &[u8]) -> bool {
 }
 
 impl Files {
+    /// How often files were opened of which not even the directory is listed.
+    pub fn unlisted_opens(&self) -> u64 {
+        let others = self.directories.iter().filter(|directory| directory.path.is_empty());
+        others.fold(0, |sum, directory| sum.saturating_add(directory.opens))
+    }
+
     /// How often something was done to a name that is not listed.
     pub fn unlisted_names(&self) -> u64 {
         let others = self.names.iter().filter(|name| name.path.is_empty());
@@ -246,7 +256,13 @@ impl Files {
     /// different ones is the larger of the two, at least.
     pub fn merge(self, other: Files) -> Files {
         Files {
-            paths: merged(self.paths, other.paths, |one| (one.phase, one.path.clone()), PathUse::merge),
+            // A file from outside, or without a name, is not the one that a path of the container leads to.
+            paths: merged(
+                self.paths,
+                other.paths,
+                |one| (one.phase, one.path.clone(), one.unreachable, one.deleted),
+                PathUse::merge,
+            ),
             names: merged(
                 self.names,
                 other.names,
@@ -320,10 +336,15 @@ impl NameUse {
 impl DirectoryUse {
     fn merge(self, other: DirectoryUse) -> DirectoryUse {
         DirectoryUse {
+            // Without a path they are the rest of several directories.
+            distinct: if self.path.is_empty() {
+                self.distinct.saturating_add(other.distinct)
+            } else {
+                self.distinct.max(other.distinct)
+            },
             phase: self.phase,
             path: self.path,
             opens: self.opens.saturating_add(other.opens),
-            distinct: self.distinct.max(other.distinct),
             accesses: self.accesses.with(other.accesses),
             first: earlier(self.first, other.first),
         }
@@ -360,7 +381,7 @@ mod tests {
             ("devpts", "/dev/pts", "/", Place::Dev),
             ("proc", "/proc/sys", "/sys", Place::Proc),
             ("cgroup2", "/sys/fs/cgroup", "/", Place::Sys),
-            ("tmpfs", "memfd:x", "/", Place::Internal),
+            ("tmpfs", "(unreachable)//", "/", Place::Internal),
         ] {
             let found = Place::of(fs_type.as_bytes(), point.as_bytes(), root.as_bytes());
             assert_eq!(found, place, "{fs_type} on {point}");

@@ -21,6 +21,7 @@ fn used(path: &str, file: u64) -> Payload {
         inode: 7,
         mount: 30,
         path_truncated: false,
+        argument_truncated: false,
         deleted: false,
         unreachable: false,
     })

@@ -159,6 +159,10 @@ pub enum FileType {
     BlockDevice,
     /// A symbolic link, opened as a path.
     SymbolicLink,
+    /// A named pipe.
+    NamedPipe,
+    /// The name of a socket, opened as a path.
+    Socket,
     /// Something else.
     #[default]
     Other,
@@ -173,6 +177,8 @@ impl FileType {
             0o020_000 => FileType::CharacterDevice,
             0o060_000 => FileType::BlockDevice,
             0o120_000 => FileType::SymbolicLink,
+            0o010_000 => FileType::NamedPipe,
+            0o140_000 => FileType::Socket,
             _ => FileType::Other,
         }
     }
@@ -185,6 +191,8 @@ impl FileType {
             FileType::CharacterDevice => "character-device",
             FileType::BlockDevice => "block-device",
             FileType::SymbolicLink => "symbolic-link",
+            FileType::NamedPipe => "named-pipe",
+            FileType::Socket => "socket",
             FileType::Other => "other",
         }
     }
@@ -228,6 +236,8 @@ pub struct FileUsed {
     pub mount: u32,
     /// The head of the path is missing.
     pub path_truncated: bool,
+    /// The argument is cut off, or could not be read.
+    pub argument_truncated: bool,
     /// The file had no name any more.
     pub deleted: bool,
     /// The file cannot be reached from the task's root: a memfd, or a file from outside.

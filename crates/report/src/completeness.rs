@@ -1,6 +1,6 @@
 //! Whether a report is complete, and why not. The rules are here and nowhere else.
 
-use event::Text;
+use event::{Arch, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -167,14 +167,27 @@ impl Report {
     /// Why files may be missing, each in a sentence.
     fn missing_files(&self) -> impl Iterator<Item = String> {
         let unlisted = self.behaviour.files.unlisted_names();
-        let uses_rings = |name: &str| name == "io_uring_enter" || name == "io_uring_setup";
-        let rings = self.behaviour.syscalls.uses.iter().any(|used| uses_rings(&used.name) && used.count > 0);
+        let uses = |wanted: &[&str]| {
+            self.behaviour.syscalls.uses.iter().any(|used| wanted.contains(&used.name.as_str()) && used.count > 0)
+        };
+        let rings = uses(&["io_uring_enter", "io_uring_setup"]);
         let rings = rings.then(|| "io_uring used: file operations may be missing".to_owned());
+        let submits = uses(&["io_submit"]);
+        let submits = submits.then(|| "io_submit used: reading and writing files may be missing".to_owned());
+        // Beyond the table that x32 shares with the machine's own calls.
+        let is_far = |used: &behaviour::SyscallUse| used.syscall.arch == Arch::X32 && used.syscall.number >= 512;
+        let far = self.behaviour.syscalls.uses.iter().any(is_far);
+        let far = far.then(|| "x32 calls of numbers from 512 on used: file operations may be missing".to_owned());
+        let opens = self.behaviour.files.unlisted_opens();
+        let opens = (opens > 0).then(|| {
+            let times = if opens == 1 { "time" } else { "times" };
+            format!("{opens} {times} a file was opened that is not listed, nor its directory")
+        });
         let names = (unlisted > 0).then(|| {
             let times = if unlisted == 1 { "time" } else { "times" };
             format!("{unlisted} {times} something was done to a name that is not listed")
         });
-        rings.into_iter().chain(names)
+        [rings, submits, far, opens, names].into_iter().flatten()
     }
 }
 

@@ -47,8 +47,9 @@ fn a_container_found_late_is_not_complete() {
 #[test]
 fn a_sensor_that_did_not_observe_makes_it_incomplete() {
     let mut report = docker();
-    report.sensors[1].state = AttachState::Unsupported;
-    report.sensors[1].reason = Some("a \\ b".into());
+    let process = report.sensors.iter_mut().find(|sensor| sensor.name == "process".into()).expect("it is there");
+    process.state = AttachState::Unsupported;
+    process.reason = Some("a \\ b".into());
 
     let report = report.finish();
 

@@ -44,6 +44,12 @@ static __always_inline u32 returning_call(struct pt_regs *regs)
 	return (u32)regs->orig_ax;
 }
 
+/* The number in its table, before it is known which that is. */
+static __always_inline u32 plain_number(u32 number)
+{
+	return number & ~X32_BIT;
+}
+
 /* The number of the call that a task with these registers is in; -1 in a fault or an interrupt, and after a return from
  * a signal. */
 static __always_inline u32 call_in_registers(struct pt_regs *regs)
@@ -105,6 +111,11 @@ static __always_inline u8 table_of_call(u64 entry_flags, u32 *number)
 static __always_inline u32 returning_call(struct pt_regs *regs)
 {
 	return (u32)regs->syscallno;
+}
+
+static __always_inline u32 plain_number(u32 number)
+{
+	return number;
 }
 
 static __always_inline u32 call_in_registers(struct pt_regs *regs)

@@ -182,7 +182,7 @@ static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slo
 	number = note_number_of(task);
 	if (number)
 		return number;
-	count_lost_entries(number_of_slot, SENSOR_syscalls, 1);
+	count_lost_entries(number_of_slot, SENSOR_identity, 1);
 	return NO_NOTE;
 }
 

@@ -50,8 +50,8 @@ EXPORT(enum, phase);
 
 /* What user space chose before it loaded the programs. In a section of its own, so that it lies at its beginning. */
 struct settings {
-	/* What hashes begin with, so that no container can make two names that share one. */
-	u64 seed;
+	/* The key of hashes over what containers choose. */
+	u64 hash_key[2];
 	/* The hierarchy that identifies containers: the v2 tree, or one controller's v1 tree. */
 	u32 identity_hierarchy;
 	u32 identity_controller;

@@ -11,6 +11,8 @@
 #include "ringfence.h"
 
 #define SLOT_PATH_BYTES 256
+/* How many sets with limits a sensor may have. */
+#define ENTRY_KINDS 4
 
 enum slot_status {
 	SLOT_FREE,
@@ -63,8 +65,8 @@ struct slot_state {
 	u64 folds_ended;
 	/* Losses, each counted where it happens. */
 	u64 lost_samples[SENSORS];
-	/* How many entries of sets a sensor keeps, for those that have a limit. */
-	u64 entries[SENSORS];
+	/* How many entries a sensor keeps in sets that have a limit for each container: ENTRY_KINDS for each sensor. */
+	u32 entries[SENSORS * ENTRY_KINDS];
 	u64 lost_entries[SENSORS]; /* of sets and counts: their map was full */
 	u32 path_bytes;
 	u8 path[SLOT_PATH_BYTES];

@@ -308,7 +308,7 @@ fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Res
             let settings = unsafe { initial_value::<settings>(&mut map) };
             settings.preemptible.write(facts.preemptible);
             settings.counted_tasks = facts.room.counted;
-            settings.seed = random_number();
+            settings.hash_key = [random_number(), random_number()];
             settings.file_bytes.write(options.file_bytes);
             match &options.hierarchy {
                 Hierarchy::Unified => {

@@ -121,6 +121,25 @@ int main(int count, char **arguments)
 	name[255] = 0;
 	make(name);
 	make("two\nlines \x1b[31mred\xff");
+	/* Two names that a hash which only multiplies and shifts cannot tell apart. */
+	make("harmless-readme.md");
+	make("harmles\xf3-rea`me\xaemd");
+
+	/* A pipe with a name. */
+	must(mkfifo("pipe", 0600), "mkfifo");
+	close(opened(AT_FDCWD, "pipe", O_RDWR));
+
+	/* The same place, and another file system each time, whose number is used again. */
+	for (int i = 0; i < 2; i++) {
+		const char *place = i ? "second" : "first";
+
+		must(mkdir(place, 0755), "mkdir");
+		must(mount("none", place, "tmpfs", 0, 0), "tmpfs");
+		must(chdir(place), "chdir");
+		make("same");
+		must(chdir(".."), "chdir");
+		must(umount(place), "umount");
+	}
 
 	/* As long as the kernel lets a path be: the working directory goes down, names of 200 bytes. */
 	memset(deep, 'd', sizeof(deep));

@@ -13,7 +13,8 @@ pub(super) struct List {
     pub(super) rows: Vec<[String; 4]>,
 }
 
-const WRITES: [FileAccess; 5] = [
+const WRITES: [FileAccess; 6] = [
+    FileAccess::OpenedToWrite,
     FileAccess::Created,
     FileAccess::Written,
     FileAccess::Truncated,
@@ -63,6 +64,9 @@ pub(super) fn lists(report: &Report, all: bool) -> Vec<List> {
         of("Executed", &|path| does(path, &RUNS)),
         of("Read", &|path| was_read(path) && !does(path, &WRITES) && !does(path, &RUNS) && !is_directory(path)),
         of("Directories", &is_directory),
+        of("Opened as a place only", &|path| {
+            !was_read(path) && !does(path, &WRITES) && !does(path, &RUNS) && !is_directory(path)
+        }),
         names("Names", &|name| !is_open(name)),
         names("Opens that failed", &is_open),
         List {

@@ -63,21 +63,24 @@ __noinline int report_directory(u64 number, u64 address_of_dentry, u64 address_o
 	return send_draft(draft, sizeof(*sample) + sample->path_bytes);
 }
 
+/* Finds or makes the entry; directory 0 needs no room of the container's. */
 static __always_inline struct directory_use *directory_of(struct directory_key *key)
 {
 	struct directory_use *use = bpf_map_lookup_elem(&directory_uses, key);
-	u32 zero = 0;
+	u32 zero = 0, *count = 0;
 
 	if (use)
 		return use;
+	if (key->directory) {
+		count = room_for(key->slot, ENTRY_DIRECTORY, MAX_DIRECTORIES);
+		if (!count)
+			return 0;
+	}
 	use = bpf_map_lookup_elem(&blank_directory, &zero);
-	if (use)
-		bpf_map_update_elem(&directory_uses, key, use, BPF_NOEXIST);
+	if (use && !bpf_map_update_elem(&directory_uses, key, use, BPF_NOEXIST) && count)
+		add(*count, 1);
 	return bpf_map_lookup_elem(&directory_uses, key);
 }
-
-/* How many directories, beside its files and names, a container may have in the set. */
-#define MAX_DIRECTORIES 512
 
 /* One more open, or only another kind of access, of a file that is in no set of its own. */
 __noinline int use_directory(u64 address_of_file, u64 number)
@@ -87,7 +90,6 @@ __noinline int use_directory(u64 address_of_file, u64 number)
 	struct vfsmount *mount = PEEK(file, f_path.mnt);
 	struct files_work *work = files_work();
 	struct directory_key key = {};
-	struct slot_state *slot;
 	struct directory_use *use;
 	u32 rank, index;
 	u64 rest;
@@ -96,21 +98,11 @@ __noinline int use_directory(u64 address_of_file, u64 number)
 		return 0;
 	key.slot = work->slot;
 	key.phase = work->phase;
-	slot = slot_at(work->slot);
-	if (!slot)
-		return 0;
 	if (dentry != PEEK(mount, mnt_root))
 		dentry = PEEK(dentry, d_parent);
 	key.directory = number_of_place(address_of(dentry), address_of(mount));
-	use = bpf_map_lookup_elem(&directory_uses, &key);
+	use = directory_of(&key);
 	if (!use) {
-		if (slot->entries[SENSOR_files] >= MAX_ENTRIES + MAX_DIRECTORIES)
-			key.directory = 0;
-		else
-			add(slot->entries[SENSOR_files], 1);
-		use = directory_of(&key);
-	}
-	if (!use && key.directory) {
 		key.directory = 0;
 		use = directory_of(&key);
 	}
@@ -135,7 +127,10 @@ __noinline int use_directory(u64 address_of_file, u64 number)
 	/* Another CPU may write a lower one in between: that only makes the estimate a little lower. */
 	if (use->registers[index] < rank)
 		use->registers[index] = rank;
-	if (!use->reported && key.directory)
+	if (!use->reported && key.directory) {
 		use->reported = report_directory(key.directory, address_of(dentry), address_of(mount));
+		if (!use->reported)
+			count_lost_sample(work->slot, SENSOR_files);
+	}
 	return 0;
 }

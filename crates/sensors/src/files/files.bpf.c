@@ -13,7 +13,9 @@
 enum files_call {
 	FILES_CALL_NONE,
 	FILES_CALL_OPEN,	/* path, flags */
-	FILES_CALL_OPENAT,	/* directory, path */
+	FILES_CALL_CREAT,	/* path */
+	FILES_CALL_OPENAT,	/* directory, path, flags */
+	FILES_CALL_OPENAT2,	/* directory, path, a struct that begins with flags */
 	FILES_CALL_OPEN_HANDLE, /* mount, handle */
 	FILES_CALL_MEMFD,
 	FILES_CALL_READ,
@@ -65,9 +67,13 @@ EXPORT(enum, files_call);
 #define MAP_TYPE      0x0f
 #define MAP_ANONYMOUS 0x20
 
-static __always_inline u32 accesses_of_open(struct file *file)
+/* arch/x86/entry/syscalls/syscall_32.tbl (6.18) */
+#define X86_OLD_MMAP 90
+
+/* The file has forgotten some of the flags that the program passed: do_dentry_open() in fs/open.c (6.18). */
+static __always_inline u32 accesses_of_open(struct file *file, u32 flags)
 {
-	u32 mode = (u32)PEEK(file, f_mode), flags = PEEK(file, f_flags), accesses = 0;
+	u32 mode = (u32)PEEK(file, f_mode), accesses = 0;
 
 	if (mode & FMODE_PATH)
 		return BIT(OPENED_AS_PATH);
@@ -102,24 +108,36 @@ static __always_inline void use_descriptor(struct returned_call *call, struct fi
 {
 	struct file *file = file_at(call->task, descriptor);
 
-	if (!file)
+	if (!file) {
+		/* Another thread has closed it already. */
+		if (work->deed.is_open)
+			count_lost_entries(work->slot, SENSOR_files, 1);
 		return;
+	}
 	if (work->deed.is_open)
-		work->deed.accesses |= accesses_of_open(file);
+		work->deed.accesses |= accesses_of_open(file, work->deed.flags);
 	use_file(address_of(file));
 }
 
 static __always_inline struct files_work *begin_work(const struct task_note *note)
 {
+	struct slot_state *slot = slot_at(note->slot);
 	struct files_work *work = files_work();
 
-	if (!work)
+	/* The slot has a new owner, and this task is none of its. */
+	if (!work || !slot || slot->generation != note->generation)
 		return 0;
 	work->slot = note->slot;
 	work->generation = note->generation;
 	work->phase = note->phase;
 	__builtin_memset(&work->deed, 0, sizeof(work->deed));
 	return work;
+}
+
+static __always_inline void pass(struct passed_name *name, u64 text)
+{
+	name->text = text;
+	name->is_there = true;
 }
 
 /* Calls by name. Unlike those by descriptor they are also looked at when they fail. */
@@ -133,97 +151,99 @@ static __noinline int use_names(struct returned_call *call, struct files_work *w
 
 	switch (what) {
 	case FILES_CALL_OPEN:
+	case FILES_CALL_CREAT:
 		deed.operation = NAME_OPENED;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	case FILES_CALL_OPENAT:
+	case FILES_CALL_OPENAT2:
 		deed.operation = NAME_OPENED;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		break;
 	case FILES_CALL_UNLINK:
 		deed.operation = NAME_DELETED;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	case FILES_CALL_UNLINKAT:
 		deed.operation = NAME_DELETED;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		break;
 	case FILES_CALL_RENAME:
 		deed.operation = NAME_RENAMED;
-		deed.first.text = ARGUMENT(0);
-		deed.second.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(0));
+		pass(&deed.second, ARGUMENT(1));
 		break;
 	case FILES_CALL_RENAMEAT:
 		deed.operation = NAME_RENAMED;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		deed.second.descriptor = ARGUMENT(2);
-		deed.second.text = ARGUMENT(3);
+		pass(&deed.second, ARGUMENT(3));
 		break;
 	case FILES_CALL_LINK:
 		deed.operation = NAME_LINKED;
-		deed.first.text = ARGUMENT(0);
-		deed.second.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(0));
+		pass(&deed.second, ARGUMENT(1));
 		break;
 	case FILES_CALL_LINKAT:
 		deed.operation = NAME_LINKED;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		deed.second.descriptor = ARGUMENT(2);
-		deed.second.text = ARGUMENT(3);
+		pass(&deed.second, ARGUMENT(3));
 		break;
 	case FILES_CALL_SYMLINK:
 		deed.operation = NAME_SYMLINKED;
-		deed.first.text = ARGUMENT(0);
-		deed.second.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(0));
+		pass(&deed.second, ARGUMENT(1));
 		break;
 	case FILES_CALL_SYMLINKAT:
 		deed.operation = NAME_SYMLINKED;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		deed.second.descriptor = ARGUMENT(1);
-		deed.second.text = ARGUMENT(2);
+		pass(&deed.second, ARGUMENT(2));
 		break;
 	case FILES_CALL_MKDIR:
 		deed.operation = NAME_DIRECTORY_MADE;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	case FILES_CALL_MKDIRAT:
 		deed.operation = NAME_DIRECTORY_MADE;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		break;
 	case FILES_CALL_MKNOD:
 		deed.operation = NAME_NODE_MADE;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	case FILES_CALL_MKNODAT:
 		deed.operation = NAME_NODE_MADE;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		break;
 	case FILES_CALL_CHMOD:
 		deed.operation = NAME_MODE_CHANGED;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	case FILES_CALL_FCHMODAT:
 		deed.operation = NAME_MODE_CHANGED;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		break;
 	case FILES_CALL_CHOWN:
 		deed.operation = NAME_OWNER_CHANGED;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	case FILES_CALL_FCHOWNAT:
 		deed.operation = NAME_OWNER_CHANGED;
 		deed.first.descriptor = ARGUMENT(0);
-		deed.first.text = ARGUMENT(1);
+		pass(&deed.first, ARGUMENT(1));
 		break;
 	case FILES_CALL_TRUNCATE:
 		deed.operation = NAME_TRUNCATED;
-		deed.first.text = ARGUMENT(0);
+		pass(&deed.first, ARGUMENT(0));
 		break;
 	default:
 		return 0;
@@ -251,20 +271,30 @@ ON_RETURN(files)
 	descriptor = ARGUMENT(0);
 	switch (what) {
 	case FILES_CALL_OPENAT:
+	case FILES_CALL_OPENAT2:
 		deed->is_open = true;
 		deed->argument = ARGUMENT(1);
+		deed->flags = ARGUMENT(2);
+		if (what == FILES_CALL_OPENAT2)
+			bpf_probe_read_user(&deed->flags, sizeof(deed->flags), (void *)ARGUMENT(2));
 		descriptor = result;
 		break;
 	case FILES_CALL_OPEN:
+	case FILES_CALL_CREAT:
 	case FILES_CALL_MEMFD:
 		deed->is_open = true;
 		deed->argument = ARGUMENT(0);
+		if (what == FILES_CALL_OPEN)
+			deed->flags = ARGUMENT(1);
+		if (what == FILES_CALL_CREAT)
+			deed->flags = O_TRUNC;
 		descriptor = result;
 		if (what == FILES_CALL_MEMFD)
 			deed->accesses = BIT(CREATED);
 		break;
 	case FILES_CALL_OPEN_HANDLE:
 		deed->is_open = true;
+		deed->flags = ARGUMENT(2);
 		descriptor = result;
 		break;
 	case FILES_CALL_READ:
@@ -290,6 +320,9 @@ ON_RETURN(files)
 		deed->read_bytes = result;
 		break;
 	case FILES_CALL_MMAP:
+		/* The old one takes a struct, which is not read. */
+		if (call->table == TABLE_X86 && call->number == X86_OLD_MMAP)
+			return 0;
 		flags = ARGUMENT(3);
 		if (flags & MAP_ANONYMOUS)
 			return 0;
@@ -334,6 +367,11 @@ static __always_inline u64 address_of_loader(struct mm_struct *mm)
 			break;
 		if (pair[0] == AT_BASE)
 			return pair[1];
+		/* Of a 32-bit program the pairs are half as long: two of them. */
+		if ((u32)pair[0] == AT_BASE)
+			return pair[0] >> 32;
+		if (pair[0] >> 32 && (u32)pair[1] == AT_BASE)
+			return pair[1] >> 32;
 	}
 	return 0;
 }
@@ -353,7 +391,7 @@ struct mm_struct___old {
 
 #define LISTED_MAPPINGS 16
 
-static __always_inline struct file *loader_of(struct task_struct *task, struct mm_struct *mm)
+static __always_inline struct file *loader_of(u32 slot, struct mm_struct *mm)
 {
 	struct mm_struct___old *old = (void *)mm;
 	struct vm_area_struct___old *area;
@@ -372,6 +410,9 @@ static __always_inline struct file *loader_of(struct task_struct *task, struct m
 
 #else
 
+/* include/uapi/asm-generic/errno-base.h (6.18) */
+#define EBUSY 16
+
 struct found_mapping {
 	struct file *file;
 };
@@ -383,13 +424,14 @@ static long on_mapping(struct task_struct *task, struct vm_area_struct *area, st
 }
 
 /* The mapping stays for as long as the task does not run, which is until this program has ended. */
-static __always_inline struct file *loader_of(struct task_struct *task, struct mm_struct *mm)
+static __always_inline struct file *loader_of(u32 slot, struct mm_struct *mm)
 {
 	struct found_mapping found = {};
 	u64 address = address_of_loader(mm);
 
-	if (address)
-		bpf_find_vma(bpf_get_current_task_btf(), address, on_mapping, &found, 0);
+	/* Another thread is changing the mappings. */
+	if (address && bpf_find_vma(bpf_get_current_task_btf(), address, on_mapping, &found, 0) == -EBUSY)
+		count_lost_entries(slot, SENSOR_files, 1);
 	return found.file;
 }
 
@@ -410,11 +452,11 @@ HOOK("sched_process_exec", on_exec_files, struct task_struct *task, pid_t old_pi
 	file = BPF_CORE_READ(mm, exe_file);
 	if (file)
 		use_file(address_of(file));
-	file = loader_of(task, mm);
+	file = loader_of(note->slot, mm);
 	if (file)
 		use_file(address_of(file));
 	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename)) {
-		script.first.text = (u64)BPF_CORE_READ(bprm, filename);
+		pass(&script.first, (u64)BPF_CORE_READ(bprm, filename));
 		script.first.is_kernels = true;
 		work->names = script;
 		use_name();

@@ -9,9 +9,12 @@
 //! A container has up to 8,192 entries. Of files beyond, opens are counted for each directory (up to 512 of them, then
 //! for all others together), and how many different files they are is estimated. Bytes are counted for each mount.
 //!
-//! It misses what the kernel does for a program without a system call of it: operations through io_uring, files that an
-//! `old_mmap` of a 32-bit program maps, and core dumps. A path is that of the first use: a file that is renamed while it is open
-//! keeps it. Paths are resolved up to 4 KiB and 256 names and mounts; of longer ones the tail is kept and marked.
+//! It misses what the kernel does for a program without a system call of it: operations through io_uring and io_submit (a report
+//! says if they were used), bytes that go through mappings, files that an `old_mmap` of a 32-bit program maps, and core dumps;
+//! and it does not look at mprotect, reflinks (`FICLONE`), extended attributes, time stamps, and the name that bind(2) makes. What a
+//! call returned is looked up in the table of descriptors at its end: a thread that closes a descriptor while another opens it makes
+//! that a loss, and one that puts another file there hides it. A path is that of the first use: a file that is renamed while it is
+//! open keeps it. Paths are resolved up to 4 KiB and 256 names and mounts; of longer ones the tail is kept and marked.
 
 use event::{
     Device, DirectoryUsed, DirectoryUses, Errno, FileAccess, FileAccesses, FileType, FileUsed, FileUses, MountUsed, MountUses,
@@ -60,16 +63,15 @@ const SETS: &[Set] = &[
 /// Calls that take a name are recorded when they fail, too.
 const fn call(name: &'static str, what: files_call) -> Call {
     let takes_name = what.0 >= files_call::FILES_CALL_UNLINK.0
-        || what.0 == files_call::FILES_CALL_OPEN.0
-        || what.0 == files_call::FILES_CALL_OPENAT.0;
+        || (what.0 >= files_call::FILES_CALL_OPEN.0 && what.0 <= files_call::FILES_CALL_OPENAT2.0);
     Call { name, number: what.0 as u8, also_failed: takes_name }
 }
 
 const CALLS: &[Call] = &[
     call("open", files_call::FILES_CALL_OPEN),
-    call("creat", files_call::FILES_CALL_OPEN),
+    call("creat", files_call::FILES_CALL_CREAT),
     call("openat", files_call::FILES_CALL_OPENAT),
-    call("openat2", files_call::FILES_CALL_OPENAT),
+    call("openat2", files_call::FILES_CALL_OPENAT2),
     call("open_by_handle_at", files_call::FILES_CALL_OPEN_HANDLE),
     call("memfd_create", files_call::FILES_CALL_MEMFD),
     call("read", files_call::FILES_CALL_READ),
@@ -92,6 +94,7 @@ const CALLS: &[Call] = &[
     call("mmap2", files_call::FILES_CALL_MMAP),
     call("ftruncate", files_call::FILES_CALL_FTRUNCATE),
     call("ftruncate64", files_call::FILES_CALL_FTRUNCATE),
+    call("fallocate", files_call::FILES_CALL_FTRUNCATE),
     call("fchmod", files_call::FILES_CALL_FCHMOD),
     call("fchown", files_call::FILES_CALL_FCHOWN),
     call("fchown32", files_call::FILES_CALL_FCHOWN),
@@ -182,8 +185,8 @@ fn directory_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
 fn mount_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
     let record = record::read::<mount_record>(bytes)?;
     Ok(Total::Mount(MountUses {
-        mount: record.key.mount,
-        device: device(record.key.device),
+        mount: record.r#use.mount,
+        device: device(record.r#use.device),
         read_bytes: record.r#use.read_bytes,
         written_bytes: record.r#use.written_bytes,
     }))
@@ -205,6 +208,7 @@ fn decode_file(bytes: &[u8]) -> Result<FileUsed, DecodeError> {
         inode: sample.inode,
         mount: sample.mount,
         path_truncated: has(file_flag::FILE_PATH_CUT),
+        argument_truncated: has(file_flag::FILE_ARGUMENT_CUT) || has(file_flag::FILE_ARGUMENT_UNREADABLE),
         deleted: has(file_flag::FILE_DELETED),
         unreachable: has(file_flag::FILE_UNREACHABLE),
     })
@@ -215,28 +219,25 @@ fn decode_name(bytes: &[u8]) -> Result<NameUsed, DecodeError> {
     let mut texts = Texts::behind::<name_sample>(bytes);
     let has = |flag: file_flag| sample.flags & flag.0 != 0;
     let is_cut = has(file_flag::FILE_PATH_CUT);
-    let mut next = |has_base: u8, base: u32, argument: u32| {
-        let base = texts.next(base)?;
-        let argument = texts.next(argument)?;
-        Ok(joined((has_base != 0).then(|| path(base, is_cut)), argument))
+    let mut next = |base: u32, argument: u32| Ok::<_, DecodeError>((texts.next(base)?, texts.next(argument)?));
+    let (base, argument) = next(sample.base_bytes, sample.argument_bytes)?;
+    let (second_base, second_argument) = next(sample.second_base_bytes, sample.second_argument_bytes)?;
+    let start = |has_base: u8, base: &[u8], is_unreachable| {
+        (has_base != 0).then(|| reachable(path(base, is_cut), is_unreachable))
     };
-    let first = next(sample.has_base, sample.base_bytes, sample.argument_bytes)?;
-    let mut second = next(sample.has_second_base, sample.second_base_bytes, sample.second_argument_bytes)?;
-    let mut first_name = first;
     let operation = operation(sample.operation)?;
-    if operation == NameOperation::Symlink {
+    let first = match operation {
         // What a link says is no path from anywhere.
-        let mut texts = Texts::behind::<name_sample>(bytes);
-        texts.next(sample.base_bytes)?;
-        first_name = texts.next(sample.argument_bytes)?.to_vec();
-    }
-    if sample.second_argument_bytes == 0 && sample.has_second_base == 0 {
-        second = Vec::new();
-    }
+        NameOperation::Symlink if !argument.is_empty() => argument.to_vec(),
+        NameOperation::Symlink => b"(nothing)".to_vec(),
+        _ => joined(start(sample.has_base, base, has(file_flag::FILE_UNREACHABLE)), argument),
+    };
+    let second_start = start(sample.has_second_base, second_base, has(file_flag::FILE_SECOND_UNREACHABLE));
+    let second = joined(second_start, second_argument);
     let cut = is_cut || has(file_flag::FILE_ARGUMENT_CUT) || has(file_flag::FILE_ARGUMENT_UNREADABLE);
     Ok(NameUsed {
         operation,
-        path: Text::new(first_name),
+        path: Text::new(first),
         second_path: Text::new(second),
         errno: errno(sample.errno as u16),
         name: PathId(sample.name),
@@ -249,7 +250,7 @@ fn decode_directory(bytes: &[u8]) -> Result<DirectoryUsed, DecodeError> {
     let is_cut = sample.flags & file_flag::FILE_PATH_CUT.0 != 0;
     let names = Texts::behind::<directory_sample>(bytes).next(sample.path_bytes)?;
     Ok(DirectoryUsed {
-        path: Text::new(path(names, is_cut)),
+        path: Text::new(reachable(path(names, is_cut), sample.flags & file_flag::FILE_UNREACHABLE.0 != 0)),
         directory: PathId(sample.directory),
         mount: sample.mount,
         path_truncated: is_cut,
@@ -263,13 +264,21 @@ fn decode_mount(bytes: &[u8]) -> Result<MountUsed, DecodeError> {
     Ok(MountUsed {
         mount: sample.mount,
         device: device(sample.device),
-        point: Text::new(path(texts.next(sample.point_bytes)?, is_cut)),
+        point: Text::new(reachable(
+            path(texts.next(sample.point_bytes)?, is_cut),
+            sample.flags & file_flag::FILE_UNREACHABLE.0 != 0,
+        )),
         root: Text::new(path(texts.next(sample.root_bytes)?, false)),
         fs_type: Text::new(texts.next(sample.type_bytes)?),
         source: Text::new(texts.next(sample.source_bytes)?),
         read_only: sample.flags & file_flag::FILE_READ_ONLY.0 != 0,
         host_path: None,
     })
+}
+
+/// In the words of getcwd(2).
+fn reachable(path: Vec<u8>, is_unreachable: bool) -> Vec<u8> {
+    if is_unreachable { [b"(unreachable)".as_slice(), &path].concat() } else { path }
 }
 
 /// A name as it was passed, behind the directory that it starts from.

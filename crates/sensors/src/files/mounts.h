@@ -6,14 +6,15 @@
 
 struct mount_key {
 	u32 slot;
-	u32 mount;
-	u32 device;
 	u32 phase;
+	u64 mount; /* as mount_number gives it */
 };
 
 struct mount_use {
 	u64 read_bytes;
 	u64 written_bytes;
+	u32 mount; /* as /proc/PID/mountinfo shows it */
+	u32 device;
 	u32 reported;
 	u32 pad;
 };
@@ -80,8 +81,9 @@ __noinline int use_mount(u64 address_of_mount, u64 read_bytes, u64 written_bytes
 	struct vfsmount *mount = (struct vfsmount *)address_of_mount;
 	struct super_block *super = PEEK(mount, mnt_sb);
 	struct files_work *work = files_work();
-	struct mount_key key = {.mount = mount_id(mount), .device = PEEK(super, s_dev)};
+	struct mount_key key = {.mount = mount_number(mount)};
 	struct mount_use *use, fresh = {};
+	u32 *count;
 
 	if (!work)
 		return 0;
@@ -89,7 +91,11 @@ __noinline int use_mount(u64 address_of_mount, u64 read_bytes, u64 written_bytes
 	key.phase = work->phase;
 	use = bpf_map_lookup_elem(&mount_uses, &key);
 	if (!use) {
-		bpf_map_update_elem(&mount_uses, &key, &fresh, BPF_NOEXIST);
+		fresh.mount = mount_id(mount);
+		fresh.device = PEEK(super, s_dev);
+		count = room_for(work->slot, ENTRY_MOUNT, MAX_MOUNTS);
+		if (count && !bpf_map_update_elem(&mount_uses, &key, &fresh, BPF_NOEXIST))
+			add(*count, 1);
 		use = bpf_map_lookup_elem(&mount_uses, &key);
 		if (!use) {
 			count_lost_entries(work->slot, SENSOR_files, 1);
@@ -100,7 +106,10 @@ __noinline int use_mount(u64 address_of_mount, u64 read_bytes, u64 written_bytes
 		add(use->read_bytes, read_bytes);
 	if (written_bytes)
 		add(use->written_bytes, written_bytes);
-	if (!use->reported)
+	if (!use->reported) {
 		use->reported = report_mount(address_of_mount);
+		if (!use->reported)
+			count_lost_sample(work->slot, SENSOR_files);
+	}
 	return 0;
 }

@@ -50,39 +50,47 @@ struct {
 } name_texts SEC(".maps");
 
 /* Not static, so that the verifier looks at it once. */
-__noinline u64 hash_of_text(u32 position, u64 hash)
+__noinline u64 hash_of_text(u32 position, u64 before)
 {
 	struct name_text *text = bpf_map_lookup_elem(&name_texts, &position);
+	struct sip_hash hash;
 	u32 length;
 
 	if (!text)
-		return hash;
+		return before;
 	length = text->length & (ARGUMENT_TEXT_BYTES - 1);
 	*(u64 *)(text->bytes + length) = 0;
-	return HASH_BYTES(hash, text->words, length, ARGUMENT_TEXT_BYTES);
+	begin_hash(&hash);
+	add_to_hash(&hash, before);
+	ADD_BYTES_TO_HASH(&hash, text->words, length, ARGUMENT_TEXT_BYTES);
+	return end_hash(&hash);
 }
 
 /* Reads a name and finds its directory; gives what hash comes of it and the one before. As the one above. */
-__noinline u64 read_name(u32 position, u64 hash)
+__noinline u64 read_name(u32 position, u64 before)
 {
 	struct name_text *text = bpf_map_lookup_elem(&name_texts, &position);
 	struct files_work *work = files_work();
 	struct task_struct *task = current_task();
 	struct passed_name *name;
 	struct fs_struct *fs;
+	struct sip_hash hash;
 	struct file *file;
 	u32 bytes;
 	long length;
 
+	begin_hash(&hash);
+	add_to_hash(&hash, before);
 	if (!text || !work)
-		return hash;
+		return before;
 	name = position ? &work->names.second : &work->names.first;
 	text->length = 0;
 	text->flags = 0;
 	text->dentry = 0;
 	text->mount = 0;
-	if (!name->text)
-		return hash;
+	/* The second of a call that takes one name. */
+	if (!name->is_there)
+		return before;
 	length = name->is_kernels
 			 ? bpf_probe_read_kernel_str(text->bytes, sizeof(text->bytes), (void *)name->text)
 			 : bpf_probe_read_user_str(text->bytes, sizeof(text->bytes), (void *)name->text);
@@ -94,8 +102,8 @@ __noinline u64 read_name(u32 position, u64 hash)
 	text->length = bytes;
 	fs = BPF_CORE_READ(task, fs);
 	if (bytes && text->bytes[0] == '/') {
-		hash = mix(hash, (u64)BPF_CORE_READ(fs, root.dentry));
-		hash = mix(hash, (u64)BPF_CORE_READ(fs, root.mnt));
+		add_to_hash(&hash, (u64)BPF_CORE_READ(fs, root.dentry));
+		add_to_hash(&hash, (u64)BPF_CORE_READ(fs, root.mnt));
 	} else {
 		if (name->descriptor == AT_FDCWD) {
 			text->dentry = (u64)BPF_CORE_READ(fs, pwd.dentry);
@@ -108,9 +116,9 @@ __noinline u64 read_name(u32 position, u64 hash)
 			}
 		}
 		if (text->dentry)
-			hash = mix(hash, number_of_place(text->dentry, text->mount));
+			add_to_hash(&hash, number_of_place(text->dentry, text->mount));
 	}
-	return hash_of_text(position, hash);
+	return hash_of_text(position, end_hash(&hash));
 }
 
 /* Adds the directory and the name at this length of the draft. Gives the new one, 0 if there is no room. */
@@ -148,7 +156,7 @@ __noinline int report_name(u64 hash)
 	struct files_draft *draft = work ? begin_draft(work, FILES_NAME) : 0;
 	struct name_text *first, *second;
 	struct name_sample *sample;
-	u32 flags = 0, base, argument, position = 0;
+	u32 flags = 0, first_flags, base, argument, position = 0;
 	u64 used;
 
 	first = bpf_map_lookup_elem(&name_texts, &position);
@@ -168,12 +176,15 @@ __noinline int report_name(u64 hash)
 			&argument, &flags);
 	sample->base_bytes = base;
 	sample->argument_bytes = argument;
+	first_flags = flags;
+	flags = 0;
 	if (!used)
 		return 0;
 	used = add_text(draft, used, sizeof(draft->bytes), second, &base, &argument, &flags);
 	sample->second_base_bytes = base;
 	sample->second_argument_bytes = argument;
-	sample->flags = flags;
+	sample->flags = first_flags | (flags & ~FILE_UNREACHABLE) |
+			(flags & FILE_UNREACHABLE ? FILE_SECOND_UNREACHABLE : 0);
 	if (!used)
 		return 0;
 	return send_draft(draft, used);
@@ -184,23 +195,21 @@ __noinline int use_name(void)
 	struct files_work *work = files_work();
 	struct name_use *use, fresh = {};
 	struct name_key key = {};
-	struct slot_state *slot;
+	u32 *count;
 
 	if (!work)
-		return 0;
-	slot = slot_at(work->slot);
-	if (!slot)
 		return 0;
 	key.slot = work->slot;
 	key.phase = work->phase;
 	key.operation = work->names.operation;
 	key.errno = work->names.errno;
-	key.name = read_name(0, settings.seed);
+	key.name = read_name(0, 0);
 	key.name = read_name(1, key.name);
 	use = bpf_map_lookup_elem(&name_uses, &key);
-	if (!use && slot->entries[SENSOR_files] < MAX_ENTRIES) {
-		if (!bpf_map_update_elem(&name_uses, &key, &fresh, BPF_NOEXIST))
-			add(slot->entries[SENSOR_files], 1);
+	if (!use) {
+		count = room_for(work->slot, ENTRY_FILE_OR_NAME, MAX_ENTRIES);
+		if (count && !bpf_map_update_elem(&name_uses, &key, &fresh, BPF_NOEXIST))
+			add(*count, 1);
 		use = bpf_map_lookup_elem(&name_uses, &key);
 	}
 	if (!use) {
@@ -214,7 +223,10 @@ __noinline int use_name(void)
 		return 0;
 	}
 	add(use->count, 1);
-	if (!use->reported)
+	if (!use->reported) {
 		use->reported = report_name(key.name);
+		if (!use->reported)
+			count_lost_sample(work->slot, SENSOR_files);
+	}
 	return 0;
 }

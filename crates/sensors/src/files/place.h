@@ -2,16 +2,17 @@
 /*
  * What a path comes to as a number: the same path gives the same, however often it is opened.
  *
- * The number goes over the names, and the inode numbers of the directories, from the file up to the root of its mount.
- * So a directory that is renamed or replaced makes new paths of all that is in it, and a file that is replaced keeps its
- * own. It begins with a number that no container knows.
+ * The number goes over the names, and the inode numbers of the directories, from the file over all mounts up to the task's
+ * root. So a directory that is renamed, replaced or mounted elsewhere makes new paths of all that is in it, and a file that
+ * is replaced keeps its own. A directory that the kernel has forgotten meanwhile gets another hash: the same path may then
+ * have two numbers, which user space puts together.
  */
 #pragma once
 
 #include "path.h"
 #include "peek.h"
 
-/* Directories whose names are in the number; of those above, only the lowest is. */
+/* Directories and mounts that are in the number; those further up are not. */
 #define PLACE_DIRECTORIES 32
 
 struct name_buffer {
@@ -25,40 +26,95 @@ struct {
 	__type(value, struct name_buffer);
 } name_buffers SEC(".maps");
 
-static __always_inline u64 mix(u64 hash, u64 word)
+/*
+ * SipHash-1-3 (Aumasson and Bernstein, 2012) with a key that user space draws anew each time: whoever chooses what is
+ * hashed can make two things fall together only by chance.
+ */
+struct sip_hash {
+	u64 v0, v1, v2, v3;
+};
+
+#define ROTATE(word, bits) ((word) << (bits) | (word) >> (64 - (bits)))
+
+static __always_inline void hash_round(struct sip_hash *hash)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15; /* 2^64 divided by the golden ratio */
-	return hash ^ hash >> 29;
+	hash->v0 += hash->v1;
+	hash->v1 = ROTATE(hash->v1, 13) ^ hash->v0;
+	hash->v0 = ROTATE(hash->v0, 32);
+	hash->v2 += hash->v3;
+	hash->v3 = ROTATE(hash->v3, 16) ^ hash->v2;
+	hash->v0 += hash->v3;
+	hash->v3 = ROTATE(hash->v3, 21) ^ hash->v0;
+	hash->v2 += hash->v1;
+	hash->v1 = ROTATE(hash->v1, 17) ^ hash->v2;
+	hash->v2 = ROTATE(hash->v2, 32);
+}
+
+static __always_inline void begin_hash(struct sip_hash *hash)
+{
+	hash->v0 = settings.hash_key[0] ^ 0x736f6d6570736575;
+	hash->v1 = settings.hash_key[1] ^ 0x646f72616e646f6d;
+	hash->v2 = settings.hash_key[0] ^ 0x6c7967656e657261;
+	hash->v3 = settings.hash_key[1] ^ 0x7465646279746573;
+}
+
+static __always_inline void add_to_hash(struct sip_hash *hash, u64 word)
+{
+	hash->v3 ^= word;
+	hash_round(hash);
+	hash->v0 ^= word;
+}
+
+/* Never 0, which stands for everything that has no number of its own. */
+static __always_inline u64 end_hash(struct sip_hash *hash)
+{
+	hash->v2 ^= 0xff;
+	hash_round(hash);
+	hash_round(hash);
+	hash_round(hash);
+	return (hash->v0 ^ hash->v1 ^ hash->v2 ^ hash->v3) ?: 1;
 }
 
 /* Goes over the words that so many bytes take, of at most `room`; whoever calls this has cleared what follows them. */
-#define HASH_BYTES(hash, words, length, room)                            \
+#define ADD_BYTES_TO_HASH(hash, words, length, room)                     \
 	({                                                               \
-		u64 __hash = mix(hash, length);                          \
 		u32 __words = ((length) + 7) / 8;                        \
+		add_to_hash(hash, length);                               \
 		for (u32 __i = 0; __i < (room) / 8; __i++) {             \
 			if (__i >= __words)                              \
 				break;                                   \
-			__hash = mix(__hash, (words)[__i]);              \
+			add_to_hash(hash, (words)[__i]);                 \
 		}                                                        \
-		__hash;                                                  \
 	})
 
-static __always_inline u64 hash_of_name(struct dentry *dentry)
+static __always_inline void add_name_to_hash(struct sip_hash *hash, struct dentry *dentry)
 {
 	u32 zero = 0, length = PEEK(dentry, d_name.len) & NAME_BYTES;
 	struct name_buffer *buffer = bpf_map_lookup_elem(&name_buffers, &zero);
 
 	if (!buffer || bpf_probe_read_kernel(buffer->words, length, PEEK(dentry, d_name.name)))
-		return 0;
+		return;
 	*(u64 *)((u8 *)buffer->words + length) = 0;
-	return HASH_BYTES(settings.seed, buffer->words, length, NAME_BYTES + 1);
+	ADD_BYTES_TO_HASH(hash, buffer->words, length, NAME_BYTES + 1);
 }
 
 static __always_inline u32 mount_id(const struct vfsmount *mount)
 {
 	struct mount *whole = (void *)address_of(mount) - bpf_core_field_offset(struct mount, mnt);
 
+	return PEEK(whole, mnt_id);
+}
+
+/*
+ * A number of the mount that is not used again, where the kernel has one (6.8 and later); else the one that
+ * /proc/PID/mountinfo shows.
+ */
+static __always_inline u64 mount_number(const struct vfsmount *mount)
+{
+	struct mount *whole = (void *)address_of(mount) - bpf_core_field_offset(struct mount, mnt);
+
+	if (bpf_core_field_exists(whole->mnt_id_unique))
+		return PEEK(whole, mnt_id_unique);
 	return PEEK(whole, mnt_id);
 }
 
@@ -69,26 +125,39 @@ __noinline u64 number_of_place(u64 address_of_dentry, u64 address_of_mount)
 	struct vfsmount *mount = (struct vfsmount *)address_of_mount;
 	struct task_struct *task = current_task();
 	struct fs_struct *fs = PEEK(task, fs);
-	struct dentry *root = PEEK(mount, mnt_root);
-	u64 hash = hash_of_name(dentry);
+	u64 root_dentry = address_of(PEEK(fs, root.dentry)), root_mount = address_of(PEEK(fs, root.mnt));
+	struct sip_hash hash;
 
-	hash = mix(hash, address_of(PEEK(fs, root.dentry)));
-	hash = mix(hash, address_of(PEEK(fs, root.mnt)));
-	hash = mix(hash, mount_id(mount));
+	begin_hash(&hash);
+	add_to_hash(&hash, root_dentry);
+	add_to_hash(&hash, root_mount);
+	add_to_hash(&hash, mount_number(mount));
+	add_name_to_hash(&hash, dentry);
 	for (u32 i = 0; i < PLACE_DIRECTORIES; i++) {
 		struct inode *inode;
 
-		if (dentry == root)
+		if (address_of(dentry) == root_dentry && address_of(mount) == root_mount)
 			break;
-		parent = PEEK(dentry, d_parent);
-		if (parent == dentry)
-			break;
-		dentry = parent;
+		if (address_of(dentry) == address_of(PEEK(mount, mnt_root))) {
+			struct mount *whole =
+				(void *)address_of(mount) - bpf_core_field_offset(struct mount, mnt);
+			u64 upper = address_of(PEEK(whole, mnt_parent));
+
+			if (upper == address_of(whole))
+				break;
+			dentry = PEEK(whole, mnt_mountpoint);
+			mount = (void *)(upper + bpf_core_field_offset(struct mount, mnt));
+		} else {
+			parent = PEEK(dentry, d_parent);
+			if (address_of(parent) == address_of(dentry))
+				break;
+			dentry = parent;
+		}
 		/* The kernel's own hash of the name, and its length. */
-		hash = mix(hash, PEEK(dentry, d_name.hash_len));
+		add_to_hash(&hash, PEEK(dentry, d_name.hash_len));
 		inode = PEEK(dentry, d_inode);
 		if (inode)
-			hash = mix(hash, PEEK(inode, i_ino));
+			add_to_hash(&hash, PEEK(inode, i_ino));
 	}
-	return hash;
+	return end_hash(&hash);
 }

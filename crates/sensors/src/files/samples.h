@@ -6,8 +6,10 @@
 
 #define ARGUMENT_TEXT_BYTES 4096
 #define MOUNT_SOURCE_BYTES  256
-/* How many files and names a container may have in the sets. */
+/* How many files and names, directories, and mounts a container may have in the sets. */
 #define MAX_ENTRIES	    8192
+#define MAX_DIRECTORIES	    512
+#define MAX_MOUNTS	    256
 #define MOUNT_TYPE_BYTES    32
 
 enum files_kind {
@@ -68,6 +70,8 @@ enum file_flag {
 	FILE_ARGUMENT_CUT = 8,
 	FILE_ARGUMENT_UNREADABLE = 16,
 	FILE_READ_ONLY = 32,
+	/* Of two names, the directory that the second starts from. */
+	FILE_SECOND_UNREACHABLE = 64,
 };
 EXPORT(enum, file_flag);
 
@@ -135,14 +139,17 @@ struct deed {
 	u64 argument; /* the path that the program passed, in its memory; 0: none */
 	u64 read_bytes;
 	u64 written_bytes;
+	u32 flags; /* of an open, as the program passed them */
 	bool is_open;
 };
 
 /* A name that a program passed, and what it starts from. */
 struct passed_name {
-	u64 text; /* its address; 0: there is none */
-	s32 descriptor;
-	u32 is_kernels; /* the text is in the kernel's memory */
+	u64 text;	/* its address */
+	s32 descriptor; /* the directory that it starts from */
+	bool is_there;
+	bool is_kernels; /* the text is in the kernel's memory */
+	u8 pad[2];
 };
 
 struct name_deed {
@@ -171,6 +178,26 @@ struct {
 	__type(key, u32);
 	__type(value, struct files_work);
 } files_works SEC(".maps");
+
+/* What has a limit of its own. */
+enum files_entry {
+	ENTRY_FILE_OR_NAME,
+	ENTRY_DIRECTORY,
+	ENTRY_MOUNT,
+};
+_Static_assert(ENTRY_MOUNT < ENTRY_KINDS, "each has a counter");
+
+/* The counter of such entries; none if the container has as many as it may. */
+static __always_inline u32 *room_for(u32 slot, u32 kind, u32 limit)
+{
+	struct slot_state *state = slot_at(slot);
+	u32 *count;
+
+	if (!state)
+		return 0;
+	count = &state->entries[SENSOR_files * ENTRY_KINDS + kind];
+	return *count < limit ? count : 0;
+}
 
 static __always_inline struct files_work *files_work(void)
 {

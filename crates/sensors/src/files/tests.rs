@@ -173,3 +173,19 @@ fn what_is_done_to_names_is_told_and_counted() {
     });
     assert_eq!(counted, Some(3));
 }
+
+#[test]
+#[ignore = "needs root and a kernel with BTF"]
+fn a_file_that_is_emptied_is_truncated() {
+    let (bench, folder) = (Bench::new(), Folder::new("truncated"));
+    let file = folder.at("a");
+    std::fs::write(&file, "full").expect("a file");
+
+    sh(&bench, &format!(": >{file}"));
+    let seen = Seen::of(&bench);
+
+    assert_eq!(
+        seen.uses(&file).accesses.iter().collect::<Vec<_>>(),
+        [FileAccess::OpenedToWrite, FileAccess::Truncated]
+    );
+}

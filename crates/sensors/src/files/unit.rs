@@ -116,3 +116,11 @@ fn a_kind_that_it_does_not_write_is_refused() {
     assert!(matches!(mount_uses(&[0; 8]), Err(DecodeError::TooShort { .. })));
     assert!(matches!(mount_uses(&[0; 512]), Ok(Total::Mount(_))));
 }
+
+#[test]
+fn what_lies_outside_of_the_root_says_so() {
+    let flags = file_flag::FILE_UNREACHABLE.0;
+    let sample = name_sample { has_base: 1, base_bytes: 2, argument_bytes: 1, flags, ..Default::default() };
+
+    assert_eq!(name(sample, &[b"\x01d", b"x"]).path, Text::from("(unreachable)/d/x"));
+}

@@ -114,15 +114,15 @@ __noinline int report_file(u64 address_of_file, u64 number)
 static __always_inline struct file_use *use_of(struct file_key *key)
 {
 	struct file_use *use = bpf_map_lookup_elem(&file_uses, key), fresh = {};
-	struct slot_state *slot;
+	u32 *count;
 
 	if (use)
 		return use;
-	slot = slot_at(key->slot);
-	if (!slot || slot->entries[SENSOR_files] >= MAX_ENTRIES)
+	count = room_for(key->slot, ENTRY_FILE_OR_NAME, MAX_ENTRIES);
+	if (!count)
 		return 0;
 	if (!bpf_map_update_elem(&file_uses, key, &fresh, BPF_NOEXIST))
-		add(slot->entries[SENSOR_files], 1);
+		add(*count, 1);
 	return bpf_map_lookup_elem(&file_uses, key);
 }
 
@@ -150,25 +150,23 @@ static __always_inline void book_file(struct files_work *work, u64 file, struct 
 	if (!use->reported) {
 		use_mount(known->mount, 0, 0);
 		use->reported = report_file(file, known->number);
+		if (!use->reported)
+			count_lost_sample(work->slot, SENSOR_files);
 	}
 }
 
-/* include/uapi/linux/stat.h and include/uapi/linux/magic.h (6.18) */
-#define S_IFMT		    00170000
-#define S_IFSOCK	    0140000
-#define S_IFIFO		    0010000
+/* include/uapi/linux/magic.h (6.18) */
 #define ANON_INODE_FS_MAGIC 0x09041934
+#define PIPEFS_MAGIC	    0x50495045
+#define SOCKFS_MAGIC	    0x534F434B
 
 /* Whether it is something that has a path: not a socket, a pipe, nor what lies behind an eventfd and its like. */
 static __always_inline bool has_path(struct inode *inode)
 {
-	u32 type = PEEK(inode, i_mode) & S_IFMT;
-	struct super_block *super;
+	struct super_block *super = PEEK(inode, i_sb);
+	u64 magic = PEEK(super, s_magic);
 
-	if (type == S_IFSOCK || type == S_IFIFO)
-		return false;
-	super = PEEK(inode, i_sb);
-	return PEEK(super, s_magic) != ANON_INODE_FS_MAGIC;
+	return magic != PIPEFS_MAGIC && magic != SOCKFS_MAGIC && magic != ANON_INODE_FS_MAGIC;
 }
 
 __noinline int use_file(u64 address)

@@ -228,7 +228,8 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	if (tracing.enabled)
 		end_trace(bpf_get_current_task_btf(), true, result);
 	/* Which table the number is of is not known yet: any sensor's in any table will do. */
-	sensors = sensors_of_call(TABLE_NATIVE, number, errno) | sensors_of_call(TABLE_X86, number, errno);
+	sensors = sensors_of_call(TABLE_NATIVE, plain_number(number), errno) |
+		  sensors_of_call(TABLE_X86, plain_number(number), errno);
 	/* After a return from a signal the registers are those of another call. */
 	if ((!errno && !sensors) || number == (u32)-1)
 		return 0;
