@@ -47,16 +47,16 @@ fn a_container_found_late_is_not_complete() {
 #[test]
 fn a_sensor_that_did_not_observe_makes_it_incomplete() {
     let mut report = docker();
-    let process = report.sensors.iter_mut().find(|sensor| sensor.name == "process".into()).expect("it is there");
-    process.state = AttachState::Unsupported;
-    process.reason = Some("a \\ b".into());
+    let missing = report.sensors.iter_mut().find(|sensor| sensor.name == "capabilities".into()).expect("it is there");
+    missing.state = AttachState::Unsupported;
+    missing.reason = Some("a \\ b".into());
 
     let report = report.finish();
 
     assert_eq!(codes(&report), [ReasonCode::SensorMissing]);
     assert_eq!(report.reasons[0].sensor, Some("capabilities".into()));
     assert_eq!(report.reasons[0].text.as_bytes(), b"this kernel cannot run the sensor capabilities: a \\ b");
-    assert_eq!(complete_sections(&report), ["processes", "syscalls"]);
+    assert_eq!(complete_sections(&report), ["files", "processes", "syscalls"]);
 }
 
 fn complete_sections(report: &Report) -> Vec<String> {
