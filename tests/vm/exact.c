@@ -2,9 +2,11 @@
  * getppid 1000 times; getpgid 2500 times in each of 4 threads; getsid 100 times in each of 10 child processes;
  * dup(-1), which fails with EBADF, 777 times; on x86_64 also getppid of the 32-bit table 321 times.
  * Has capabilities checked: NET_BIND_SERVICE, which it must have, 100 times; SYS_BOOT 50 times; SETPCAP by capset 30 times, and by prctl
- * 20 times. */
+ * 20 times. Opens its own executable 123 times, by a link that only the kernel can resolve, and reads it, and fails 45 times to open
+ * a file that is not there. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -17,6 +19,24 @@
 enum { CALLS = 1000, THREADS = 4, CALLS_PER_THREAD = 2500, CHILDREN = 10, CALLS_PER_CHILD = 100, FAILURES = 777 };
 enum { CALLS_OF_32_BIT = 321, GETPPID_OF_32_BIT = 64 };
 enum { LOW_PORTS = 100, FIRST_LOW_PORT = 600, BOOTS = 50, CAPSETS = 30, SECUREBITS = 20 };
+
+enum { OPENS = 123, MISSES = 45 };
+
+static int open_files(void)
+{
+	char byte;
+
+	for (int i = 0; i < OPENS; i++) {
+		int file = open("/proc/self/exe", O_RDONLY);
+
+		if (file < 0 || read(file, &byte, 1) != 1 || close(file))
+			return 0;
+	}
+	for (int i = 0; i < MISSES; i++)
+		if (open("/nowhere/missing", O_RDONLY) >= 0)
+			return 0;
+	return 1;
+}
 
 static void *call_getpgid(void *unused)
 {
@@ -115,7 +135,7 @@ int main(void)
 	for (int i = 0; i < FAILURES; i++)
 		syscall(SYS_dup, -1);
 	call_32_bit_table();
-	if (bind_low_ports() || boot_in_vain() || set_own_rights())
+	if (!open_files() || bind_low_ports() || boot_in_vain() || set_own_rights())
 		return 1;
 	return 0;
 }

@@ -39,6 +39,11 @@ def must($what; $found; $wanted):
          [.behaviour.capabilities[] | select(.audit == "unknown")]; []),
     must("SYS_ADMIN, asked for with audit"; checked("CAP_SYS_ADMIN"; "used", "denied"); 0)
   end,
+(([.behaviour.files.paths[] | select(.phase == "main" and (.accesses | index("executed")) and (.path | endswith("exact")))]) as $own
+ | must("opens of its executable"; [$own[].opens | tonumber] | add; 123),
+   must("what was done with it"; [$own[].accesses[] | select(. == "opened-to-read" or . == "read")] | unique; ["opened-to-read", "read"])),
+must("opens of what is not there";
+     [.behaviour.files.names[] | select(.operation == "open" and .errno == "ENOENT" and .path == "/nowhere/missing") | .count | tonumber] | add; 45),
 must("getppid"; total($arch; "getppid"); 1000),
 must("getpgid, in 4 threads"; total($arch; "getpgid"); 10000),
 must("getsid, in 10 children"; total($arch; "getsid"); 1000),

@@ -91,7 +91,8 @@ static __always_inline u32 look_up_current(struct task_struct *task)
 	u8 inherits;
 
 	barrier(); /* a move from here on makes this one the old one */
-	if (!note || note->css_set != css_set || !note->slot) {
+	/* Where tasks are found by their stacks this is rare, and what is known of one may be of another time. */
+	if (!OLD_KERNEL || !note || note->css_set != css_set || !note->slot) {
 		slot = slot_by_cgroup_or_name(task, &inherits);
 		if (!note) {
 			number = slot ? take_note(task, slot) : 0;

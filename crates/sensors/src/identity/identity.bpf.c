@@ -137,10 +137,19 @@ static __always_inline void tell_entered(u32 number, struct task_struct *who, bo
 HOOK("cgroup_attach_task", on_cgroup_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task,
      bool whole_process)
 {
+	struct task_note *note;
 	u32 number;
 
 	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
 		return 0;
+	/*
+	 * A task that was moved through several hierarchies may have its cgroups at an address that it was looked up
+	 * with before: what lay there is gone. So nobody's is believed any more.
+	 */
+	add(shared.epoch, 1);
+	note = note_at(note_number_of(task));
+	if (note)
+		note->css_set = 0;
 	number = slot_of_cgroup(BPF_CORE_READ(cgroup, kn, id));
 	if (!number)
 		return 0;
