@@ -239,6 +239,8 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	table = table_of_call(ENTRY_FLAGS(task), &number);
 	if (errno)
 		count_failure(note, table, number, errno);
+	if (!sensors)
+		return 0;
 	sensors = sensors_of_call(table, number, errno);
 	if (!sensors || is_restarted(result))
 		return 0;
