@@ -10,8 +10,9 @@ use event::{ProcessId, RunId, TaskId};
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::{AsRawLibbpf as _, Link, MapCore as _, MapFlags, MapHandle, Object};
 
+use crate::attach::{attach_adopt, attach_all, attach_walk};
 use crate::bpf::types::{adopted_task, shared};
-use crate::load::{self, LoadError, Options, ProgramState, attach_adopt, attach_all, attach_walk, map};
+use crate::load::{self, LoadError, Options, ProgramState, map};
 use crate::mapped::Mapped;
 use crate::record::{self, Plain};
 use crate::ring::Ring;

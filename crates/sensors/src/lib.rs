@@ -6,8 +6,11 @@
 //!
 //! Nothing here decides what a container is called or what becomes of an event.
 
+mod attach;
+mod configure;
 mod counts;
 mod kernel;
+mod libbpf_log;
 mod load;
 mod mapped;
 mod perf;

@@ -1,19 +1,18 @@
-//! Chooses what fits the running kernel, loads it and attaches its programs one by one.
+//! Chooses what fits the running kernel, and loads it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd as _, IntoRawFd as _};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 
-use event::{Arch, SyscallNames};
 use libbpf_rs::btf::{
     Btf,
     types::{Enum, Func, Typedef},
 };
-use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenMapMut, OpenObject, PrintLevel, ProgramMut};
+use libbpf_rs::{MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject};
 
-use crate::bpf::types::{call_table, callers, handled_table, limit, settings, tracing};
+use crate::bpf::types::callers;
+use crate::configure::configure;
+use crate::libbpf_log::{capture, said};
 use crate::tasks::Room;
-use crate::{Program, SENSORS, Sensor, Set, capabilities, perf, preemption};
+use crate::{Program, SENSORS, Sensor, Set, capabilities, preemption};
 
 /// For kernels with `bpf_loop`: 5.17 and later.
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
@@ -151,17 +150,17 @@ pub struct ProgramState {
 }
 
 /// The sensor that says who is in which container.
-const IDENTITY: &str = "identity";
+pub(crate) const IDENTITY: &str = "identity";
 /// The walk over the tasks, and that over the totals; they belong to no hook.
-const ADOPT: &str = "adopt_task";
+pub(crate) const ADOPT: &str = "adopt_task";
 pub(crate) const READ: &str = "read_total";
 /// What the name of a program ends with that does the work of another on a tracepoint of perf.
 pub(crate) const HELD: &str = "_held";
 /// What the name of a program ends with that makes up for another where the kernel skipped that.
-const TWIN: &str = "_again";
+pub(crate) const TWIN: &str = "_again";
 
 /// The sensors without which the others have nothing to say: what the kernel refuses of them ends everything.
-const REQUIRED: [&str; 2] = ["identity", "syscalls"];
+pub(crate) const REQUIRED: [&str; 2] = [IDENTITY, "syscalls"];
 
 /// The loaded object, and what was chosen.
 pub(crate) struct Loaded {
@@ -178,7 +177,7 @@ pub(crate) fn load(options: &Options) -> Result<Loaded, LoadError> {
     if !counts_in_tasks && options.trace.is_some() {
         return Err(LoadError::NoTrace);
     }
-    let print = capture_log();
+    let print = capture();
     let facts = Facts {
         btf,
         counts_in_tasks,
@@ -196,13 +195,13 @@ pub(crate) fn load(options: &Options) -> Result<Loaded, LoadError> {
 }
 
 /// What was found out before loading.
-struct Facts<'btf> {
-    btf: &'btf Btf<'btf>,
+pub(crate) struct Facts<'btf> {
+    pub(crate) btf: &'btf Btf<'btf>,
     counts_in_tasks: bool,
-    preemptible: bool,
+    pub(crate) preemptible: bool,
     /// Who asks for capabilities; empty where no program wants to know.
-    callers: callers,
-    room: Room,
+    pub(crate) callers: callers,
+    pub(crate) room: Room,
 }
 
 /// What became of programs that the kernel would not load, by name.
@@ -249,7 +248,7 @@ fn refused_alone(options: &Options, facts: &Facts<'_>, programs: &[ProgramState]
 }
 
 /// What a refusal means: typed tracepoints are everywhere where this program runs, other hooks are not.
-fn refusal(program: &Program, why: &str) -> State {
+pub(crate) fn refusal(program: &Program, why: &str) -> State {
     match program.hook.split_once('/') {
         Some(("tp_btf", _)) | None => State::Failed(format!("the kernel refuses {}: {why}", program.hook)),
         Some(_) => State::Unsupported(format!("the kernel refuses {}: {why}", program.hook)),
@@ -263,7 +262,7 @@ fn objection(log: &str) -> Option<&str> {
     lines[..sum].iter().rfind(|line| !line.is_empty()).copied()
 }
 
-fn innermost(error: &libbpf_rs::Error) -> String {
+pub(crate) fn innermost(error: &libbpf_rs::Error) -> String {
     let mut last: &dyn std::error::Error = error;
     while let Some(cause) = last.source() {
         last = cause;
@@ -300,142 +299,10 @@ fn room(options: &Options, counts_in_tasks: bool) -> Room {
     }
 }
 
-fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Result<(), LoadError> {
-    for mut map in open.maps_mut() {
-        let name = map.name().to_string_lossy().into_owned();
-        if name.ends_with(".rodata.settings") {
-            // SAFETY: integers only; this struct alone is in that section, and the map is a value of it.
-            let settings = unsafe { initial_value::<settings>(&mut map) };
-            settings.preemptible.write(facts.preemptible);
-            settings.counted_tasks = facts.room.counted;
-            settings.hash_key = [random_number(), random_number()];
-            settings.file_bytes.write(options.file_bytes);
-            match &options.hierarchy {
-                Hierarchy::Unified => {
-                    settings.identity_is_v2.write(true);
-                    settings.identity_hierarchy = 0;
-                }
-                Hierarchy::Controller { name, id } => {
-                    settings.identity_is_v2.write(false);
-                    settings.identity_hierarchy = *id;
-                    settings.identity_controller =
-                        controller(facts.btf, name).ok_or_else(|| LoadError::NoController(name.clone()))?;
-                }
-            }
-        } else if name.ends_with(".rodata.tracing") {
-            // SAFETY: as above.
-            let tracing = unsafe { initial_value::<tracing>(&mut map) };
-            if let Some(filter) = &options.trace {
-                set_filter(tracing, filter);
-            }
-        } else if name.ends_with(".rodata.calls") {
-            // SAFETY: as above.
-            hand_out_calls(unsafe { initial_value::<call_table>(&mut map) });
-        } else if name.ends_with(".rodata.callers") {
-            // SAFETY: as above.
-            let callers = unsafe { initial_value::<callers>(&mut map) };
-            *callers = facts.callers;
-        } else if name == "open_calls" && options.trace.is_none() {
-            map.set_autocreate(false).map_err(|source| LoadError::Open { source, log: name })?;
-        } else if let Some(entries) = entries(&name, facts.room) {
-            map.set_max_entries(entries).map_err(|source| LoadError::Open { source, log: name })?;
-        } else if name == "samples" {
-            map.set_max_entries(options.ring_bytes)
-                .map_err(|source| LoadError::Open { source, log: "the ring's size is not a power of two".into() })?;
-        }
-    }
-    Ok(())
-}
-
-/// How long a map is that grows with the machine.
-fn entries(map: &str, room: Room) -> Option<u32> {
-    match map {
-        "task_notes" | "free_notes" | "watched_tasks" => Some(room.followed),
-        "task_counts" => Some(room.counted),
-        _ => None,
-    }
-}
-
-/// What a map of constants holds when the object is loaded.
-///
-/// # Safety
-///
-/// The map is a value of `T`, and every byte pattern that libbpf puts there is one.
-unsafe fn initial_value<'map, T>(map: &'map mut OpenMapMut<'_>) -> &'map mut T {
-    let bytes = map.initial_value_mut().expect("constants have initial values");
-    assert!(bytes.len() >= size_of::<T>(), "the object's constants are those of its own types");
-    // SAFETY: the length was checked; libbpf maps this memory at a page boundary, and nobody else holds it.
-    unsafe { &mut *bytes.as_mut_ptr().cast::<T>() }
-}
-
-const NATIVE_CALLS: usize = limit::NATIVE_CALLS.0 as usize;
-const HANDLED_TABLES: usize = handled_table::HANDLED_TABLES.0 as usize;
-
-/// Writes down which sensors asked for which calls.
-fn hand_out_calls(table: &mut call_table) {
-    let names = SyscallNames::builtin();
-    let second = if Arch::NATIVE == Arch::Aarch64 { Arch::Arm } else { Arch::X86 };
-    for (sensor, calls) in SENSORS.iter().map(|sensor| sensor.calls).enumerate() {
-        for (at, arch) in [Arch::NATIVE, second].into_iter().enumerate() {
-            for call in calls {
-                let Some(place) = names.number(arch, call.name).map(|number| number as usize) else { continue };
-                if place < NATIVE_CALLS {
-                    table.sensors[at * NATIVE_CALLS + place] |= 1 << sensor;
-                    if call.also_failed {
-                        table.sensors_of_failures[at * NATIVE_CALLS + place] |= 1 << sensor;
-                    }
-                    table.names[(sensor * HANDLED_TABLES + at) * NATIVE_CALLS + place] = call.number;
-                }
-            }
-        }
-    }
-}
-
-fn set_filter(tracing: &mut tracing, filter: &CallFilter) {
-    tracing.enabled.write(true);
-    tracing.failed_only.write(filter.failed_only);
-    if let Some(uid) = filter.uid {
-        tracing.by_uid.write(true);
-        tracing.uid = uid;
-    }
-    if let Some(comm) = &filter.comm {
-        // The last byte stays zero, as in `task->comm`.
-        let room = tracing.comm.len() - 1;
-        for (to, from) in tracing.comm.iter_mut().zip(comm.bytes().take(room)) {
-            *to = from;
-        }
-    }
-    if let Some(numbers) = &filter.numbers {
-        tracing.by_number.write(true);
-        for &number in numbers {
-            if let Some(word) = tracing.numbers.get_mut(number as usize / 64) {
-                *word |= 1 << (number % 64);
-            }
-        }
-    }
-}
-
-/// A number that nobody can guess.
-fn random_number() -> u64 {
-    let mut bytes = [0; 8];
-    // Without one, hashes are as good as their function: the kernel gives one as soon as it has ever had randomness.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    u64::from_ne_bytes(bytes)
-}
-
 /// Whether the kernel's list of helpers has this one.
 fn has_helper(btf: &Btf<'_>, name: &str) -> bool {
     btf.type_by_name::<Enum<'_>>("bpf_func_id")
         .is_some_and(|list| list.iter().any(|helper| helper.name.is_some_and(|known| known.to_str() == Some(name))))
-}
-
-/// The index of a controller in `css_set.subsys`: it depends on the kernel's configuration.
-fn controller(btf: &Btf<'_>, name: &str) -> Option<u32> {
-    let wanted = format!("{name}_cgrp_id");
-    let ids = btf.type_by_name::<Enum<'_>>("cgroup_subsys_id")?;
-    ids.iter()
-        .find(|member| member.name.is_some_and(|name| name.to_str() == Some(wanted.as_str())))
-        .and_then(|member| u32::try_from(member.value).ok())
 }
 
 /// Leaves out the programs whose hook this kernel does not have, those that it refused, and those that it does not need.
@@ -512,63 +379,6 @@ fn forms(program: &Program, preemptible: bool, there: &BTreeSet<String>) -> Vec<
     }
 }
 
-/// Attaches what was chosen.
-pub(crate) fn attach_all(object: &Object, states: &mut [ProgramState]) -> Result<Vec<Link>, LoadError> {
-    // All others ask what identity has found out.
-    let (identity, others): (Vec<&Sensor>, Vec<&Sensor>) = SENSORS.iter().partition(|sensor| sensor.name == IDENTITY);
-    let programs = identity.into_iter().chain(others).flat_map(|sensor| sensor.programs);
-    let (last, first): (Vec<&Program>, Vec<&Program>) = programs.partition(|program| program.last);
-    let mut links = Vec::new();
-    for program in first.into_iter().chain(last) {
-        let state = states.iter_mut().find(|state| state.name == program.name && state.state == State::Attached);
-        let Some(state) = state else { continue };
-        match attach(object, program) {
-            Ok(attached) => links.extend(attached),
-            // Without identity nothing can be booked on anybody.
-            Err(source) if state.sensor == IDENTITY => {
-                return Err(LoadError::Attach { program: program.name, hook: program.hook, source });
-            }
-            Err(error) => state.state = refusal(program, &innermost(&error)),
-        }
-    }
-    Ok(links)
-}
-
-/// Attaches every form of the program that was loaded.
-fn attach(object: &Object, program: &Program) -> libbpf_rs::Result<Vec<Link>> {
-    let mut links = Vec::new();
-    for form in [HELD, "", TWIN].map(|end| program.name.to_owned() + end) {
-        let loaded = object.progs_mut().find(|it| it.name().to_str() == Some(&form) && it.autoload());
-        if let Some(loaded) = loaded {
-            links.push(attach_loaded(&loaded)?);
-        }
-    }
-    Ok(links)
-}
-
-fn attach_loaded(program: &ProgramMut<'_>) -> libbpf_rs::Result<Link> {
-    let section = program.section().to_string_lossy();
-    match section.strip_prefix("tracepoint/").and_then(|event| event.split_once('/')) {
-        // The link closes the descriptor.
-        Some((group, event)) => program.attach_perf_event(perf::tracepoint(group, event)?.into_raw_fd()),
-        None => program.attach(),
-    }
-}
-
-/// The walk over the tasks.
-pub(crate) fn attach_adopt(object: &Object) -> Result<Link, LoadError> {
-    let program = object.progs_mut().find(|program| program.name().to_str() == Some(ADOPT));
-    let attached = program.expect("the object has the walk over the tasks").attach();
-    attached.map_err(|source| LoadError::Attach { program: ADOPT, hook: "iter/task", source })
-}
-
-/// The walk over a map.
-pub(crate) fn attach_walk(object: &Object, walk: &'static str, map: &MapHandle) -> Result<Link, LoadError> {
-    let program = object.progs_mut().find(|program| program.name().to_str() == Some(walk));
-    let attached = program.unwrap_or_else(|| panic!("the object has no walk {walk}")).attach_iter(map.as_fd());
-    attached.map_err(|source| LoadError::Attach { program: walk, hook: "iter/bpf_map_elem", source })
-}
-
 /// The sets of the sensors that observe: a sensor does if any of its programs can be attached.
 pub(crate) fn sets(states: &[ProgramState]) -> impl Iterator<Item = &'static Set> {
     let observes = |name| states.iter().any(|program| program.sensor == name && program.state == State::Attached);
@@ -579,29 +389,6 @@ pub(crate) fn map(object: &Object, name: &'static str) -> Result<MapHandle, Load
     let map = object.maps().find(|map| map.name().to_str() == Some(name));
     MapHandle::try_from(&map.unwrap_or_else(|| panic!("the object has no map {name}")))
         .map_err(|source| LoadError::Open { source, log: format!("map {name}") })
-}
-
-/// The last lines that libbpf said: the only place where it says why.
-static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
-const LOG_LINES: usize = 40;
-const LOG_CHARS: usize = 1500;
-
-pub(crate) fn capture_log() -> Option<(PrintLevel, libbpf_rs::PrintCallback)> {
-    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, line| {
-        if let Ok(mut log) = LOG.lock() {
-            if log.len() == LOG_LINES {
-                log.pop_front();
-            }
-            // The verifier's reason comes last.
-            let line = line.trim_end();
-            let from = line.char_indices().rev().nth(LOG_CHARS).map_or(0, |(at, _)| at);
-            log.push_back(line[from..].to_owned());
-        }
-    })))
-}
-
-pub(crate) fn said() -> String {
-    LOG.lock().map(|mut log| log.drain(..).collect::<Vec<_>>().join("\n")).unwrap_or_default()
 }
 
 #[cfg(test)]

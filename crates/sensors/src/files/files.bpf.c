@@ -7,7 +7,9 @@
  */
 
 #include "calls.h"
+#include "files/loader.h"
 #include "files/names.h"
+#include "files/walks.h"
 
 /* What a call does with files; files/mod.rs says which call that is. */
 enum files_call {
@@ -351,92 +353,6 @@ ON_RETURN(files)
 	return 0;
 }
 
-/* include/uapi/linux/auxvec.h (6.18): where the loader that a program names lies. */
-#define AT_BASE		7
-#define AUXILIARY_PAIRS 24
-
-static __always_inline u64 address_of_loader(struct mm_struct *mm)
-{
-	for (u32 i = 0; i < AUXILIARY_PAIRS; i++) {
-		u64 pair[2] = {};
-
-		bpf_probe_read_kernel(&pair, sizeof(pair),
-				      (void *)mm + bpf_core_field_offset(struct mm_struct, saved_auxv) +
-					      i * sizeof(pair));
-		if (!pair[0])
-			break;
-		if (pair[0] == AT_BASE)
-			return pair[1];
-		/* Of a 32-bit program the pairs are half as long: two of them. */
-		if ((u32)pair[0] == AT_BASE)
-			return pair[0] >> 32;
-		if (pair[0] >> 32 && (u32)pair[1] == AT_BASE)
-			return pair[1] >> 32;
-	}
-	return 0;
-}
-
-#if OLD_KERNEL
-
-/* Before 6.1 the mappings are in a list. */
-struct vm_area_struct___old {
-	unsigned long vm_start;
-	struct vm_area_struct___old *vm_next;
-	struct file *vm_file;
-} __attribute__((preserve_access_index));
-
-struct mm_struct___old {
-	struct vm_area_struct___old *mmap;
-} __attribute__((preserve_access_index));
-
-#define LISTED_MAPPINGS 16
-
-static __always_inline struct file *loader_of(u32 slot, struct mm_struct *mm)
-{
-	struct mm_struct___old *old = (void *)mm;
-	struct vm_area_struct___old *area;
-	u64 address = address_of_loader(mm);
-
-	if (!address || !bpf_core_field_exists(old->mmap))
-		return 0;
-	area = BPF_CORE_READ(old, mmap);
-	for (u32 i = 0; i < LISTED_MAPPINGS && area; i++) {
-		if (BPF_CORE_READ(area, vm_start) == address)
-			return BPF_CORE_READ(area, vm_file);
-		area = BPF_CORE_READ(area, vm_next);
-	}
-	return 0;
-}
-
-#else
-
-/* include/uapi/asm-generic/errno-base.h (6.18) */
-#define EBUSY 16
-
-struct found_mapping {
-	struct file *file;
-};
-
-static long on_mapping(struct task_struct *task, struct vm_area_struct *area, struct found_mapping *found)
-{
-	found->file = BPF_CORE_READ(area, vm_file);
-	return 0;
-}
-
-/* The mapping stays for as long as the task does not run, which is until this program has ended. */
-static __always_inline struct file *loader_of(u32 slot, struct mm_struct *mm)
-{
-	struct found_mapping found = {};
-	u64 address = address_of_loader(mm);
-
-	/* Another thread is changing the mappings. */
-	if (address && bpf_find_vma(bpf_get_current_task_btf(), address, on_mapping, &found, 0) == -EBUSY)
-		count_lost_entries(slot, SENSOR_files, 1);
-	return found.file;
-}
-
-#endif
-
 HOOK("sched_process_exec", on_exec_files, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	struct task_note *note = current_note(task);
@@ -461,110 +377,5 @@ HOOK("sched_process_exec", on_exec_files, struct task_struct *task, pid_t old_pi
 		work->names = script;
 		use_name();
 	}
-	return 0;
-}
-
-/* The head of a record of a set: when, and by whom, it was used first is told by its sample. */
-static __always_inline void head_of_record(struct sample_header *header, u32 number, u8 phase, u8 kind)
-{
-	struct slot_state *slot = slot_at(number);
-
-	__builtin_memset(header, 0, sizeof(*header));
-	header->slot = number;
-	header->generation = slot ? slot->generation : 0;
-	header->sensor = SENSOR_files;
-	header->kind = kind;
-	header->phase = phase;
-}
-
-struct file_record {
-	struct sample_header header;
-	struct file_key key;
-	struct file_use use;
-};
-EXPORT(struct, file_record);
-
-SEC("iter/bpf_map_elem")
-int read_file_use(struct bpf_iter__bpf_map_elem *ctx)
-{
-	struct file_key *key = ctx->key;
-	struct file_use *use = ctx->value;
-	struct file_record record;
-
-	if (!key || !use || !is_walked(key->slot))
-		return 0;
-	head_of_record(&record.header, key->slot, key->phase, FILES_FILE_USES);
-	record.key = *key;
-	record.use = *use;
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
-	return 0;
-}
-
-struct name_record {
-	struct sample_header header;
-	struct name_key key;
-	struct name_use use;
-};
-EXPORT(struct, name_record);
-
-SEC("iter/bpf_map_elem")
-int read_name_use(struct bpf_iter__bpf_map_elem *ctx)
-{
-	struct name_key *key = ctx->key;
-	struct name_use *use = ctx->value;
-	struct name_record record;
-
-	if (!key || !use || !is_walked(key->slot))
-		return 0;
-	head_of_record(&record.header, key->slot, key->phase, FILES_NAME_USES);
-	record.key = *key;
-	record.use = *use;
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
-	return 0;
-}
-
-struct directory_record {
-	struct sample_header header;
-	struct directory_key key;
-	struct directory_use use;
-};
-EXPORT(struct, directory_record);
-
-SEC("iter/bpf_map_elem")
-int read_directory_use(struct bpf_iter__bpf_map_elem *ctx)
-{
-	struct directory_key *key = ctx->key;
-	struct directory_use *use = ctx->value;
-	struct directory_record record;
-
-	if (!key || !use || !is_walked(key->slot))
-		return 0;
-	head_of_record(&record.header, key->slot, key->phase, FILES_DIRECTORY_USES);
-	record.key = *key;
-	bpf_probe_read_kernel(&record.use, sizeof(record.use), use);
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
-	return 0;
-}
-
-struct mount_record {
-	struct sample_header header;
-	struct mount_key key;
-	struct mount_use use;
-};
-EXPORT(struct, mount_record);
-
-SEC("iter/bpf_map_elem")
-int read_mount_use(struct bpf_iter__bpf_map_elem *ctx)
-{
-	struct mount_key *key = ctx->key;
-	struct mount_use *use = ctx->value;
-	struct mount_record record;
-
-	if (!key || !use || !is_walked(key->slot))
-		return 0;
-	head_of_record(&record.header, key->slot, key->phase, FILES_MOUNT_USES);
-	record.key = *key;
-	record.use = *use;
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
