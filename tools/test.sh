@@ -20,6 +20,8 @@ run_tests() {
     [ -z "${RINGFENCE_TEST_STAGES:-}" ] || IFS=', ' read -r -a stages <<<"$RINGFENCE_TEST_STAGES"
     check_stage_names "${stages[@]}"
     need_tools "$tools"
+    # Whoever runs them: what script(1), ls and others do depends on these.
+    export SHELL=/bin/sh LC_ALL=C.UTF-8 TZ=UTC
     run_stages "${stages[@]}"
 }
 
@@ -122,8 +124,8 @@ stage_scripts() {
     tools/self-test
     if command -v shellcheck >/dev/null; then
         # With -a also the parts that these source.
-        shellcheck -x -a x .ci/run tools/vmlinux-headers tools/self-test tests/vm/boot.sh tests/vm/case.sh tests/vm/init \
-            tests/vm/cases/*.sh
+        shellcheck -x -a x .ci/run tools/record-example tools/vmlinux-headers tools/self-test tests/vm/boot.sh tests/vm/case.sh tests/vm/init \
+            tests/vm/cases/*.sh docs/example/group/client.sh
     else
         add_skip scripts::shellcheck "shellcheck is not here"
         echo "1 0 1" >"$counts"

@@ -5,6 +5,7 @@
 
 pub mod cgroup_paths;
 pub mod conditions;
+pub mod dns;
 pub mod engine_grpc;
 pub mod engine_http;
 pub mod engine_json;
@@ -14,5 +15,6 @@ pub mod reports;
 pub mod ring_records;
 pub mod syscall_tables;
 pub mod texts;
+pub mod tls;
 
 mod laws;

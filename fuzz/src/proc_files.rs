@@ -41,7 +41,7 @@ fn check_namespace(link: &[u8]) {
 fn check_name(bytes: &[u8]) {
     let name: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != 0).take(15).collect();
 
-    let stat = Stat { pid: 2, comm: name.clone(), state: b'S', ppid: 1, start_ticks: 3 };
+    let stat = Stat { pid: 2, comm: name.clone(), state: b'S', ppid: 1, start_ticks: 3, image: Some((4, 5)) };
     assert_eq!(parse_stat(&stat_file(&stat)), Ok(stat));
 
     let status = Status { name, tgid: 2, ..Status::default() };
@@ -83,8 +83,9 @@ fn octal(bytes: &[u8]) -> Vec<u8> {
 
 fn stat_file(stat: &Stat) -> Vec<u8> {
     let between = "0 ".repeat(17);
-    let Stat { pid, ppid, start_ticks, .. } = stat;
-    let tail = format!(" {ppid} {between}{start_ticks} 0 0\n");
+    let Stat { pid, ppid, start_ticks, image, .. } = stat;
+    let (code, stack) = image.unwrap_or_default();
+    let tail = format!(" {ppid} {between}{start_ticks} 0 0 0 {code} 0 {stack}\n");
     [format!("{pid} (").as_bytes(), &stat.comm, b") ", &[stat.state], tail.as_bytes()].concat()
 }
 

@@ -1,6 +1,6 @@
 //! Report files: somebody else may have written or damaged them.
 
-use report::{ParseError, Report, Summary, TableOptions, csv, markdown, table};
+use report::{Map, ParseError, Report, Summary, TableOptions, csv, html, map_table, markdown, svg, table};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
@@ -21,6 +21,7 @@ pub fn check(bytes: &[u8]) {
     check_written(&report);
     check_layout(bytes, &report);
     check_shown(&report);
+    check_map(&report);
 
     let _ = report.behaviour.clone().merge(report.behaviour.clone());
     let finished = report.finish();
@@ -62,8 +63,26 @@ fn check_shown(report: &Report) {
             let _ = table(report, &TableOptions { width, colour: true, all });
         }
         assert_harmless(&markdown(report, all), "\n");
+        assert_harmless(&html(report, all), "\n");
     }
     let rows = csv(report);
     assert_harmless(&rows, "\r\n");
     assert_eq!(rows.lines().count(), 1 + report.behaviour.syscalls.uses.len());
+}
+
+/// The map of this container and of another that did the same.
+fn check_map(report: &Report) {
+    let mut other = report.clone();
+    other.container.id = Some("another".into());
+    other.container.run.slot = other.container.run.slot.wrapping_add(1);
+    let map = Map::of(&[report.clone(), other.clone()]);
+    assert_eq!(Map::of(&[other, report.clone()]), map, "the order of the reports makes a difference");
+    for shown in [map.to_json(), map.to_dot(), map.to_mermaid(), svg(&map)] {
+        assert_harmless(&shown, "\n");
+    }
+    let shown = map_table(&map, &TableOptions { width: 60, colour: false, all: true });
+    assert_harmless(&shown, "\n");
+    for line in shown.lines() {
+        assert!(line.width() <= 60, "{line:?} is wider than 60");
+    }
 }

@@ -39,7 +39,8 @@ macro_rules! every_seed_keeps_the_laws_of {
 }
 
 every_seed_keeps_the_laws_of! {
-    cgroup_paths conditions engine_grpc engine_http engine_json proc_files reports ring_records syscall_tables texts
+    cgroup_paths conditions dns engine_grpc engine_http engine_json proc_files reports ring_records syscall_tables texts
+    tls
 }
 
 fn check_seeds(target: &str, check: fn(&[u8])) {
@@ -63,6 +64,13 @@ fn the_seeds_are_not_all_refused() {
     let message = containers::engine::parse::parse_message(&message).expect("a message");
     assert!(containers::engine::parse::parse_container_status(message).is_ok());
     assert!(report::Report::parse(&read("reports/small.json")).is_ok());
+    let server = event::Text::from("192.0.2.53");
+    assert!(sensors::parse_dns(&read("dns/aliases"), &server).0.is_some_and(|it| it.addresses.len() == 2));
+    assert_eq!(sensors::parse_dns(&read("dns/two-over-tcp"), &server).1.len(), 2);
+    assert!(
+        sensors::parse_tls(&read("tls/openssl"), &server, 443)
+            .is_some_and(|(it, is_cut)| !is_cut && !it.server_name.is_empty())
+    );
     for name in ["texts", "numbers", "lists", "quoted"] {
         let text = String::from_utf8(read(&format!("conditions/{name}"))).expect("text");
         rules::Condition::parse(&text).unwrap_or_else(|error| panic!("{error}"));

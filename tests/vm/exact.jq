@@ -15,6 +15,16 @@ def checks($capability; $verdict):
    | select(.audit == "yes" and .namespace == "initial" and .credentials == "own")];
 def checked($capability; $verdict):
   [checks($capability; $verdict)[].count | tonumber] | add // 0;
+def privileged($operation):
+  [.behaviour.privileged.operations[] | select(.phase == "main" and .operation == $operation)];
+def done($operation):
+  [privileged($operation)[].count | tonumber] | add // 0;
+def flows($direction; $protocol; $errno):
+  [.behaviour.network.flows[] | select(.phase == "main" and .direction == $direction and .protocol == $protocol)
+   | select([.failures // [] | .[].errno] == $errno)];
+def moved($direction; $protocol):
+  flows($direction; $protocol; []) | [([.[].connections | tonumber] | add), ([.[].sent_bytes | tonumber] | add),
+   ([.[].received_bytes | tonumber] | add)];
 def state($sensor): .sensors[] | select(.name == $sensor) | .state;
 def skipped: [.losses[] | select(.stage == "recursion") | .count | tonumber] | add // 0;
 def tolerated($found; $wanted):
@@ -44,6 +54,34 @@ def must($what; $found; $wanted):
    must("what was done with it"; [$own[].accesses[] | select(. == "opened-to-read" or . == "read")] | unique; ["opened-to-read", "read"])),
 must("opens of what is not there";
      [.behaviour.files.names[] | select(.operation == "open" and .errno == "ENOENT" and .path == "/nowhere/missing") | .count | tonumber] | add; 45),
+must("chroot"; [privileged("chroot")[] | [.errno, .object, .outcome]]; [["ENOENT", "/nowhere/missing", "failed"]]),
+must("chroots"; done("chroot"); 40),
+must("setresuid"; done("setresuid"); 25),
+must("requests through io_uring"; [privileged("io_uring-request")[] | [.details[0], (.count | tonumber)]]; [["IORING_OP_NOP", 60]]),
+must("setresuid, from and to"; [privileged("setresuid")[] | .after] | unique | length; 1),
+must("mmap of code"; [privileged("mmap")[].details]; [["writable", "anonymous"]]),
+must("mmaps of code"; done("mmap"); 15),
+# Where the mapping cannot be looked up, as before 5.17, that is said.
+must("mprotect of code"; [privileged("mprotect")[].details | . == ["anonymous"] or . == ["origin-unknown"]] | unique; [true]),
+must("mprotects of code"; done("mprotect"); 12),
+must("process_vm_readv"; [privileged("process_vm_readv")[] | [.target_comm, (.target_run != null)]]; [["exact", true]]),
+must("process_vm_readvs"; done("process_vm_readv"); 10),
+must("reboot"; done("reboot"); 50),
+must("capset"; done("capset"); 30),
+must("prctl"; done("prctl"); 20),
+must("signals that leave the container"; done("kill") + done("tgkill"); 0),
+must("rights"; [.behaviour.privileged.confinement[] | select(.phase == "main") | .ids.uid] | unique; [0]),
+must("connections made by TCP, with bytes"; moved("out"; "tcp"); [20, 20000, 200]),
+must("connections taken by TCP, with bytes"; moved("in"; "tcp"); [20, 200, 20000]),
+must("how they ended"; [flows("out", "in"; "tcp"; [])[].ends]; [{"closed-here": 20}, {"closed-by-peer": 20}]),
+must("who was at the other end"; [flows("out", "in"; "tcp"; [])[].other_ends[] | [.connections, .address_there]];
+     [["20", "127.0.0.1"], ["20", "127.0.0.1"]]),
+must("refusals"; [flows("out"; "tcp"; ["ECONNREFUSED"])[].failures[].count | tonumber] | add; 7),
+must("messages sent by UDP"; [moved("out"; "udp")[1], (flows("out"; "udp"; [])[].sent_packets | tonumber)]; [3000, 30]),
+must("messages taken by UDP"; [moved("in"; "udp")[2], (flows("in"; "udp"; [])[].received_packets | tonumber)]; [3000, 30]),
+must("connections made by unix sockets"; moved("out"; "unix-stream"); [5, 250, 0]),
+must("connections taken by unix sockets"; moved("in"; "unix-stream"); [5, 0, 250]),
+must("where it was reached"; [.behaviour.network.listeners[] | select(.phase == "main") | .protocol] | unique; ["tcp", "unix-stream"]),
 must("getppid"; total($arch; "getppid"); 1000),
 must("getpgid, in 4 threads"; total($arch; "getpgid"); 10000),
 must("getsid, in 10 children"; total($arch; "getsid"); 1000),

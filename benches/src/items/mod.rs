@@ -1,6 +1,7 @@
 //! What is measured; one file per subject.
 
 pub(crate) mod accounting;
+pub(crate) mod commands;
 pub(crate) mod containers;
 pub(crate) mod peers;
 pub(crate) mod scale;
@@ -36,6 +37,7 @@ pub(crate) const ITEMS: &[Item] = &[
     Item { name: "getppid", title: "A call that succeeds", run: accounting::getppid },
     Item { name: "eagain", title: "A call that always fails", run: accounting::eagain },
     Item { name: "open", title: "Opening a file again and again", run: accounting::open },
+    Item { name: "commands", title: "Whole commands", run: commands::commands },
     Item { name: "servers", title: "Real servers in a container", run: servers::servers },
     Item { name: "peers", title: "The same loop beside other programs", run: peers::peers },
     Item { name: "storm", title: "Storms of processes", run: storms::storm },

@@ -137,7 +137,9 @@ pub(crate) fn describe(proc: &Proc, image: ExecId, phase: Phase) -> Option<Adopt
     let command = proc.cmdline(pid).unwrap_or_default();
     let executable = proc.exe(pid).ok().flatten().unwrap_or_default();
     let argv: Vec<Text> = command.args.into_iter().map(Text::new).collect();
-    let program = (!executable.is_empty()).then(|| event::Exec {
+    // All of it is of one program only if that was there whole before and after.
+    let is_of_one = stat.image.is_some() && proc.stat(pid).is_ok_and(|after| after.image == stat.image);
+    let program = (is_of_one && !executable.is_empty()).then(|| event::Exec {
         executable: Text::new(executable),
         argument: argv.first().cloned().unwrap_or_default(),
         interpreter: Text::default(),

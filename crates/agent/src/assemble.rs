@@ -1,12 +1,16 @@
 //! From a run to its report.
 
-use behaviour::Behaviour;
+use std::net::IpAddr;
+
+use behaviour::{Behaviour, Redaction};
 use containers::engine::{Role, Seccomp, State as Asked, other_kernel};
 use containers::path::{Engine, Kind as PathKind};
-use event::Text;
+use containers::proc::Proc;
+use event::{Protocol, Text};
 use report::{
-    Cgroup, Container, Cost, Counts, Host, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom, Parent, Pod,
-    ProgramCost, Reason, ReasonCode, Report, RuntimeInit, SchemaVersion, SensorHealth, Stage, Window,
+    Cgroup, Container, Cost, Counts, Host, HostNetwork, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom,
+    Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode, Report, RuntimeInit, SchemaVersion, SensorHealth,
+    Stage, Window,
 };
 use sensors::{Kernel, Slot, State as ProgramState};
 
@@ -19,7 +23,10 @@ use crate::usage::Usage;
 pub(crate) struct Common {
     pub(crate) host: Host,
     pub(crate) clock: Clock,
+    /// When the recording began, in nanoseconds since boot.
+    pub(crate) began_ns: u64,
     pub(crate) sensors: Vec<SensorHealth>,
+    pub(crate) redaction: Redaction,
 }
 
 /// Everything that one report is made of.
@@ -35,9 +42,11 @@ pub(crate) struct Parts<'a> {
     pub(crate) ended: bool,
 }
 
-pub(crate) fn report(common: &Common, kernel: &Kernel, parts: Parts<'_>) -> Report {
+pub(crate) fn report(common: &Common, kernel: &Kernel, mut parts: Parts<'_>) -> Report {
     let run = parts.run;
+    parts.behaviour.terminals.redact(&common.redaction);
     let mut host = common.host.clone();
+    host.network = host_network(&Proc::default());
     if let Some(known) = run.known() {
         host.engine = Some(report::Software {
             name: known.engine.name().into(),
@@ -53,14 +62,27 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, parts: Parts<'_>) -> Repo
         reasons: behind_another_kernel(&run.kind, host.runtime.as_ref()).into_iter().collect(),
         counts: Counts::Exact,
         container: container(run, parts.parent.clone()),
-        window: window(common.clock, &parts),
+        window: window(common.clock, common.began_ns, &parts),
         host,
         losses: losses(&parts),
         sensors: common.sensors.clone(),
         cost: cost(kernel),
         behaviour: parts.behaviour,
+        untouched: None,
     }
     .finish()
+}
+
+/// A report lists no more addresses of its host.
+const MOST_ADDRESSES: usize = 1024;
+
+/// What belongs to the host itself: bridges come and go with the networks of containers, so it is read for each report.
+fn host_network(proc: &Proc) -> Option<HostNetwork> {
+    let (namespace, mut addresses) = proc.outside_network().ok()?;
+    // Each end of each link has one of its own, which says nothing: thousands of them on a host with many containers.
+    addresses.retain(|address| !matches!(address, IpAddr::V6(one) if one.is_unicast_link_local()));
+    addresses.truncate(MOST_ADDRESSES);
+    Some(HostNetwork { namespace, addresses: addresses.iter().map(|address| address.to_string().into()).collect() })
 }
 
 /// The workload makes its system calls where nothing here sees them; what is seen is the runtime's own.
@@ -128,6 +150,7 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
         labels: Default::default(),
         command: Vec::new(),
         security_options: Vec::new(),
+        published_ports: Vec::new(),
         pod: run.kind.container().and_then(|identity| identity.pod.clone()).map(|uid| Pod {
             namespace: None,
             name: None,
@@ -173,6 +196,7 @@ fn describe(container: &mut Container, known: &containers::engine::Metadata) {
     container.labels = known.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
     container.command = known.command.iter().flatten().map(|word| word.as_str().into()).collect();
     container.security_options = security(&known.security);
+    container.published_ports = known.published_ports.iter().flatten().filter_map(published).collect();
     if let Some(pod) = &known.pod {
         container.pod = Some(Pod {
             namespace: pod.namespace.clone().map(Text::from),
@@ -187,6 +211,17 @@ fn describe(container: &mut Container, known: &containers::engine::Metadata) {
     for (field, source) in &known.sources {
         container.metadata.sources.insert(field.as_str().into(), source.name().into());
     }
+}
+
+fn published(port: &containers::engine::PublishedPort) -> Option<PublishedPort> {
+    let protocol =
+        [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|one| one.name() == port.protocol)?;
+    Some(PublishedPort {
+        protocol,
+        host_address: port.host_address.as_str().into(),
+        host_port: port.host_port.into(),
+        port: port.port.into(),
+    })
 }
 
 /// The settings as `docker inspect` words them; what is not known is left out.
@@ -231,7 +266,7 @@ fn kind(run: &Run) -> Kind {
     }
 }
 
-fn window(clock: Clock, parts: &Parts<'_>) -> Window {
+fn window(clock: Clock, began_ns: u64, parts: &Parts<'_>) -> Window {
     let slot = &parts.run.slot;
     let unobserved = if slot.attached {
         Some("the container ran already when the recording began")
@@ -246,6 +281,7 @@ fn window(clock: Clock, parts: &Parts<'_>) -> Window {
         begin: clock.at(slot.created_ns),
         end: clock.at(parts.end_boot_ns),
         ended: parts.ended,
+        recording: Some(clock.at(began_ns)),
         exit: parts.run.init_exit.as_ref().map(|exit| InitExit {
             status: (exit.signal == 0).then_some(exit.status),
             signal: (exit.signal != 0).then_some(exit.signal),

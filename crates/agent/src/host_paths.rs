@@ -1,20 +1,49 @@
 //! Where the host has what a container sees at a mount.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use containers::proc::{Mount, Proc};
 use event::{Device, MountUsed, Text};
 
-/// Where this program, which runs outside, sees the directory that is mounted; none if it sees no such file system.
-pub(crate) fn host_path(proc: &Proc, used: &MountUsed) -> Option<Text> {
-    let mounts = proc.mountinfo(std::process::id()).ok()?;
-    find(&mounts, used.device, used.root.as_bytes()).map(Text::new)
+/// The mount that this process uses, with where this program, which runs outside, sees the directory that is mounted, and the
+/// layers that it is made of; without what is not to be seen.
+pub(crate) fn seen_from_outside(proc: &Proc, pid: u32, used: &MountUsed) -> MountUsed {
+    let ours = proc.mountinfo(std::process::id()).unwrap_or_default();
+    let is_it = |mount: &&Mount| mount.device == (used.device.major, used.device.minor);
+    let lower = |mounts: &[Mount]| mounts.iter().find(is_it).map(Mount::lower_directories);
+    let mut layers = lower(&ours);
+    // That of a rootless engine is in its own namespace only.
+    if layers.is_none() && used.fs_type.as_bytes() == b"overlay" {
+        layers = lower(&proc.mountinfo(pid).unwrap_or_default());
+    }
+    // A relative one starts from a directory that is not known.
+    let layers = layers.filter(|layers| layers.iter().all(|layer| layer.starts_with(b"/"))).unwrap_or_default();
+    let layers = layers.into_iter().map(|layer| without_links(&layer)).filter(|layer| !is_made_by_docker(layer));
+    MountUsed {
+        host_path: find(&ours, used.device, used.root.as_bytes()).map(Text::new),
+        layers: layers.map(|layer| Text::new(layer.as_os_str().as_bytes())).collect(),
+        ..used.clone()
+    }
+}
+
+/// Some engines pass short links to the directories, as there is little room in the options of a mount.
+fn without_links(layer: &[u8]) -> PathBuf {
+    let layer = Path::new(OsStr::from_bytes(layer));
+    std::fs::canonicalize(layer).unwrap_or_else(|_| layer.to_owned())
+}
+
+/// Docker's driver `overlay2` puts a layer of its own above those of the image, with the files that it mounts others over; it is
+/// removed with the container.
+fn is_made_by_docker(layer: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+    name(layer) == b"diff" && layer.parent().is_some_and(|above| name(above).ends_with(b"-init"))
 }
 
 fn find(mounts: &[Mount], device: Device, root: &[u8]) -> Option<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt as _;
     fn path(bytes: &[u8]) -> &Path {
-        Path::new(std::ffi::OsStr::from_bytes(bytes))
+        Path::new(OsStr::from_bytes(bytes))
     }
     let shows = |mount: &&Mount| mount.device == (device.major, device.minor);
     let below =
@@ -32,6 +61,14 @@ mod tests {
     use containers::proc::parse_mountinfo;
 
     use super::*;
+
+    #[test]
+    fn the_layer_that_docker_makes_is_none_of_the_image() {
+        let id = "3f2a";
+        assert!(is_made_by_docker(Path::new(&format!("/var/lib/docker/overlay2/{id}-init/diff"))));
+        assert!(!is_made_by_docker(Path::new(&format!("/var/lib/docker/overlay2/{id}/diff"))));
+        assert!(!is_made_by_docker(Path::new("/srv/my-init/files")));
+    }
 
     #[test]
     fn a_bind_mount_is_found_below_the_mount_of_its_file_system() {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use behaviour::Behaviour;
+use containers::cgroupfs::{CgroupId, Layout, usage};
 use containers::engine::State;
 use containers::path::{Engine, Kind};
-use containers::proc::Proc;
-use event::{Event, MountUsed, Payload, Phase, RunId, SyscallNames, Text};
+use containers::proc::{Namespace, Proc};
+use event::{Event, Payload, Phase, Resource, RunId, SyscallNames, Text};
 use report::{Parent, Report};
 use rules::Subject;
 use sensors::{Kernel, ReadError, Slot};
@@ -16,9 +17,10 @@ use sensors::{Kernel, ReadError, Slot};
 use crate::adopt;
 use crate::assemble::{self, Common, Parts};
 use crate::clock;
-use crate::host_paths::host_path;
+use crate::host_paths::seen_from_outside;
 use crate::losses::{CommonLosses, History};
 use crate::names::Names;
+use crate::peers::{self, Called, Past};
 use crate::run::Run;
 
 /// How long the end of a container waits for the first answer of its engine.
@@ -33,6 +35,9 @@ const MAX_NESTED: usize = 8;
 pub(crate) struct Pipeline {
     kernel: Arc<Kernel>,
     proc: Proc,
+    layout: Layout,
+    /// Whether the kernel keeps account of how long tasks wait for a CPU.
+    has_run_delay: bool,
     names: SyscallNames,
     common: Common,
     runs: BTreeMap<RunId, Run>,
@@ -40,6 +45,10 @@ pub(crate) struct Pipeline {
     inner_slots: BTreeMap<RunId, Vec<Slot>>,
     engines: Names,
     history: History,
+    /// What runs that are over were called.
+    past: Past,
+    /// The network namespace of the host.
+    host_network: u32,
     /// Events taken in.
     pub(crate) events: u64,
     /// Programs started.
@@ -59,17 +68,24 @@ impl Pipeline {
     pub(crate) fn new(
         kernel: Arc<Kernel>,
         proc: Proc,
+        layout: Layout,
         names: SyscallNames,
         common: Common,
         engines: Names,
     ) -> Pipeline {
+        // Without it, nobody's is the host's.
+        let host_network = proc.namespace(1, Namespace::Net).unwrap_or(0);
         Pipeline {
+            has_run_delay: has_run_delay(&proc),
             kernel,
             proc,
+            layout,
             names,
             common,
             engines,
             history: History::default(),
+            past: Past::default(),
+            host_network,
             runs: BTreeMap::new(),
             inner_slots: BTreeMap::new(),
             events: 0,
@@ -113,15 +129,20 @@ impl Pipeline {
                 if let Some(slot) = self.kernel.slot(event.run) {
                     run.slot = slot;
                 }
+                // A short life may have no other reading.
+                measure(&self.layout, run, false);
             }
             Payload::Mount(mount) => {
-                let known = MountUsed { host_path: host_path(&self.proc, mount), ..mount.clone() };
-                run.builder.observe(&Event { payload: Payload::Mount(known), ..event.clone() });
+                let pid = event.task.image.process.pid;
+                let known = Payload::Mount(seen_from_outside(&self.proc, pid, mount));
+                run.builder.observe(&Event { payload: known, ..event.clone() });
                 return;
             }
             Payload::Exec(_) => self.execs += 1,
             Payload::Exit(exit) if event.task.image.process.pid == run.slot.init_pid => {
                 run.init_exit = Some(exit.clone());
+                // Its runtime is about to remove the cgroup.
+                measure(&self.layout, run, true);
             }
             _ => {}
         }
@@ -174,6 +195,7 @@ impl Pipeline {
                     run.slot = slot;
                 }
             }
+            self.measure(false);
         }
         let mut ended: Vec<RunId> = self.runs.keys().copied().filter(|&id| kernel.is_over(id)).collect();
         ended.retain(|&id| !self.has_silent_tasks(id));
@@ -222,6 +244,25 @@ impl Pipeline {
         self.read(&open, now)
     }
 
+    /// Takes in what went through the interfaces of containers whose first process lives.
+    fn read_interfaces(&mut self) {
+        for run in self.runs.values_mut().filter(|run| run.is_container() && run.slot.init_pid != 0) {
+            if let Some(interfaces) = run.interfaces.read(&self.proc, run.slot.init_pid, self.host_network) {
+                run.builder.interfaces(interfaces);
+            }
+        }
+    }
+
+    /// Reads what every container that is open has used; `at_end` if that is for the last time.
+    pub(crate) fn measure(&mut self, at_end: bool) {
+        for run in self.runs.values_mut() {
+            if run.is_container() && run.slot.ended_ns.is_none() {
+                measure(&self.layout, run, at_end);
+            }
+        }
+        self.read_interfaces();
+    }
+
     /// Takes in all that the kernel keeps of these runs.
     fn read(&mut self, runs: &[RunId], now: u64) -> Result<(), ReadError> {
         for (id, kept) in self.kernel.read_sets(runs)? {
@@ -248,6 +289,9 @@ impl Pipeline {
     ) -> Result<Vec<Closed>, ReadError> {
         let now = clock::boot_ns();
         self.read(&runs, now)?;
+        if !ended {
+            self.measure(true);
+        }
         for id in &runs {
             if let (Some(run), Some(slot)) = (self.runs.get_mut(id), self.kernel.slot(*id)) {
                 run.slot = slot;
@@ -258,18 +302,25 @@ impl Pipeline {
         self.ask();
         // What is inside first: it may belong to what is outside.
         runs.sort_by_key(|id| std::cmp::Reverse(self.runs.get(id).map(|run| run.slot.created_ns)));
+        for &id in &runs {
+            if let Some(called) = self.called(id) {
+                self.past.remember(id, called);
+            }
+        }
         let mut closed = Vec::new();
         for id in runs {
             let Some(run) = self.runs.remove(&id) else { continue };
             self.engines.forget(id);
-            let behaviour = whole_behaviour(&run);
+            let mut behaviour = whole_behaviour(&run);
+            peers::name(&mut behaviour.network, |peer| self.called(peer).or_else(|| self.past.get(peer).cloned()));
             let inner = self.inner_slots.remove(&id).unwrap_or_default();
             if let Some(outer) = self.part_of(&run) {
                 let slots = self.inner_slots.entry(outer).or_default();
                 slots.push(run.slot.clone());
                 slots.extend(inner);
                 if let Some(outer) = self.runs.get_mut(&outer) {
-                    outer.absorb(behaviour);
+                    let resources = behaviour.resources.without_cgroup();
+                    outer.absorb(Behaviour { resources, ..behaviour });
                     if outer.init_exit.is_none() {
                         outer.init_exit = run.init_exit;
                     }
@@ -315,6 +366,9 @@ impl Pipeline {
         let Some(slot) = self.kernel.slot(id) else { return false };
         let lost_before = CommonLosses { undecoded, ..self.history.before(slot.created_ns) };
         let mut run = Run::new(slot, lost_before);
+        if !self.has_run_delay {
+            run.builder.lacks(Resource::RunDelay, "this kernel keeps no account of it (CONFIG_SCHED_INFO)");
+        }
         run.parent = self.parent(&run);
         self.runs.insert(id, run);
         true
@@ -338,6 +392,18 @@ impl Pipeline {
             missed,
             missed_checks: self.kernel.missed_functions("capabilities"),
         }
+    }
+
+    /// What a run that is open is called: of a part of a container, what that is.
+    fn called(&self, id: RunId) -> Option<Called> {
+        let mut run = self.runs.get(&id)?;
+        for _ in 0..MAX_NESTED {
+            run = self.part_of(run).and_then(|outer| self.runs.get(&outer)).unwrap_or(run);
+        }
+        let known = run.known();
+        let id = known.map(|known| known.id.clone()).or_else(|| run.id_of_its_own().map(str::to_owned));
+        let name = known.and_then(|known| known.name.clone());
+        Some(Called { run: run.id(), id: id.map(Text::from), name: name.map(Text::from) })
     }
 
     /// The run that this one is but a part of: a cgroup that the workload, or the runtime, made inside its container.
@@ -407,6 +473,25 @@ impl Pipeline {
     fn parent(&self, run: &Run) -> Option<Parent> {
         let outer = self.outer(run).filter(|outer| outer.is_container())?;
         Some(Parent { run: outer.id(), id: outer.id_of_its_own().map(Text::from) })
+    }
+}
+
+/// Without the account the file is not there, or has zeros (`proc_pid_schedstat`, fs/proc/base.c, 6.18); with it, whoever reads
+/// the file has run at least once.
+fn has_run_delay(proc: &Proc) -> bool {
+    let text = std::fs::read_to_string(proc.root().join("self/schedstat")).unwrap_or_default();
+    text.split_ascii_whitespace().nth(2).and_then(|times| times.parse::<u64>().ok()).is_some_and(|times| times > 0)
+}
+
+fn measure(layout: &Layout, run: &mut Run, at_end: bool) {
+    if run.slot.cgroup_id == 0 {
+        run.builder.unmeasured("it has no cgroup of its own");
+        return;
+    }
+    let now = clock::boot_ns();
+    match usage(layout, &run.slot.path, CgroupId(run.slot.cgroup_id)) {
+        Ok(usage) => run.builder.measure(&usage, now, at_end),
+        Err(error) => run.builder.unmeasured(&error.to_string()),
     }
 }
 

@@ -14,8 +14,9 @@ pub(crate) const QUEUE_BATCHES: usize = 16;
 /// The most events in one batch.
 pub(crate) const BATCH_EVENTS: usize = Ring::BATCH;
 
-/// How long events gather in the ring before they are taken: at 100,000 a second that is a few hundred.
-const GATHER: Duration = Duration::from_millis(3);
+/// How long events gather in the ring before they are taken: at 100,000 a second that is a thousand, a small part
+/// of the ring.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// What the reader hands on.
 pub(crate) enum Batch {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use behaviour::Redaction;
 use containers::cgroupfs::{Layout, Mode, Sandbox, Version, cgroup_id};
 use containers::engine::Sockets;
 use containers::proc::{Namespace, Proc};
@@ -16,7 +17,7 @@ use sensors::{CallFilter, Hierarchy, Kernel, Options, Watch};
 
 use crate::adopt::{self, AdoptError};
 use crate::assemble::{self, Common};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::error::{FinishError, StartError};
 use crate::launch::Launched;
 use crate::live::{Verdict, Waiting, Watcher};
@@ -43,6 +44,10 @@ pub struct Settings {
     pub trace: Option<CallFilter>,
     /// Count bytes for each file, not only for each mount.
     pub file_bytes: bool,
+    /// Bytes of what is typed and shown on terminals that are kept of each container and phase; 0: none.
+    pub terminal_bytes: u32,
+    /// What is taken out of that.
+    pub redaction: Redaction,
     /// Gets each event of a container that is reported on, as soon as it is known that it is one.
     pub watch: Option<Watcher>,
     /// Behave as on a kernel before 5.17: for tests of that path.
@@ -145,13 +150,16 @@ impl Recording {
             counted_tasks: None,
             trace: settings.trace,
             file_bytes: settings.file_bytes,
+            terminal_bytes: settings.terminal_bytes,
         };
         let kernel = Arc::new(Kernel::load(&options)?);
         let reader = Reader::start(Arc::clone(&kernel)).map_err(StartError::Thread)?;
         let common = Common {
             host: host(&layout, settings.ring_bytes),
             clock: Clock::now(),
+            began_ns: clock::boot_ns(),
             sensors: assemble::sensors(&kernel),
+            redaction: settings.redaction,
         };
         adopt::enter_running(&kernel, &proc, &layout)?;
         let mut wanted_cgroups = Vec::new();
@@ -168,7 +176,7 @@ impl Recording {
             }
         }
         let engines = Names::start(settings.sockets).map_err(StartError::Thread)?;
-        let mut pipeline = Pipeline::new(Arc::clone(&kernel), proc, settings.names, common, engines);
+        let mut pipeline = Pipeline::new(Arc::clone(&kernel), proc, layout.clone(), settings.names, common, engines);
         pipeline.adopt().map_err(AdoptError::Map)?;
         kernel.look_for_namespaces();
         Ok(Recording {
@@ -199,15 +207,16 @@ impl Recording {
     /// Runs a command in a cgroup of its own; only that is reported on.
     pub fn launch(&mut self, command: &[OsString]) -> Result<(), StartError> {
         let id = format!("{}-{}", std::process::id(), crate::clock::boot_ns());
-        remove_orphans(self.layout.identity());
+        self.layout.hierarchies().iter().for_each(remove_orphans);
         let launched = Launched::start(command)?;
-        let sandbox = match Sandbox::create(self.layout.identity(), &id) {
+        let mut sandbox = match Sandbox::create(self.layout.identity(), &id) {
             Ok(sandbox) => sandbox,
             Err(error) => {
                 launched.abandon();
                 return Err(error.into());
             }
         };
+        sandbox.account(&self.layout, &Proc::default().cgroup(std::process::id()).unwrap_or_default());
         let Some(run) = self.kernel.run_of_cgroup(sandbox.id().0) else {
             launched.abandon();
             return Err(StartError::NoSlot { exhausted: self.kernel.slots_exhausted() });
@@ -258,11 +267,9 @@ impl Recording {
         if self.command.is_none() {
             self.command = launched.ended().map_err(FinishError::Wait)?;
         }
-        let is_empty = match &self.sandbox {
-            Some(sandbox) => sandbox.processes().is_ok_and(|processes| processes.is_empty()),
-            None => true,
-        };
-        Ok(self.command.is_some() && is_empty)
+        // As long as it runs nothing else needs to be asked, which is done after each batch of events.
+        Ok(self.command.is_some()
+            && self.sandbox.as_ref().is_none_or(|sandbox| sandbox.processes().is_ok_and(|all| all.is_empty())))
     }
 
     /// Hands a signal on to the command, unless a terminal has given it one already; gives whether there is a command.
@@ -316,6 +323,8 @@ impl Recording {
 
     /// Ends the recording: takes in what is on the way, and writes a report of every container that still runs.
     pub fn finish(mut self) -> Result<Ended, FinishError> {
+        // Before the cgroup goes: what it used goes with it.
+        self.pipeline.measure(true);
         if let Some(sandbox) = self.sandbox.take_if(|sandbox| sandbox.processes().is_ok_and(|left| left.is_empty())) {
             // With its cgroup gone the counts are final; that it could not be removed only leaves them so.
             let _ = sandbox.remove(Duration::from_millis(500));
@@ -537,8 +546,8 @@ fn enter_tree(kernel: &Kernel, proc: &Proc, root: u32) -> Result<(), StartError>
 }
 
 /// Removes the empty cgroups of recordings that were killed: their names begin with the pid of a program that is gone.
-fn remove_orphans(identity: &containers::cgroupfs::Hierarchy) {
-    let entries = std::fs::read_dir(identity.mount_point.join(Sandbox::PARENT)).into_iter().flatten();
+fn remove_orphans(hierarchy: &containers::cgroupfs::Hierarchy) {
+    let entries = std::fs::read_dir(hierarchy.mount_point.join(Sandbox::PARENT)).into_iter().flatten();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
@@ -549,6 +558,7 @@ fn remove_orphans(identity: &containers::cgroupfs::Hierarchy) {
     }
 }
 
+/// All but its network, which each report reads anew.
 fn host(layout: &Layout, ring_bytes: u32) -> Host {
     let system = rustix::system::uname();
     Host {
@@ -564,5 +574,6 @@ fn host(layout: &Layout, ring_bytes: u32) -> Host {
             Mode::Hybrid => CgroupLayout::Hybrid,
         },
         buffers: Buffers { ring_bytes: u64::from(ring_bytes), queue_events: (QUEUE_BATCHES * BATCH_EVENTS) as u64 },
+        network: None,
     }
 }

@@ -9,6 +9,7 @@ use event::{Exit, RunId};
 use report::Parent;
 use sensors::Slot;
 
+use crate::interfaces::Interfaces;
 use crate::live;
 use crate::losses::CommonLosses;
 
@@ -19,6 +20,7 @@ pub(crate) struct Run {
     /// What its cgroup's path says.
     pub(crate) kind: Kind,
     pub(crate) builder: Builder,
+    pub(crate) interfaces: Interfaces,
     /// What ended inside of it without being a container itself.
     pub(crate) absorbed: Option<Behaviour>,
     /// The container that it was made inside of, which may end first.
@@ -39,6 +41,7 @@ impl Run {
             kind: classify(&slot.path),
             slot,
             builder: Builder::new(Limits::default()),
+            interfaces: Interfaces::default(),
             absorbed: None,
             parent: None,
             init_exit: None,

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use event::{Event, ExecId, Kept, Payload, Phase, ProcessId, SyscallNames, Tally, Text, Total};
+use event::{CgroupUsage, Event, ExecId, Kept, Payload, Phase, ProcessId, Resource, SyscallNames, Tally, Text, Total};
 
-use crate::Behaviour;
 use crate::capabilities::Checks;
 use crate::claim::Rank;
 use crate::counts::Counts;
 use crate::file_sets::FileSets;
+use crate::flows::Flows;
 use crate::images::Images;
+use crate::privileged::Operations;
+use crate::resources::Measured;
+use crate::scripts::ScriptRuns;
+use crate::terminals::Sessions;
 use crate::tree::Tree;
+use crate::{Behaviour, InterfaceUse};
 
 /// How much of one container is kept. Beyond it things are counted, and the behaviour says that not all is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,11 @@ pub struct Builder {
     counts: Counts,
     files: FileSets,
     checks: Checks,
+    operations: Operations,
+    flows: Flows,
+    measured: Measured,
+    scripts: ScriptRuns,
+    sessions: Sessions,
 }
 
 impl Builder {
@@ -84,6 +94,11 @@ impl Builder {
             counts: Counts::default(),
             files: FileSets::new(limits.file_text_bytes),
             checks: Checks::default(),
+            operations: Operations::default(),
+            flows: Flows::default(),
+            measured: Measured::default(),
+            scripts: ScriptRuns::default(),
+            sessions: Sessions::default(),
         }
     }
 
@@ -108,6 +123,7 @@ impl Builder {
                 self.relate(image.process, Rank::Seen, boot_ns, Some(exec.parent), exec.pid_inside);
                 self.images.ran(image, &exec.executable);
                 self.tree.executed(image, boot_ns, exec);
+                self.scripts.observe(event, exec, &self.images);
             }
             Payload::Exit(exit) => {
                 self.meet(image.process, seen);
@@ -119,10 +135,20 @@ impl Builder {
             }
             Payload::TaskEntered(entered) => {
                 self.meet(entered.image.process, Sighting { rank: Rank::Found, ..seen });
+                self.operations.observe(event, boot_ns, &self.images);
             }
             Payload::Capability(check) => self.checks.check(event, check, boot_ns, &self.images),
+            Payload::Terminal(program) => self.sessions.observe(event, program, &self.images),
+            Payload::TerminalText(text) => self.sessions.read(event, text, &self.images),
+            Payload::Privileged(_) | Payload::Confinement(_) | Payload::ContainerStarted(_) => {
+                self.operations.observe(event, boot_ns, &self.images);
+            }
             // What other facts come to is kept by whoever needs it.
-            _ => self.files.observe(event),
+            _ => {
+                if !self.flows.observe(event, boot_ns, &self.images) {
+                    self.files.observe(event);
+                }
+            }
         }
     }
 
@@ -132,6 +158,9 @@ impl Builder {
         self.meet(process, Sighting { rank: Rank::Found, boot_ns: 0, phase: adopted.phase });
         self.relate(process, Rank::Found, 0, adopted.parent, adopted.pid_inside.unwrap_or(0));
         self.tree.threads(process, adopted.threads);
+        if adopted.phase == Phase::Main {
+            self.operations.start();
+        }
         if let Some(program) = &adopted.program {
             self.images.ran(adopted.image, &program.executable);
             self.tree.run(adopted.image, None, program);
@@ -165,13 +194,38 @@ impl Builder {
     /// System calls in it get their names at the next [`Builder::count`].
     pub fn keep(&mut self, kept: &Kept, boot_ns: u64) {
         match &kept.total {
-            Total::Told(event) => {
-                if let Payload::Capability(check) = &event.payload {
-                    self.checks.check(event, check, boot_ns, &self.images);
+            Total::Resource(total) => self.measured.keep(*total, boot_ns),
+            Total::Told(event) => match &event.payload {
+                Payload::Capability(check) => self.checks.check(event, check, boot_ns, &self.images),
+                _ => {
+                    if !self.flows.observe(event, boot_ns, &self.images) {
+                        self.operations.observe(event, boot_ns, &self.images);
+                    }
                 }
-            }
+            },
+            Total::Open(event) => self.flows.open(event, boot_ns),
             _ => self.files.keep(kept, boot_ns),
         }
+    }
+
+    /// Takes in the interfaces of the container's network namespace, and what has gone through them since the run began.
+    pub fn interfaces(&mut self, interfaces: Vec<InterfaceUse>) {
+        self.flows.interfaces(interfaces);
+    }
+
+    /// Takes in what the cgroup of this run had used at this time; `at_end` if nothing more will come to it that matters.
+    pub fn measure(&mut self, usage: &CgroupUsage, boot_ns: u64, at_end: bool) {
+        self.measured.measure(usage, boot_ns, at_end);
+    }
+
+    /// Says why its cgroup could not be read; of no account if it ever was.
+    pub fn unmeasured(&mut self, reason: &str) {
+        self.measured.unmeasured(reason);
+    }
+
+    /// Says that something cannot be known on this machine, and why.
+    pub fn lacks(&mut self, what: Resource, reason: &str) {
+        self.measured.lacks(what, reason);
     }
 
     /// The behaviour so far.
@@ -181,6 +235,11 @@ impl Builder {
             syscalls: self.counts.freeze(&self.images),
             files: self.files.freeze(&self.images),
             capabilities: self.checks.freeze(&self.images),
+            network: self.flows.freeze(&self.images),
+            privileged: self.operations.freeze(&self.images),
+            resources: self.measured.freeze(),
+            scripts: self.scripts.freeze(&self.images),
+            terminals: self.sessions.freeze(&self.images),
             counts_at_least: self.counts.at_least(),
         }
     }

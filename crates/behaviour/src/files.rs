@@ -1,12 +1,11 @@
 //! Files: what was opened, read, written and run, and what was done to names.
 
-use std::collections::BTreeMap;
-
 use event::{Device, Errno, FileAccesses, FileType, NameOperation, Phase, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::FirstUse;
+use crate::lists::{earlier, merged};
 
 /// What a container did with files. Each list is ordered by its first fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +72,10 @@ pub struct PathUse {
     #[serde(with = "event::decimal")]
     #[schemars(with = "event::decimal::Digits")]
     pub inode: u64,
+    /// File systems give the number of a file that was deleted to another, with another number here; 0 where they do not, and in
+    /// reports of early versions.
+    #[serde(default)]
+    pub inode_generation: u32,
     /// The head of the path is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub path_truncated: bool,
@@ -160,6 +163,10 @@ pub struct MountUse {
     /// Where the host has the same directory; left out if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_path: Option<Text>,
+    /// Of an overlay, such as most engines make of an image, the directories of the host that it shows but does not write to, the
+    /// topmost first; left out if they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Text>,
     /// Whether it cannot be written.
     pub read_only: bool,
     /// Bytes read from files in it.
@@ -286,24 +293,6 @@ impl Files {
     }
 }
 
-/// Both lists in their order, entries with the same key as one.
-fn merged<T, K: Ord>(one: Vec<T>, other: Vec<T>, key: impl Fn(&T) -> K, sum: impl Fn(T, T) -> T) -> Vec<T> {
-    let mut all = BTreeMap::new();
-    for entry in one.into_iter().chain(other) {
-        let key = key(&entry);
-        let entry = match all.remove(&key) {
-            Some(known) => sum(known, entry),
-            None => entry,
-        };
-        all.insert(key, entry);
-    }
-    all.into_values().collect()
-}
-
-fn earlier(one: Option<FirstUse>, other: Option<FirstUse>) -> Option<FirstUse> {
-    [one, other].into_iter().flatten().min()
-}
-
 impl PathUse {
     fn merge(self, other: PathUse) -> PathUse {
         // What is told of the first use goes with it.
@@ -357,7 +346,8 @@ impl MountUse {
             read_bytes: self.read_bytes.saturating_add(other.read_bytes),
             written_bytes: self.written_bytes.saturating_add(other.written_bytes),
             host_path: self.host_path.min(other.host_path),
-            ..MountUse { host_path: None, ..self }
+            layers: if self.layers.is_empty() { other.layers } else { self.layers },
+            ..MountUse { host_path: None, layers: Vec::new(), ..self }
         }
     }
 }

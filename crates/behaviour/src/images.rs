@@ -5,7 +5,7 @@
 //! in its process's execs, and else in the image that the process was made from. The table is bounded: those that
 //! ended first are forgotten first, then those that were met first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use event::{ExecId, ProcessId, Text};
@@ -24,22 +24,19 @@ pub(crate) struct Images {
     max_processes: usize,
     max_text_bytes: usize,
     entries: FxHashMap<ProcessId, Entry>,
-    /// Who is forgotten next: the ended before the living, then by order of arrival.
-    places: BTreeMap<Place, ProcessId>,
+    /// Those that ended, in this order: who is forgotten next.
+    ended: VecDeque<ProcessId>,
+    /// After them, those that live, by their arrival; among these are some that have ended or were forgotten since.
+    arrived: VecDeque<(u64, ProcessId)>,
     arrivals: u64,
     text_bytes: usize,
     forgot_living: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    living: bool,
-    arrival: u64,
-}
-
 #[derive(Clone, Debug)]
 struct Entry {
-    place: Place,
+    arrival: u64,
+    living: bool,
     /// The image it was made from.
     maker: Option<Claim<ExecId>>,
     /// What that image ran, if it was known when the process was made: the maker may be forgotten before it.
@@ -53,7 +50,8 @@ impl Images {
             max_processes,
             max_text_bytes,
             entries: FxHashMap::default(),
-            places: BTreeMap::new(),
+            ended: VecDeque::new(),
+            arrived: VecDeque::new(),
             arrivals: 0,
             text_bytes: 0,
             forgot_living: false,
@@ -70,10 +68,14 @@ impl Images {
         if self.entries.contains_key(&process) {
             return false;
         }
-        let place = Place { living: true, arrival: self.arrivals };
+        let arrival = self.arrivals;
         self.arrivals += 1;
-        self.places.insert(place, process);
-        self.entries.insert(process, Entry { place, maker: None, inherited: None, programs: VecDeque::new() });
+        self.entries
+            .insert(process, Entry { arrival, living: true, maker: None, inherited: None, programs: VecDeque::new() });
+        self.arrived.push_back((arrival, process));
+        if self.arrived.len() > 2 * self.max_processes {
+            self.arrived.retain(|(arrival, process)| is_living(&self.entries, *process, *arrival));
+        }
         self.forget_the_surplus();
         true
     }
@@ -109,11 +111,10 @@ impl Images {
     /// A process is gone: it is forgotten before those that live.
     pub(crate) fn ended(&mut self, process: ProcessId) {
         if let Some(entry) = self.entries.get_mut(&process)
-            && entry.place.living
+            && entry.living
         {
-            self.places.remove(&entry.place);
-            entry.place.living = false;
-            self.places.insert(entry.place, process);
+            entry.living = false;
+            self.ended.push_back(process);
         }
     }
 
@@ -153,13 +154,27 @@ impl Images {
 
     fn forget_the_surplus(&mut self) {
         while self.entries.len() > self.max_processes || self.text_bytes > self.max_text_bytes {
-            let Some((place, process)) = self.places.pop_first() else { return };
-            self.forgot_living |= place.living;
+            let Some(process) = self.ended.pop_front().or_else(|| self.oldest_living()) else { return };
             if let Some(entry) = self.entries.remove(&process) {
+                self.forgot_living |= entry.living;
                 self.text_bytes -= entry.programs.iter().map(|(_, text)| text.as_bytes().len()).sum::<usize>();
             }
         }
     }
+
+    fn oldest_living(&mut self) -> Option<ProcessId> {
+        while let Some((arrival, process)) = self.arrived.pop_front() {
+            if is_living(&self.entries, process, arrival) {
+                return Some(process);
+            }
+        }
+        None
+    }
+}
+
+/// Whether this is the process that arrived then, and it has not ended.
+fn is_living(entries: &FxHashMap<ProcessId, Entry>, process: ProcessId, arrival: u64) -> bool {
+    entries.get(&process).is_some_and(|entry| entry.living && entry.arrival == arrival)
 }
 
 #[cfg(test)]
@@ -256,6 +271,41 @@ mod tests {
     }
 
     #[test]
+    fn those_that_ended_first_are_forgotten_first_and_then_those_that_came_first() {
+        let mut images = Images::new(4, 1000);
+        met(&mut images, [1, 2, 3, 4]);
+        for pid in [3, 2] {
+            images.ended(process(pid));
+        }
+        // One that is met again after it was forgotten is the last that came.
+        met(&mut images, [5, 6, 3]);
+
+        let mut kept = Vec::new();
+        for pid in [7, 8, 9, 10] {
+            met(&mut images, [pid]);
+            let mut pids: Vec<u32> = images.entries.keys().map(|process| process.pid).collect();
+            pids.sort_unstable();
+            kept.push(pids);
+        }
+
+        assert_eq!(kept, [[3, 5, 6, 7], [3, 6, 7, 8], [3, 7, 8, 9], [7, 8, 9, 10]]);
+        assert!(images.forgot_living());
+    }
+
+    #[test]
+    fn no_more_is_remembered_of_those_that_ended_than_of_those_that_are_kept() {
+        let mut images = Images::new(4, 1000);
+        met(&mut images, [0]);
+        for pid in 1..1000 {
+            met(&mut images, [pid]);
+            images.ended(process(pid));
+        }
+
+        assert!(images.arrived.len() <= 8 && images.ended.len() == 3, "{images:?}");
+        assert!(images.entries.contains_key(&process(0)) && !images.forgot_living());
+    }
+
+    #[test]
     fn processes_programs_and_text_are_bounded() {
         let mut images = Images::new(4, 100);
         for pid in 0..100 {
@@ -266,6 +316,7 @@ mod tests {
         }
         assert_eq!(images.entries.len(), 4);
         assert_eq!(images.text_bytes, 4 * PROGRAMS_PER_PROCESS);
+        assert!(images.arrived.len() <= 8 && images.ended.is_empty());
         assert_eq!(shown(&images, image(99, 39)), Some("x".into()));
         assert!(images.forgot_living());
 

@@ -13,19 +13,34 @@ mod counts;
 mod file_sets;
 mod files;
 mod first;
+mod flows;
 mod images;
-mod optional_decimal;
+mod lists;
+mod network;
+mod privileged;
 mod processes;
+mod redaction;
+mod resources;
+mod scripts;
 mod secrets;
+mod sensitive;
 mod syscalls;
+mod terminals;
 mod tree;
 
 pub use builder::{Adopted, Builder, Limits};
 pub use capabilities::{Capabilities, CapabilityUse, FirstCheck, NamedCall};
 pub use files::{DirectoryUse, Files, MountUse, NameUse, PathUse, Place};
+pub use network::{FlowUse, InterfaceUse, ListenerUse, LookupUse, Network, OtherEnd, SocketUse};
+pub use privileged::{ConfinementUse, EnteredUse, OperationUse, Privileged, Way};
 pub use processes::{Process, ProcessTree, Program};
+pub use redaction::Redaction;
+pub use resources::{BlockRequests, LatencyBucket, Resources, RunDelay};
+pub use scripts::{ScriptUse, Scripts};
 pub use secrets::secret;
+pub use sensitive::sensitive_name;
 pub use syscalls::{FailureCount, FirstUse, SyscallUse, Syscalls};
+pub use terminals::{Passage, TerminalSession, Terminals, Transcript};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,13 +58,29 @@ pub struct Behaviour {
     /// What it did with files.
     #[serde(default)]
     pub files: Files,
+    /// What it did with sockets. Reports of early versions have none.
+    #[serde(default)]
+    pub network: Network,
+    /// Its privileged operations, and with which rights its programs ran.
+    #[serde(default)]
+    pub privileged: Privileged,
+    /// What it used of the machine. Reports of early versions have none.
+    #[serde(default)]
+    pub resources: Resources,
+    /// The scripts that it ran. Reports of early versions have none.
+    #[serde(default)]
+    pub scripts: Scripts,
+    /// Its sessions on terminals. Reports of early versions have none.
+    #[serde(default)]
+    pub terminals: Terminals,
     /// Whether threads moved while the newest snapshot was read, so that each count may be below the truth (never above).
     pub counts_at_least: bool,
 }
 
 impl Behaviour {
-    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Capabilities::merge`], [`Files::merge`] and
-    /// [`ProcessTree::merge`].
+    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Capabilities::merge`], [`Files::merge`],
+    /// [`Network::merge`], [`Privileged::merge`], [`Resources::merge`],
+    /// [`Scripts::merge`], [`Terminals::merge`] and [`ProcessTree::merge`].
     ///
     /// Merging a behaviour with itself doubles its counts: a run must be given once.
     pub fn merge(self, other: Behaviour) -> Behaviour {
@@ -58,6 +89,11 @@ impl Behaviour {
             syscalls: self.syscalls.merge(other.syscalls),
             capabilities: self.capabilities.merge(other.capabilities),
             files: self.files.merge(other.files),
+            network: self.network.merge(other.network),
+            privileged: self.privileged.merge(other.privileged),
+            resources: self.resources.merge(other.resources),
+            scripts: self.scripts.merge(other.scripts),
+            terminals: self.terminals.merge(other.terminals),
             counts_at_least: self.counts_at_least || other.counts_at_least,
         }
     }

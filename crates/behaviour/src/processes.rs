@@ -70,7 +70,7 @@ pub struct Process {
     /// How many threads it had beside its first.
     pub threads: u32,
     /// When it ended, in nanoseconds since boot; none if it still ran.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::optional_decimal")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "event::optional_decimal")]
     #[schemars(with = "Option<String>")]
     pub ended_boot_ns: Option<u64>,
     /// Its exit status; none if it still ran or a signal ended it.
@@ -100,7 +100,7 @@ pub struct Program {
     pub exec: u32,
     /// When it was executed, in nanoseconds since boot; none if it ran already when recording began (then `argument`,
     /// `interpreter` and what else /proc does not tell are empty).
-    #[serde(with = "crate::optional_decimal")]
+    #[serde(with = "event::optional_decimal")]
     #[schemars(with = "Option<String>")]
     pub boot_ns: Option<u64>,
     /// What was executed.

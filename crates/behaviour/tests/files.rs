@@ -19,6 +19,7 @@ fn used(path: &str, file: u64) -> Payload {
         file_type: FileType::Regular,
         device: Device { major: 8, minor: 1 },
         inode: 7,
+        inode_generation: 0,
         mount: 30,
         path_truncated: false,
         argument_truncated: false,

@@ -4,11 +4,13 @@ mod support;
 
 use behaviour::{
     Behaviour, Builder, Capabilities, CapabilityUse, FailureCount, FirstCheck, FirstUse, Limits, NamedCall,
-    ProcessTree, SyscallUse, Syscalls,
+    OperationUse, Privileged, ProcessTree, Resources, SyscallUse, Syscalls,
 };
 use event::{
-    Arch, CallTally, Capability, CapabilityAudit, CapabilityCheck, CapabilityNamespace, Credentials, Errno, Event,
-    Exit, FailureTally, Fork, Kept, Payload, Phase, Syscall, SyscallNames, Tally, TaskId, Total, Verdict,
+    Arch, BlockDirection, CallTally, Capability, CapabilityAudit, CapabilityCheck, CapabilityNamespace, CgroupUsage,
+    CpuUsage, Credentials, DeviceUsage, Errno, Event, Exit, FailureTally, Fork, Ids, Kept, MemoryUsage, Outcome,
+    Payload, Phase, PrivilegedOperation, PrivilegedUse, Resource, ResourceTotal, RunId, Syscall, SyscallNames, Tally,
+    TaskId, Text, Total, Verdict,
 };
 use proptest::prelude::*;
 use support::{entered, event, exec, exit, fork, image, process, program, thread};
@@ -75,6 +77,109 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
     prop::collection::vec(one, 0..8).prop_map(|uses| Capabilities { uses })
 }
 
+/// A few operations, so that many are alike.
+fn operation() -> impl Strategy<Value = PrivilegedUse> {
+    let ids = || prop::option::of((0..2_u32).prop_map(|uid| Ids { uid, ..Ids::default() }));
+    let what = (
+        prop::sample::select(vec![PrivilegedOperation::Mount, PrivilegedOperation::Setuid, PrivilegedOperation::Kill]),
+        prop::option::of(errno()),
+        prop::collection::vec("[ab]", 0..2),
+        "[ab]?",
+    );
+    let target = prop::option::of(("[ab]?", prop::option::of(0..2_u32)));
+    (what, ids(), ids(), target, 0..9_u64, any::<bool>()).prop_map(
+        |((operation, errno, details, object), before, after, target, count, others)| PrivilegedUse {
+            operation,
+            outcome: Outcome::of(errno),
+            errno,
+            details: details.iter().map(|word| word.as_str().into()).collect(),
+            object: object.as_str().into(),
+            source: "".into(),
+            type_name: "".into(),
+            truncated: false,
+            before,
+            after,
+            target: target.as_ref().map(|_| process(3)),
+            target_comm: target.as_ref().map(|(comm, _)| comm.as_str().into()).unwrap_or_default(),
+            target_run: target.and_then(|(_, slot)| slot.map(|slot| RunId { slot, generation: 0 })),
+            others,
+            count,
+        },
+    )
+}
+
+fn privileged() -> impl Strategy<Value = Privileged> {
+    let count = prop_oneof![0..9_u64, (u64::MAX - 3)..=u64::MAX];
+    let one = (phase(), operation(), count, (0..3_u64, 0..3_u32), 0..9_u64).prop_map(
+        |(phase, used, count, (boot_ns, pid), last_boot_ns)| OperationUse {
+            phase,
+            operation: used.operation,
+            outcome: used.outcome,
+            errno: used.errno,
+            details: used.details,
+            object: used.object,
+            source: used.source,
+            type_name: used.type_name,
+            truncated: used.truncated,
+            before: used.before,
+            after: used.after,
+            has_target: used.target.is_some(),
+            target_comm: used.target_comm,
+            target_run: used.target_run,
+            others: used.others,
+            count,
+            first: FirstUse { boot_ns, image: image(pid, 0), comm: "".into(), executable: "".into() },
+            last_boot_ns,
+        },
+    );
+    prop::collection::vec(one, 0..8).prop_map(|operations| Privileged { operations, ..Privileged::default() })
+}
+
+/// Some figures there, some not.
+fn reading() -> impl Strategy<Value = (CgroupUsage, u64, bool)> {
+    let figure = || prop::option::of(0..9_u64);
+    let absent =
+        prop::collection::btree_map(prop::sample::select(&Resource::ALL[..]), "[ab]".prop_map(Text::from), 0..3);
+    let device = prop::option::of((0..3_u32, 0..9_u64));
+    (figure(), figure(), figure(), device, absent, 0..5_u64, any::<bool>()).prop_map(
+        |(usage_ns, peak_bytes, limit_bytes, device, absent, at, at_end)| {
+            let device = device.map(|(minor, read_bytes)| DeviceUsage {
+                device: event::Device { major: 8, minor },
+                read_bytes,
+                ..DeviceUsage::default()
+            });
+            let usage = CgroupUsage {
+                cpu: CpuUsage { usage_ns, ..CpuUsage::default() },
+                memory: MemoryUsage { peak_bytes, limit_bytes, ..MemoryUsage::default() },
+                devices: Some(device.into_iter().collect()),
+                absent,
+                ..CgroupUsage::default()
+            };
+            (usage, at, at_end)
+        },
+    )
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    prop::collection::vec(reading(), 0..3).prop_map(|readings| {
+        let mut builder = Builder::new(SMALL);
+        for (usage, at, at_end) in &readings {
+            builder.measure(usage, *at, *at_end);
+            let ns = usage.cpu.usage_ns.unwrap_or(0);
+            let direction = if *at_end { BlockDirection::Read } else { BlockDirection::Write };
+            for total in [
+                ResourceTotal::EndedDelays { tasks: *at, ns },
+                ResourceTotal::LivingDelay { ns },
+                ResourceTotal::Blocks { direction, bucket: ns as u8, requests: *at, bytes: ns, ns },
+            ] {
+                let run = RunId { slot: 1, generation: 0 };
+                builder.keep(&Kept { run, phase: Phase::Main, total: Total::Resource(total) }, *at);
+            }
+        }
+        builder.freeze().resources
+    })
+}
+
 fn key(one: &CapabilityUse) -> impl Ord + std::fmt::Debug + use<> {
     (one.phase, one.capability, one.verdict, one.audit, one.namespace, one.credentials)
 }
@@ -90,7 +195,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     let execs = ("[a-z]{0,30}", 0..6_u32).prop_map(|(path, parent)| Payload::Exec(program(&path, process(parent))));
     let enters = (0..6_u32).prop_map(|pid| entered(0, image(0, 0), process(pid)).payload);
     let checks = check().prop_map(Payload::Capability);
-    let payload = prop_oneof![exits, forks, execs, enters, checks];
+    let operations = operation().prop_map(Payload::Privileged);
+    let payload = prop_oneof![exits, forks, execs, enters, checks, operations];
     let when = prop_oneof![0..5_u64, Just(u64::MAX)];
     (when, 0..6_u32, prop_oneof![0..3_u32, Just(u32::MAX)], phase(), payload).prop_map(
         |(at, pid, number, phase, payload)| {
@@ -283,6 +389,16 @@ proptest! {
     }
 
     #[test]
+    fn merging_resources_is_commutative_and_associative(a in resources(), b in resources(), c in resources()) {
+        let merged = a.clone().merge(b.clone());
+        prop_assert_eq!(&merged, &b.clone().merge(a.clone()));
+        prop_assert_eq!(merged.merge(c.clone()), a.clone().merge(b.merge(c)));
+        prop_assert_eq!(a.clone().merge(Resources::default()), a.clone());
+        let json = serde_json::to_string(&a).expect("it has a form");
+        prop_assert_eq!(serde_json::from_str::<Resources>(&json).expect("it is read again"), a);
+    }
+
+    #[test]
     fn merging_capabilities_is_commutative_and_associative(
         a in capabilities(), b in capabilities(), c in capabilities(),
     ) {
@@ -293,6 +409,38 @@ proptest! {
         let keys: Vec<_> = merged.uses.iter().map(key).collect();
         prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
         prop_assert!(a.uses.iter().all(|one| keys.contains(&key(one))));
+    }
+
+    #[test]
+    fn merging_privileged_operations_is_commutative_and_associative(
+        a in privileged(), b in privileged(), c in privileged(),
+    ) {
+        prop_assert_eq!(a.clone().merge(b.clone()), b.clone().merge(a.clone()));
+        prop_assert_eq!(a.clone().merge(b.clone()).merge(c.clone()), a.clone().merge(b.clone().merge(c)));
+        let merged = a.clone().merge(b.clone());
+        prop_assert_eq!(merged.clone().merge(Privileged::default()), merged.clone());
+        let sum = |all: &Privileged| all.operations.iter().fold(0_u64, |sum, one| sum.saturating_add(one.count));
+        prop_assert_eq!(sum(&merged), sum(&a).saturating_add(sum(&b)));
+    }
+
+    #[test]
+    fn an_operation_told_and_kept_any_number_of_times_is_one(
+        uses in prop::collection::vec((0..9_u64, phase(), operation()), 0..20),
+        again in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..20),
+    ) {
+        let events: Vec<Event> = uses.into_iter().map(|(at, phase, used)| {
+            Event { phase, ..event(at, image(2, 0), Payload::Privileged(used)) }
+        }).collect();
+        let mut once = Builder::new(Limits::default());
+        events.iter().for_each(|event| once.observe(event));
+        let mut often = once.clone();
+        for (which, is_kept) in again.iter().filter(|_| !events.is_empty()) {
+            match is_kept {
+                true => often.keep(&kept(which.get(&events)), 100),
+                false => often.observe(which.get(&events)),
+            }
+        }
+        prop_assert_eq!(once.freeze(), often.freeze());
     }
 
     #[test]

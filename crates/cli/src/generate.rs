@@ -137,7 +137,7 @@ mod tests {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = String::from_utf8(completions(shell, without_hidden(&crate::Cli::command()))).expect("text");
 
-            for name in ["record", "watch", "report", "fields", "containers", "doctor", "generate"] {
+            for name in ["record", "watch", "report", "map", "fields", "containers", "doctor", "generate"] {
                 assert!(script.contains(name), "{shell:?}: {name}");
             }
             for name in ["become-command", "doctor-child"] {

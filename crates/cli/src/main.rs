@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod fields;
 mod generate;
+mod map;
 mod observe;
 mod privilege;
 mod record;
@@ -33,6 +34,7 @@ enum Command {
     Record(Box<record::RecordArgs>),
     Watch(Box<watch::WatchArgs>),
     Report(report::ReportArgs),
+    Map(map::MapArgs),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Fields(args) => fields::run(&args),
         Command::Report(args) => report::run(args),
+        Command::Map(args) => map::run(&args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use agent::{EventFormat, LaunchError, Progress, Recording, Settings};
 use anyhow::Context as _;
+use behaviour::Redaction;
 use clap::Args;
 use containers::engine::Sockets;
 use event::{Arch, SyscallNames};
 
 use crate::observe::{ObserveArgs, explain};
 use crate::signals::Signals;
-use crate::{exit, trace};
+use crate::{exit, trace, units};
 
 /// The command could not be recorded because of us, in the manner of `docker run`.
 const OWN_FAILURE: u8 = 125;
@@ -54,6 +55,18 @@ pub(crate) struct RecordArgs {
     /// Count the bytes read and written for each file, not only for each mount: each read and write costs a little more.
     #[arg(long)]
     file_bytes: bool,
+
+    /// Also keep what is typed and shown on terminals, so many bytes for each container and phase [64K if no size is given].
+    ///
+    /// Nothing is kept that the terminal did not show: of passwords only the number of bytes. What looks like a secret is taken
+    /// out, by a built-in list of patterns and by those of --redact. It is in the report, never among the events.
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "64K",
+          value_parser = units::terminal_bytes)]
+    terminal: Option<u32>,
+
+    /// Take what matches this regular expression out of what was typed and shown: its first group, or all of it.
+    #[arg(long, requires = "terminal", value_name = "REGEX")]
+    redact: Vec<String>,
 
     /// Names for system calls newer than this program: lines of `NUMBER NAME`, or the kernel's own syscall_64.tbl.
     #[arg(long, value_name = "FILE")]
@@ -122,26 +135,8 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
         eprintln!("recording{}", if of_command { "" } else { &ends_when });
     }
     let quiet = args.quiet || args.trace_syscalls || !std::io::stderr().is_terminal();
-    let began = Instant::now();
-    let mut line = ProgressLine::new(quiet);
-    // The first signal is the command's business, if there is one; the next ends the recording without it.
-    let mut handed_on = false;
-    loop {
-        if let Some(signal) = signals.take() {
-            if handed_on || !recording.hand_on(signal.number, signal.from_terminal) {
-                break;
-            }
-            handed_on = true;
-        }
-        if args.observe.duration.is_some_and(|duration| began.elapsed() >= duration) || recording.is_over()? {
-            break;
-        }
-        let left = args.observe.duration.map_or(Duration::MAX, |duration| duration.saturating_sub(began.elapsed()));
-        let patience = if args.command.is_empty() { Duration::from_millis(200) } else { Duration::from_millis(10) };
-        recording.step(left.min(patience))?;
-        line.show(&recording.progress());
-    }
-    line.clear();
+    let patience = if args.command.is_empty() { Duration::from_millis(200) } else { Duration::from_millis(10) };
+    run_until_over(&mut recording, &mut signals, args.observe.duration, patience, quiet)?;
     let ended = recording.finish()?;
     if !args.quiet {
         for path in &ended.reports {
@@ -159,6 +154,36 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
         None if ended.with_gaps > 0 || ended.not_recorded > 0 => ExitCode::from(exit::FINDINGS),
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Takes in what happens until a signal comes, the time is over, or there is nothing more to record.
+pub(crate) fn run_until_over(
+    recording: &mut Recording,
+    signals: &mut Signals,
+    duration: Option<Duration>,
+    patience: Duration,
+    quiet: bool,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut line = ProgressLine::new(quiet);
+    // The first signal is the command's business, if there is one; the next ends the recording without it.
+    let mut handed_on = false;
+    loop {
+        if let Some(signal) = signals.take() {
+            if handed_on || !recording.hand_on(signal.number, signal.from_terminal) {
+                break;
+            }
+            handed_on = true;
+        }
+        if duration.is_some_and(|duration| began.elapsed() >= duration) || recording.is_over()? {
+            break;
+        }
+        let left = duration.map_or(Duration::MAX, |duration| duration.saturating_sub(began.elapsed()));
+        recording.step(left.min(patience))?;
+        line.show(&recording.progress());
+    }
+    line.clear();
+    Ok(())
 }
 
 fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
@@ -188,10 +213,20 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
         names,
         trace,
         file_bytes: args.file_bytes,
+        terminal_bytes: args.terminal.unwrap_or(0),
+        redaction: redaction(&args.redact)?,
         watch,
         sockets: Sockets::usual(Path::new("/")),
         as_old_kernel: args.observe.as_old_kernel,
         save: Some(Box::new(move |report| Ok(folder.write(report)?))),
+    })
+}
+
+fn redaction(patterns: &[String]) -> anyhow::Result<Redaction> {
+    patterns.iter().try_fold(Redaction::default(), |redaction, pattern| {
+        redaction
+            .and(pattern)
+            .with_context(|| format!("--redact {pattern}: this is no regular expression that can be used"))
     })
 }
 

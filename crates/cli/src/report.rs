@@ -6,9 +6,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::report::{Report, TableOptions, csv, markdown, schema, table};
+use ::report::{Image, ImageFile, ImagePlace, Report, TableOptions, Untouched, csv, html, markdown, schema, table};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use containers::image::{self, Found};
 use event::Text;
 use store::Folder;
 
@@ -25,6 +26,8 @@ Examples:
   ringfence report web                          the newest report of the container `web`
   ringfence report 3f2a --dir reports           by the beginning of its id, in another folder
   ringfence report reports/web-20260131T235959Z-3.0.json --all
+  ringfence report web --untouched              also the files of its image that it never used
+  ringfence report web --format html > web.html one page for a browser
   ringfence report web --format csv > web.csv   its system calls for a spreadsheet
   ssh host ringfence report web --format json | ringfence report -
   ringfence report --schema > report-1.json     what is in a report, as JSON Schema")]
@@ -41,12 +44,20 @@ pub(crate) struct ReportArgs {
     #[arg(long)]
     all: bool,
 
+    /// Also look up which files of the image were not touched: neither opened, run, mapped nor changed. Needs the image on this
+    /// host.
+    ///
+    /// The report says where its layers are; DIR is a directory with its files instead. What a program only asked the attributes
+    /// of is not touched. Nothing is listed if it cannot be said for certain: the reason is the error then.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    untouched: Option<Option<PathBuf>>,
+
     /// Look in this folder only; the argument is then the name of a container or of a file in it.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
     /// Print the JSON Schema of reports instead.
-    #[arg(long, conflicts_with_all = ["report", "format", "all", "dir"])]
+    #[arg(long, conflicts_with_all = ["report", "format", "all", "untouched", "dir"])]
     schema: bool,
 }
 
@@ -59,6 +70,8 @@ enum Format {
     Json,
     /// For a document or an issue.
     Markdown,
+    /// One self-contained page for a browser.
+    Html,
     /// The system calls, one per line.
     Csv,
 }
@@ -66,7 +79,11 @@ enum Format {
 pub(crate) fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
     let output = match &args.report {
         Some(name) => {
-            let report = load(name, args.dir.as_deref())?;
+            let mut report = load(name, args.dir.as_deref())?;
+            if let Some(directory) = &args.untouched {
+                report.untouched =
+                    Some(untouched(&report, directory.as_deref()).context("cannot say which files were not touched")?);
+            }
             show(&report, args.format, args.all)
         }
         None => schema(),
@@ -76,7 +93,7 @@ pub(crate) fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Report> {
+pub(crate) fn load(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Report> {
     let path = Path::new(name);
     let key = Text::new(name.clone().into_vec());
     if let Some(dir) = dir {
@@ -95,11 +112,30 @@ fn load(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Report> {
     Ok(store::read(&store::find_in(&Folder::all_to_read()?, &key)?)?)
 }
 
+/// Looks at the image: where the report says it is, unless a directory is given.
+fn untouched(report: &Report, directory: Option<&Path>) -> anyhow::Result<Untouched> {
+    report.check_untouched()?;
+    let path = |text: &Text| PathBuf::from(OsString::from_vec(text.as_bytes().to_vec()));
+    let layers = match (directory, report.image_place()) {
+        (Some(directory), _) => vec![directory.to_owned()],
+        (None, Some(ImagePlace::Layers(layers))) => layers.iter().map(path).collect(),
+        (None, Some(ImagePlace::Directory(directory))) => vec![path(&directory)],
+        (None, None) => anyhow::bail!("the report does not say where the image is: give a directory, --untouched=DIR"),
+    };
+    let mut image = Image::default();
+    image::read(&layers, |found| match found {
+        Found::File { path, bytes, shared } => image.files.push(ImageFile { path, bytes, shared }),
+        Found::Link { path, target } => drop(image.links.insert(path, target)),
+    })?;
+    Ok(report.untouched(&image)?)
+}
+
 fn show(report: &Report, format: Format, all: bool) -> String {
     match format {
         Format::Table => table(report, &TableOptions { width: terminal_width(), colour: wants_colour(), all }),
         Format::Json => report.to_json(),
         Format::Markdown => markdown(report, all),
+        Format::Html => html(report, all),
         Format::Csv => csv(report),
     }
 }

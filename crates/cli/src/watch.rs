@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use agent::{Recording, Settings, Watcher};
 use anyhow::Context as _;
+use behaviour::Redaction;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use containers::engine::Sockets;
@@ -115,6 +116,8 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         names: SyscallNames::builtin(),
         trace: None,
         file_bytes: false,
+        terminal_bytes: 0,
+        redaction: Redaction::default(),
         watch: Some(watcher(filter, output, args.max_events)),
         sockets: Sockets::usual(Path::new("/")),
         as_old_kernel: args.observe.as_old_kernel,

@@ -44,7 +44,7 @@ fn folder(name: &str) -> PathBuf {
 fn each_format_is_what_the_report_gives() {
     let file = kept("golden/docker.json");
 
-    for (format, golden) in [("table", "txt"), ("json", "json"), ("markdown", "md"), ("csv", "csv")] {
+    for (format, golden) in [("table", "txt"), ("json", "json"), ("markdown", "md"), ("html", "html"), ("csv", "csv")] {
         let output = run(&[text(&file), "--format", format]);
 
         let expected = fs::read(kept("golden/docker").with_extension(golden)).expect("golden file");
@@ -166,7 +166,7 @@ fn what_cannot_be_shown_is_one_message() {
         (vec!["db", "--dir", text(&folder)], "no report of a container with the name or id db among the 1 in"),
         (vec!["db", "--dir", "/nonexistent"], "there is no folder /nonexistent"),
         (vec![text(&folder)], "Is a directory"),
-        (vec!["web", "--format", "xml"], "possible values: table, json, markdown, csv"),
+        (vec!["web", "--format", "xml"], "possible values: table, json, markdown, html, csv"),
     ] {
         let message = refusal(&arguments);
         assert!(message.contains(said), "{arguments:?}: {message}");

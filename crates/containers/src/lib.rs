@@ -9,10 +9,12 @@
 //! - [`proc`]: what `/proc` says of a process;
 //! - [`cgroupfs`]: the cgroup hierarchies of this host, their cgroups, and cgroups of our own;
 //! - [`engine`]: names, images, labels and security settings, from the engines;
-//! - [`list`]: what runs now.
+//! - [`list`]: what runs now;
+//! - [`image`]: the files of an image, by its layers.
 
 pub mod cgroupfs;
 pub mod engine;
+pub mod image;
 pub mod list;
 pub mod path;
 pub mod proc;

@@ -207,6 +207,13 @@ pub struct Device {
     pub minor: u32,
 }
 
+impl Device {
+    /// From the number that the kernel has it by inside: include/linux/kdev_t.h (6.18), `MKDEV`.
+    pub fn from_kernel(number: u32) -> Device {
+        Device { major: number >> 20, minor: number & ((1 << 20) - 1) }
+    }
+}
+
 impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
@@ -232,6 +239,9 @@ pub struct FileUsed {
     #[serde(with = "decimal")]
     #[schemars(with = "decimal::Digits")]
     pub inode: u64,
+    /// File systems give the number of a file that was deleted to another, with another number here; 0 where they do not.
+    #[serde(default)]
+    pub inode_generation: u32,
     /// The mount that it was reached through, as `/proc/PID/mountinfo` numbers it.
     pub mount: u32,
     /// The head of the path is missing.
@@ -357,6 +367,10 @@ pub struct MountUsed {
     pub read_only: bool,
     /// Where the host has the same directory; none if it is not known.
     pub host_path: Option<Text>,
+    /// Of an overlay the directories of the host that it shows but does not write to, the topmost first; empty if they are not
+    /// known.
+    #[serde(default)]
+    pub layers: Vec<Text>,
 }
 
 /// What one path has come to.

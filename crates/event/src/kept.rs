@@ -1,6 +1,6 @@
 //! What the kernel keeps as sets: it is read again and again, and each reading is the whole truth so far.
 
-use crate::{DirectoryUses, Event, FileUses, MountUses, NameUses, Phase, RunId};
+use crate::{DirectoryUses, Event, FileUses, MountUses, NameUses, Phase, ResourceTotal, RunId};
 
 /// One entry of a set, as it was read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct Kept {
 pub enum Total {
     /// The fact that was told when it was first, with the number it has come to: at the time, and by the task, of the first.
     Told(Box<Event>),
+    /// What went over a connection that is still open, and is not in what its flow was told to have come to: a
+    /// [`crate::Payload::Flow`] with traffic only.
+    Open(Box<Event>),
     /// One path.
     File(FileUses),
     /// One name.
@@ -27,4 +30,6 @@ pub enum Total {
     Directory(DirectoryUses),
     /// One mount.
     Mount(MountUses),
+    /// Something that it used of the machine; its phase means nothing.
+    Resource(ResourceTotal),
 }

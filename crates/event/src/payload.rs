@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{Text, decimal};
-use crate::{Capability, DirectoryUsed, ExecId, FileUsed, MountUsed, NameUsed, ProcessId, Syscall};
+use crate::{
+    Capability, Confinement, Device, DirectoryUsed, DnsMessage, ExecId, FileUsed, FlowUsed, ListenUsed, MountUsed,
+    NameUsed, PeerFound, PrivilegedUse, ProcessId, SocketUsed, Syscall, TlsHello,
+};
 
 /// One line per kind of fact: its name in Rust, what is known of it, and its name in files.
 macro_rules! payloads {
@@ -65,6 +68,26 @@ payloads! {
     Syscall(SyscallMade) = "syscall",
     /// The kernel checked a capability, for the first time in this way.
     Capability(CapabilityCheck) = "capability",
+    /// A privileged operation was done, or tried, for the first time in this way.
+    Privileged(PrivilegedUse) = "privileged",
+    /// A task ran with such rights for the first time.
+    Confinement(Confinement) = "confinement",
+    /// A socket was made, or was to be, for the first time in this way.
+    Socket(SocketUsed) = "socket",
+    /// The container can be reached here.
+    Listen(ListenUsed) = "listen",
+    /// Something went to or came from a peer, or was to, for the first time over this port.
+    Flow(FlowUsed) = "flow",
+    /// The other end of a flow is in a container, too.
+    Peer(PeerFound) = "peer",
+    /// A name was asked for, or the answer came.
+    Dns(DnsMessage) = "dns",
+    /// A TLS connection was begun.
+    Tls(TlsHello) = "tls",
+    /// A program was started in a session with a terminal.
+    Terminal(TerminalProgram) = "terminal",
+    /// Something was typed or shown on a terminal (only with `--terminal`).
+    TerminalText(TerminalText) = "terminal_text",
 }
 
 /// A cgroup or namespace that is, or may become, a container.
@@ -158,6 +181,35 @@ pub struct Exec {
     pub pid_namespace: u32,
     /// The mount namespace's number.
     pub mount_namespace: u32,
+}
+
+/// A program was started in a session with a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalProgram {
+    /// The terminal: a major number of 136 to 143 is that of `/dev/pts/N`, N being the minor number.
+    pub device: Device,
+    /// The pid of the session's leader in the first pid namespace; 0 if it has ended.
+    pub session: u32,
+}
+
+/// A program read from a terminal what was typed, or wrote what is shown there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalText {
+    /// The terminal: a major number of 136 to 143 is that of `/dev/pts/N`, N being the minor number.
+    pub device: Device,
+    /// The pid of the session's leader in the first pid namespace; 0 if it has ended, or has another terminal.
+    pub session: u32,
+    /// Whether it was typed; else it was shown.
+    pub typed: bool,
+    /// Whether the terminal did not show what was typed: then no text of it is kept.
+    pub hidden: bool,
+    /// How much it was.
+    #[serde(with = "decimal")]
+    #[schemars(with = "decimal::Digits")]
+    pub bytes: u64,
+    /// As much of it as is kept. It goes into reports only, where what looks like a secret has been taken out.
+    #[serde(skip)]
+    pub text: Text,
 }
 
 /// A thread ended.

@@ -1,20 +1,29 @@
 //! Whether a report is complete, and why not. The rules are here and nowhere else.
 
-use event::{Arch, Text};
+use event::{Arch, Protocol, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage};
+use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage, rings};
 
 /// The parts of a behaviour, and the sensor that each comes from.
-const SECTIONS: [(&str, &str); 4] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("capabilities", "capabilities"),
     ("files", FILES_SENSOR),
+    ("network", NETWORK_SENSOR),
+    ("privileged", PRIVILEGED_SENSOR),
     ("processes", PROCESS_SENSOR),
+    ("resources", "resources"),
+    ("scripts", PROCESS_SENSOR),
     ("syscalls", "syscalls"),
+    ("terminals", "terminal"),
 ];
 /// The sensor that lists files.
 const FILES_SENSOR: &str = "files";
+/// The sensor that lists connections.
+const NETWORK_SENSOR: &str = "network";
+/// The sensor that lists privileged operations.
+const PRIVILEGED_SENSOR: &str = "privileged";
 /// The sensor that lists processes.
 const PROCESS_SENSOR: &str = "process";
 /// The sensor that says which container a task is in: what it misses, all others miss.
@@ -156,28 +165,93 @@ impl Report {
                 text: text.into(),
             });
         }
+        let scripts = self.behaviour.scripts.unlisted;
+        reasons.extend((scripts > 0).then(|| {
+            Reason {
+                code: ReasonCode::Other,
+                sensor: Some(PROCESS_SENSOR.into()),
+                text: format!(
+                    "{scripts} {} a script was run that is not listed",
+                    if scripts == 1 { "time" } else { "times" }
+                )
+                .into(),
+            }
+        }));
+        let programs = self.behaviour.terminals.unlisted;
+        reasons.extend((programs > 0).then(|| {
+            Reason {
+                code: ReasonCode::Other,
+                sensor: Some("terminal".into()),
+                text: format!(
+                    "{programs} {} a program was started, or something typed or shown, in a session that is not listed",
+                    if programs == 1 { "time" } else { "times" }
+                )
+                .into(),
+            }
+        }));
         reasons.extend(self.missing_files().map(|text| Reason {
             code: ReasonCode::Other,
             sensor: Some(FILES_SENSOR.into()),
             text: text.into(),
         }));
+        reasons.extend(self.missing_connections().map(|text| Reason {
+            code: ReasonCode::Other,
+            sensor: Some(NETWORK_SENSOR.into()),
+            text: text.into(),
+        }));
+        let operations = self.indistinct_operations().into_iter().chain(self.far_calls("privileged operations"));
+        reasons.extend(operations.map(|text| Reason {
+            code: ReasonCode::Other,
+            sensor: Some(PRIVILEGED_SENSOR.into()),
+            text: text.into(),
+        }));
         reasons
+    }
+
+    /// What was counted without being told apart, in a sentence.
+    fn indistinct_operations(&self) -> Option<String> {
+        let privileged = &self.behaviour.privileged;
+        let operations = privileged.operations.iter().filter(|one| one.others).map(|one| one.count);
+        let states = privileged.confinement.iter().filter(|one| one.others).map(|one| one.count);
+        let count = operations.chain(states).fold(0_u64, u64::saturating_add);
+        let times = if count == 1 { "time" } else { "times" };
+        (count > 0).then(|| format!("{count} {times} a privileged operation or a change of rights is not told apart"))
+    }
+
+    /// Whether one of these system calls was made.
+    fn called(&self, wanted: &[&str]) -> bool {
+        self.behaviour.syscalls.uses.iter().any(|used| wanted.contains(&used.name.as_str()) && used.count > 0)
+    }
+
+    /// That this may be missing for calls beyond the table that x32 shares with the machine's own, if there were any: their
+    /// numbers have other names there.
+    fn far_calls(&self, what: &str) -> Option<String> {
+        let is_far = |used: &behaviour::SyscallUse| used.syscall.arch == Arch::X32 && used.syscall.number >= 512;
+        let far = self.behaviour.syscalls.uses.iter().any(is_far);
+        far.then(|| format!("x32 calls of numbers from 512 on used: {what} may be missing"))
+    }
+
+    /// Why connections may be missing, each in a sentence.
+    fn missing_connections(&self) -> impl Iterator<Item = String> {
+        let network = &self.behaviour.network;
+        let rings = rings::network(self);
+        let paths = network.flows.iter().any(|flow| flow.protocol == Protocol::Mptcp);
+        let paths = paths.then(|| "Multipath TCP used: bytes and ends of its connections may be missing".to_owned());
+        let unlisted = network.unlisted_connections();
+        let unlisted = (unlisted > 0).then(|| {
+            let what = if unlisted == 1 { "connection was" } else { "connections were" };
+            format!("{unlisted} {what} with peers that are not listed")
+        });
+        [rings, self.far_calls("messages"), paths, unlisted].into_iter().flatten()
     }
 
     /// Why files may be missing, each in a sentence.
     fn missing_files(&self) -> impl Iterator<Item = String> {
         let unlisted = self.behaviour.files.unlisted_names();
-        let uses = |wanted: &[&str]| {
-            self.behaviour.syscalls.uses.iter().any(|used| wanted.contains(&used.name.as_str()) && used.count > 0)
-        };
-        let rings = uses(&["io_uring_enter", "io_uring_setup"]);
-        let rings = rings.then(|| "io_uring used: file operations may be missing".to_owned());
-        let submits = uses(&["io_submit"]);
-        let submits = submits.then(|| "io_submit used: reading and writing files may be missing".to_owned());
-        // Beyond the table that x32 shares with the machine's own calls.
-        let is_far = |used: &behaviour::SyscallUse| used.syscall.arch == Arch::X32 && used.syscall.number >= 512;
-        let far = self.behaviour.syscalls.uses.iter().any(is_far);
-        let far = far.then(|| "x32 calls of numbers from 512 on used: file operations may be missing".to_owned());
+        let rings = rings::files(self);
+        let submits =
+            self.called(&["io_submit"]).then(|| "io_submit used: reading and writing files may be missing".to_owned());
+        let far = self.far_calls("file operations");
         let opens = self.behaviour.files.unlisted_opens();
         let opens = (opens > 0).then(|| {
             let times = if opens == 1 { "time" } else { "times" };

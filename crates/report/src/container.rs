@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event::{RunId, Text};
+use event::{Protocol, RunId, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,9 @@ pub struct Container {
     /// Its security options, as its engine names them: `no-new-privileges`, `seccomp=unconfined` …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub security_options: Vec<Text>,
+    /// The ports of the host that its engine forwards to it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published_ports: Vec<PublishedPort>,
     /// The Kubernetes pod that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
@@ -48,6 +51,19 @@ pub struct Container {
     pub cgroup: Option<Cgroup>,
     /// What became of asking its engine.
     pub metadata: Metadata,
+}
+
+/// A port of the host that is forwarded to a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedPort {
+    /// The protocol: `tcp`, `udp` or `sctp`.
+    pub protocol: Protocol,
+    /// The host's address; `0.0.0.0` and `::` stand for all.
+    pub host_address: Text,
+    /// The host's port.
+    pub host_port: u32,
+    /// The container's port.
+    pub port: u32,
 }
 
 /// What sort of container it is.

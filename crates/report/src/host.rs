@@ -27,6 +27,18 @@ pub struct Host {
     pub cgroup_layout: CgroupLayout,
     /// How large ringfence's buffers were.
     pub buffers: Buffers,
+    /// The host's own network, when the report was written; none if it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<HostNetwork>,
+}
+
+/// What belongs to the host itself of all addresses: those of its bridges too, which are the gateways of containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostNetwork {
+    /// The number of its network namespace, as `/proc/PID/ns/net` shows it of processes in no container.
+    pub namespace: u32,
+    /// Its addresses, in order, those of loopback among them, without link-local ones of IPv6; no more than 1,024.
+    pub addresses: Vec<Text>,
 }
 
 /// A program and its version.

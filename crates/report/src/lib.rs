@@ -12,25 +12,32 @@ mod cost;
 mod health;
 mod host;
 mod json;
+mod map;
 mod read;
 mod render;
+mod rings;
 mod schema;
 mod time;
+mod untouched;
 mod window;
 
 pub use completeness::{Counts, Reason, ReasonCode};
-pub use container::{Cgroup, Container, Kind, Metadata, MetadataState, Parent, Pod};
+pub use container::{Cgroup, Container, Kind, Metadata, MetadataState, Parent, Pod, PublishedPort};
 pub use cost::{Cost, ProgramCost};
 pub use health::{AttachState, Loss, SensorHealth, Stage};
-pub use host::{Buffers, CgroupLayout, Host, Software};
+pub use host::{Buffers, CgroupLayout, Host, HostNetwork, Software};
 pub use json::json_line;
+pub use map::{
+    Edge, EdgeKind, Figures, MAP_VERSION, Map, MapVersion, Node, NodeKind, Seen, Translation, ego, map_table, svg,
+};
 pub use read::{MAX_BYTES, ParseError, Summary};
 pub use render::{
-    Column, Fit, Style, TableOptions, csv, cut, duration, lay_out, markdown, program_line, quoted, short_id,
+    Column, Fit, Style, TableOptions, csv, cut, duration, html, lay_out, markdown, program_line, quoted, short_id,
     signal_name, table, width, wrap,
 };
 pub use schema::{SchemaVersion, schema};
 pub use time::Timestamp;
+pub use untouched::{Image, ImageFile, ImagePlace, Untellable, Untouched, UntouchedPart};
 pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};
 
 use std::collections::BTreeMap;
@@ -73,4 +80,7 @@ pub struct Report {
     pub cost: Cost,
     /// What it did.
     pub behaviour: Behaviour,
+    /// What of its image it did not touch; none unless it was looked up later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untouched: Option<Untouched>,
 }

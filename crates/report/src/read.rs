@@ -89,6 +89,10 @@ pub struct Summary {
     pub id: Option<Text>,
     /// When its window began.
     pub begin: Timestamp,
+    /// The boot that it is of, if that is known.
+    pub boot_id: Option<Text>,
+    /// When the recording began that it is part of, if that is known.
+    pub recording: Option<Timestamp>,
 }
 
 impl Summary {
@@ -98,6 +102,11 @@ impl Summary {
         struct Outline {
             container: Container,
             window: Window,
+            host: Host,
+        }
+        #[derive(Deserialize)]
+        struct Host {
+            boot_id: Option<Text>,
         }
         #[derive(Deserialize)]
         struct Container {
@@ -108,6 +117,7 @@ impl Summary {
         #[derive(Deserialize)]
         struct Window {
             begin: Begin,
+            recording: Option<Begin>,
         }
         #[derive(Deserialize)]
         struct Begin {
@@ -115,8 +125,15 @@ impl Summary {
         }
 
         check_head(bytes)?;
-        let Outline { container, window } = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
-        Ok(Summary { run: container.run, name: container.name, id: container.id, begin: window.begin.wall })
+        let Outline { container, window, host } = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
+        Ok(Summary {
+            run: container.run,
+            name: container.name,
+            id: container.id,
+            begin: window.begin.wall,
+            boot_id: host.boot_id,
+            recording: window.recording.map(|moment| moment.wall),
+        })
     }
 }
 

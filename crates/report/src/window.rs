@@ -22,6 +22,9 @@ pub struct Window {
     /// How its init process ended; none if it still ran or its end was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<InitExit>,
+    /// When the recording began that the report is part of: with the boot's id it tells recordings apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Moment>,
 }
 
 /// Whether the start of a container was seen.

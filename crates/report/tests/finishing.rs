@@ -2,6 +2,8 @@
 
 mod fixtures;
 
+use behaviour::OperationUse;
+use event::{Arch, Outcome, PrivilegedOperation, Protocol, Syscall};
 use report::{AttachState, Counts, Loss, ObservedFrom, Reason, ReasonCode, Report, Stage};
 
 fn docker() -> Report {
@@ -56,7 +58,7 @@ fn a_sensor_that_did_not_observe_makes_it_incomplete() {
     assert_eq!(codes(&report), [ReasonCode::SensorMissing]);
     assert_eq!(report.reasons[0].sensor, Some("capabilities".into()));
     assert_eq!(report.reasons[0].text.as_bytes(), b"this kernel cannot run the sensor capabilities: a \\ b");
-    assert_eq!(complete_sections(&report), ["files", "processes", "syscalls"]);
+    assert_eq!(complete_sections(&report), ["files", "network", "privileged", "processes", "scripts", "syscalls"]);
 }
 
 fn complete_sections(report: &Report) -> Vec<String> {
@@ -66,10 +68,16 @@ fn complete_sections(report: &Report) -> Vec<String> {
 #[test]
 fn what_one_sensor_missed_leaves_the_sections_of_the_others_complete() {
     let mut report = docker();
-    assert_eq!(complete_sections(&report), ["capabilities", "files", "processes", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report),
+        ["capabilities", "files", "network", "privileged", "processes", "scripts", "syscalls"]
+    );
 
     report.losses = vec![loss(Stage::KernelRing, 1)];
-    assert_eq!(complete_sections(&report.clone().finish()), ["capabilities", "files", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report.clone().finish()),
+        ["capabilities", "files", "network", "privileged", "syscalls"]
+    );
 
     report.losses[0].sensor = "identity".into();
     assert_eq!(complete_sections(&report.finish()), [""; 0]);
@@ -86,15 +94,116 @@ fn a_container_found_late_has_no_complete_section() {
 }
 
 #[test]
-fn what_io_uring_may_have_done_makes_files_incomplete() {
+fn what_io_uring_may_have_done_makes_files_and_network_incomplete() {
     let mut report = docker();
     report.behaviour.syscalls.uses[2].name = "io_uring_enter".into();
 
     let report = report.finish();
 
-    assert_eq!(report.reasons[0].text, "io_uring used: file operations may be missing".into());
-    assert_eq!(complete_sections(&report), ["capabilities", "processes", "syscalls"]);
+    let texts: Vec<String> = report.reasons.iter().map(|reason| reason.text.to_string()).collect();
+    let expected =
+        ["io_uring used: file operations may be missing", "io_uring used: sockets and connections may be missing"];
+    assert_eq!(texts, expected);
+    assert_eq!(complete_sections(&report), ["capabilities", "privileged", "processes", "scripts", "syscalls"]);
     assert_eq!(report.clone().finish(), report);
+}
+
+/// A report of a container that asked for these through io_uring.
+fn with_requests(requests: &[&str], setup: &str) -> Report {
+    let mut report = docker();
+    report.behaviour.syscalls.uses[2].name = "io_uring_enter".into();
+    let sensor = report.sensors.iter_mut().find(|sensor| sensor.name == "privileged".into()).expect("it is there");
+    sensor.hooks.push("tp_btf/io_uring_submit_req".into());
+    let one = report.behaviour.privileged.operations[0].clone();
+    let mut used = |operation, detail: &str| {
+        let details = vec![detail.into()];
+        report.behaviour.privileged.operations.push(OperationUse { operation, details, others: false, ..one.clone() });
+    };
+    used(PrivilegedOperation::IoUringSetup, setup);
+    requests.iter().for_each(|request| used(PrivilegedOperation::IoUringRequest, request));
+    report.finish()
+}
+
+#[test]
+fn requests_to_io_uring_that_are_known_concern_only_what_they_may_have_done() {
+    let reasons = |requests: &[&str], setup: &str| -> Vec<String> {
+        with_requests(requests, setup).reasons.iter().map(|reason| reason.text.to_string()).collect()
+    };
+    assert_eq!(reasons(&["IORING_OP_NOP", "IORING_OP_TIMEOUT"], "IORING_SETUP_CLAMP"), [""; 0]);
+    let file = "io_uring used (IORING_OP_OPENAT): file operations may be missing";
+    assert_eq!(reasons(&["IORING_OP_NOP", "IORING_OP_OPENAT"], "IORING_SETUP_CLAMP"), [file]);
+    let sockets = "io_uring used (IORING_OP_CONNECT, IORING_OP_SEND): sockets and connections may be missing";
+    assert_eq!(reasons(&["IORING_OP_SEND", "IORING_OP_CONNECT", "IORING_OP_SEND"], ""), [sockets]);
+    // One that reads may read either, and one that is not known here may do anything.
+    for request in ["IORING_OP_READ", "99"] {
+        let expected = ["file operations", "sockets and connections"]
+            .map(|what| format!("io_uring used ({request}): {what} may be missing"));
+        assert_eq!(reasons(&[request], ""), expected);
+    }
+    let unknown =
+        ["io_uring used: file operations may be missing", "io_uring used: sockets and connections may be missing"];
+    assert_eq!(reasons(&["IORING_OP_NOP"], "IORING_SETUP_SQPOLL"), unknown);
+    // One that was refused is no ring.
+    let mut refused = with_requests(&["IORING_OP_NOP"], "IORING_SETUP_SQPOLL");
+    let setup =
+        refused.behaviour.privileged.operations.iter_mut().find(|it| it.operation == PrivilegedOperation::IoUringSetup);
+    setup.expect("it is there").outcome = Outcome::Denied;
+    refused.reasons.clear();
+    assert_eq!(refused.finish().reasons, []);
+}
+
+#[test]
+fn calls_that_x32_has_under_other_numbers_make_all_that_handles_calls_incomplete() {
+    let mut report = docker();
+    report.behaviour.syscalls.uses[2].syscall = Syscall { arch: Arch::X32, number: 518 };
+
+    let report = report.finish();
+
+    let of: Vec<_> =
+        report.reasons.iter().filter_map(|reason| reason.sensor.as_ref().map(ToString::to_string)).collect();
+    assert_eq!(of, ["files", "network", "privileged"]);
+    assert_eq!(complete_sections(&report), ["capabilities", "processes", "scripts", "syscalls"]);
+}
+
+#[test]
+fn connections_with_peers_that_are_not_listed_make_the_network_incomplete() {
+    let mut report = docker();
+    let mut others = report.behaviour.network.flows[1].clone();
+    others.address = "*".into();
+    report.behaviour.network.flows.push(others);
+
+    let report = report.finish();
+
+    // Two connections and three that failed.
+    assert_eq!(report.reasons[0].text, "5 connections were with peers that are not listed".into());
+    assert_eq!(report.reasons[0].sensor, Some("network".into()));
+    assert_eq!(complete_sections(&report), ["capabilities", "files", "privileged", "processes", "scripts", "syscalls"]);
+    assert_eq!(report.clone().finish(), report);
+}
+
+#[test]
+fn what_multipath_tcp_carried_makes_the_network_incomplete() {
+    let mut report = docker();
+    report.behaviour.network.flows[1].protocol = Protocol::Mptcp;
+
+    let report = report.finish();
+
+    let text = "Multipath TCP used: bytes and ends of its connections may be missing";
+    assert_eq!(report.reasons[0].text, text.into());
+    assert_eq!(complete_sections(&report), ["capabilities", "files", "privileged", "processes", "scripts", "syscalls"]);
+}
+
+#[test]
+fn operations_that_are_not_told_apart_make_their_section_incomplete() {
+    let mut report = docker();
+    report.behaviour.privileged.operations[0].others = true;
+    report.behaviour.privileged.operations[0].count = 12;
+
+    let report = report.finish();
+
+    let text = "12 times a privileged operation or a change of rights is not told apart";
+    assert_eq!(report.reasons[0].text, text.into());
+    assert_eq!(complete_sections(&report), ["capabilities", "files", "network", "processes", "scripts", "syscalls"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod fixtures;
 
 use std::path::{Path, PathBuf};
 
-use report::{Report, TableOptions, csv, markdown, table};
+use report::{Report, TableOptions, csv, html, markdown, table};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -56,6 +56,13 @@ fn a_table_of_everything_is_as_agreed() {
 fn markdown_is_as_agreed() {
     for (name, report) in fixtures::all() {
         assert_is(&format!("{name}.md"), &markdown(&report, false));
+    }
+}
+
+#[test]
+fn html_is_as_agreed() {
+    for (name, report) in fixtures::all().into_iter().filter(|(name, _)| ["docker", "gaps", "bare"].contains(name)) {
+        assert_is(&format!("{name}.html"), &html(&report, false));
     }
 }
 

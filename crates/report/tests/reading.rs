@@ -5,7 +5,7 @@ mod fixtures;
 use std::path::Path;
 
 use proptest::prelude::*;
-use report::{MAX_BYTES, ParseError, Report, Summary, TableOptions, csv, markdown, table};
+use report::{MAX_BYTES, Map, ParseError, Report, Summary, TableOptions, csv, html, map_table, markdown, table};
 
 fn docker() -> String {
     fixtures::all().remove(0).1.to_json()
@@ -112,6 +112,8 @@ fn everything(bytes: &[u8]) {
         let _ = markdown(&report, all);
     }
     let _ = csv(&report);
+    let _ = html(&report, false);
+    let _ = map_table(&Map::of(&[report.clone(), report.clone()]), &TableOptions::default());
     let finished = report.finish();
     assert_eq!(finished.clone().finish(), finished);
 }

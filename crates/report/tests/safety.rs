@@ -2,9 +2,10 @@
 
 mod fixtures;
 
+use behaviour::{FirstUse, Network};
 use event::{Text, is_unsafe_on_a_terminal};
 use proptest::prelude::*;
-use report::{Report, TableOptions, csv, markdown, table};
+use report::{Report, TableOptions, csv, html, markdown, table};
 use unicode_width::UnicodeWidthStr;
 
 /// The report with this text in every place where somebody else chooses the text.
@@ -51,12 +52,88 @@ fn with_text(mut report: Report, text: &Text) -> Report {
             first.executable = text.clone();
         }
     }
+    with_text_in_network(&mut report.behaviour.network, text);
+    for used in &mut report.behaviour.privileged.operations {
+        used.details.push(text.clone());
+        (used.object, used.source, used.type_name) = (text.clone(), text.clone(), text.clone());
+        (used.has_target, used.target_comm) = (true, text.clone());
+        (used.first.comm, used.first.executable) = (text.clone(), text.clone());
+    }
+    for session in &mut report.behaviour.terminals.sessions {
+        for passage in session.transcript.iter_mut().flat_map(|transcript| &mut transcript.passages) {
+            passage.text = text.clone();
+        }
+    }
     report.finish()
+}
+
+fn with_text_in_network(network: &mut Network, text: &Text) {
+    let first = |first: &mut Option<FirstUse>| {
+        if let Some(first) = first {
+            (first.comm, first.executable) = (text.clone(), text.clone());
+        }
+    };
+    for used in &mut network.sockets {
+        first(&mut used.first);
+    }
+    for listener in &mut network.listeners {
+        listener.address = text.clone();
+        first(&mut listener.first);
+    }
+    for flow in &mut network.flows {
+        (flow.address, flow.local_address) = (text.clone(), text.clone());
+        flow.names = vec![text.clone(); 2];
+        flow.server_names = vec![text.clone(), Text::from("another")];
+        for end in &mut flow.other_ends {
+            (end.container, end.name, end.address_there) = (Some(text.clone()), Some(text.clone()), text.clone());
+        }
+        first(&mut flow.first);
+    }
+    for lookup in &mut network.lookups {
+        (lookup.name, lookup.record_type) = (text.clone(), text.clone());
+        for texts in [&mut lookup.addresses, &mut lookup.aliases, &mut lookup.servers] {
+            *texts = vec![text.clone(); 5];
+        }
+        first(&mut lookup.first);
+    }
+    for interface in &mut network.interfaces {
+        interface.name = text.clone();
+    }
 }
 
 fn assert_harmless(output: &str, line_breaks: &str) {
     let found = output.chars().find(|&c| is_unsafe_on_a_terminal(c) && !line_breaks.contains(c));
     assert_eq!(found, None, "{output}");
+}
+
+/// Every tag is one that we write, with attributes that we write: no text became markup.
+fn assert_is_our_markup(page: &str) {
+    const NAMES: &str = "html head meta title style body header main section footer nav p pre h1 h2 h3 small b a ul li dl dt dd div \
+        span code table thead tbody tr th td label input details summary script svg g path polygon rect text";
+    const ATTRIBUTES: &str = "lang charset http-equiv content name id class href role aria-label tabindex scope type \
+        data-value open xmlns width height viewBox d points x y rx text-anchor";
+    // The style and the script are ours, and the policy tells them by their hashes.
+    let (before, rest) = page.split_once("<style>").expect("a style");
+    let (_, rest) = rest.split_once("</style>").expect("its end");
+    let (body, after) = rest.rsplit_once("<script>").expect("a script");
+    let (_, after) = after.split_once("</script>").expect("its end");
+    for part in [before, body, after] {
+        for tag in part.split('<').skip(1) {
+            let (tag, _) = tag.split_once('>').expect("a tag ends");
+            let outside: String = tag.split('"').step_by(2).collect();
+            let mut words = outside.trim_start_matches(['/', '!']).split_whitespace();
+            let name = words.next().expect("a name");
+            assert!(name == "DOCTYPE" || NAMES.split_whitespace().any(|known| known == name), "<{tag}>");
+            let is_known = |word: &str| {
+                // An element of a drawing ends in its own tag.
+                let attribute = word.trim_end_matches(['=', '/']);
+                name == "DOCTYPE"
+                    || attribute.is_empty()
+                    || ATTRIBUTES.split_whitespace().any(|known| known == attribute)
+            };
+            assert!(words.all(is_known), "<{tag}>");
+        }
+    }
 }
 
 fn check(text: &Text, reports: &[&str], widths: &[usize]) {
@@ -72,6 +149,9 @@ fn check(text: &Text, reports: &[&str], widths: &[usize]) {
                 }
             }
             assert_harmless(&markdown(&report, all), "\n");
+            let page = html(&report, all);
+            assert_harmless(&page, "\n");
+            assert_is_our_markup(&page);
         }
         assert_harmless(&report.to_json(), "\n");
         let rows = csv(&report);
@@ -91,6 +171,7 @@ fn hostile_texts_are_harmless_everywhere() {
         b"",
         b"   ",
         b"```|`<script>",
+        b"\"'><img src=x onerror=alert(1)></script></style></title></code>&lt;",
     ] {
         check(&Text::new(bytes), &["docker", "gaps", "bare"], &[0, 40, 57, 80, 200]);
     }

@@ -13,6 +13,8 @@ enum table {
 };
 EXPORT(enum, table);
 
+#define CALL_ARGUMENTS 6
+
 #if defined(__TARGET_ARCH_x86)
 
 #define TABLE_NATIVE TABLE_X86_64
@@ -92,6 +94,26 @@ static __always_inline u64 call_argument(struct pt_regs *regs, u32 table, u32 po
 	}
 }
 
+/* All of them at once. */
+static __always_inline void call_arguments(struct pt_regs *regs, u32 table, u64 arguments[CALL_ARGUMENTS])
+{
+	if (table == TABLE_X86) {
+		arguments[0] = (u32)regs->bx;
+		arguments[1] = (u32)regs->cx;
+		arguments[2] = (u32)regs->dx;
+		arguments[3] = (u32)regs->si;
+		arguments[4] = (u32)regs->di;
+		arguments[5] = (u32)regs->bp;
+		return;
+	}
+	arguments[0] = regs->di;
+	arguments[1] = regs->si;
+	arguments[2] = regs->dx;
+	arguments[3] = regs->r10;
+	arguments[4] = regs->r8;
+	arguments[5] = regs->r9;
+}
+
 #elif defined(__TARGET_ARCH_arm64)
 
 #define TABLE_NATIVE TABLE_AARCH64
@@ -139,6 +161,17 @@ static __always_inline u64 call_argument(struct pt_regs *regs, u32 table, u32 po
 	default:
 		return regs->regs[5];
 	}
+}
+
+/* All of them at once. */
+static __always_inline void call_arguments(struct pt_regs *regs, u32 table, u64 arguments[CALL_ARGUMENTS])
+{
+	arguments[0] = regs->orig_x0;
+	arguments[1] = regs->regs[1];
+	arguments[2] = regs->regs[2];
+	arguments[3] = regs->regs[3];
+	arguments[4] = regs->regs[4];
+	arguments[5] = regs->regs[5];
 }
 
 #else

@@ -48,6 +48,12 @@ static __always_inline u32 handled_table(u32 table)
 	return table == TABLE_X86 || table == TABLE_ARM ? HANDLED_32_BIT : HANDLED_NATIVE;
 }
 
+/* Whether the structs that the call passes have pointers of 32 bits. */
+static __always_inline bool has_short_pointers(const struct returned_call *call)
+{
+	return handled_table(call->table) == HANDLED_32_BIT || call->table == TABLE_X32;
+}
+
 /* The sensors that asked for this call, as bits; if it failed, those that asked for that. */
 static __always_inline u32 sensors_of_call(u32 table, u32 number, bool has_failed)
 {

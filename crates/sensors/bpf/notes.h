@@ -16,6 +16,8 @@ enum task_flag {
 	TASK_SESSION = 1,
 	/* Its slot is inherited, not told by its cgroup. */
 	TASK_INHERITS = 2,
+	/* It was made in its slot: all that the kernel ever counted for it belongs there. */
+	TASK_BORN_INSIDE = 4,
 };
 
 struct thread_errno {
@@ -62,7 +64,10 @@ struct {
 	__type(value, struct task_counts);
 } task_counts SEC(".maps");
 
-/* The last that was given back is the first that is taken: so few are ever touched, and mostly those with counts. */
+/*
+ * The last that was given back is the first that is taken: so few are ever touched, and mostly those with counts. On
+ * old kernels, whose atomic additions tell nothing, user space puts all of them here.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1);
@@ -96,7 +101,7 @@ struct call_total {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 131072);
 	__type(key, struct call_key);
 	__type(value, struct call_total);
 } call_totals SEC(".maps");
@@ -158,14 +163,32 @@ static __always_inline u32 note_number_of(struct task_struct *task)
 	return number ? *number : 0;
 }
 
+/* The number of a note that is nobody's; 0 if there is none left. */
+static __always_inline u32 free_note(void)
+{
+	u32 number = 0;
+
+	if (!bpf_map_pop_elem(&free_notes, &number))
+		return number;
+#if !OLD_KERNEL
+	/* One that was never anybody's. */
+	if (shared.unused_note < settings.followed_tasks) {
+		number = __sync_fetch_and_add(&shared.unused_note, 1);
+		if (number < settings.followed_tasks)
+			return number;
+	}
+#endif
+	return 0;
+}
+
 /* An empty note for the task; NO_NOTE, and a call of its container is lost, if there is none left. */
 static __always_inline u32 take_note(struct task_struct *task, u32 number_of_slot)
 {
 	u64 key = (u64)task;
-	u32 number = 0;
+	u32 number = free_note();
 	struct task_note *note;
 
-	if (!bpf_map_pop_elem(&free_notes, &number)) {
+	if (number) {
 		note = note_at(number);
 		if (!note)
 			return NO_NOTE;
@@ -234,6 +257,8 @@ _Static_assert(NATIVE_CALLS % FOLD_WIDTH == 0, "the last step would be cut");
 struct fold {
 	struct task_note *note;
 	struct task_counts *counts;
+	/* The slot has a new owner: these counts were read, from this task's own, when the last one was closed. */
+	bool is_late;
 };
 
 static long fold_step(u64 step, struct fold *fold)
@@ -256,7 +281,8 @@ static long fold_step(u64 step, struct fold *fold)
 	for (u32 i = 0; i < FOLD_WIDTH; i++) {
 		if (!counts[i])
 			continue;
-		count_in_total(note->slot, where, base + i, 0, counts[i]);
+		if (!fold->is_late)
+			count_in_total(note->slot, where, base + i, 0, counts[i]);
 		counts[i] = 0;
 	}
 	return 0;
@@ -270,35 +296,43 @@ static __always_inline void fold_errno(struct task_note *note, struct thread_err
 	pair->count = 0;
 }
 
-/* Adds the task's own counts to its slot's totals. Only the task itself may do this. */
-static __noinline int fold_counts(struct task_note *note)
+/* The note and its counts have the same number. Not static, so that the verifier looks at it once. */
+__noinline int fold_note(u32 number)
 {
-	struct task_counts *counts = counts_at(note->counts);
-	struct slot_state *slot = slot_at(note->slot);
+	struct task_note *note = note_at(number);
+	struct task_counts *counts = counts_at(number);
+	struct slot_state *slot;
 	struct fold fold = {.note = note, .counts = counts};
 
-	if (!counts)
+	if (!note || !counts)
 		return 0;
-	/* The slot has a new owner: these counts were read, from this task's own, when the last one was closed. */
-	if (!slot || slot->generation != note->generation) {
-		__builtin_memset(note->errnos, 0, sizeof(note->errnos));
-		for (u32 i = 0; i < NATIVE_CALLS / 2; i++)
-			((volatile u64 *)counts->calls)[i] = 0; /* no memset in BPF */
-		return 0;
-	}
-	add(slot->folds_begun, 1);
+	slot = slot_at(note->slot);
+	fold.is_late = !slot || slot->generation != note->generation;
+	if (slot && !fold.is_late)
+		add(slot->folds_begun, 1);
 	bpf_loop(NATIVE_CALLS / FOLD_WIDTH, fold_step, &fold, 0);
-	for (u32 i = 0; i < THREAD_ERRNOS; i++)
-		fold_errno(note, &note->errnos[i]);
-	add(slot->folds_ended, 1);
+	for (u32 i = 0; i < THREAD_ERRNOS; i++) {
+		if (fold.is_late)
+			note->errnos[i].count = 0;
+		else
+			fold_errno(note, &note->errnos[i]);
+	}
+	if (slot && !fold.is_late)
+		add(slot->folds_ended, 1);
 	return 0;
+}
+
+/* Adds the task's own counts to its slot's totals. Only the task itself may do this. */
+static __always_inline void fold_counts(struct task_note *note)
+{
+	if (note->counts)
+		fold_note(note->counts);
 }
 
 #else
 
-static __always_inline int fold_counts(struct task_note *note)
+static __always_inline void fold_counts(struct task_note *note)
 {
-	return 0;
 }
 
 #endif

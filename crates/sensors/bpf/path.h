@@ -105,11 +105,26 @@ __noinline int walk_step(void)
 	return add_name(walk, dentry);
 }
 
+/* Old verifiers add up the stacks of all functions that call each other, and there is no room for one more. */
+#if OLD_KERNEL
+#define WALK_TO_END static __always_inline
+#else
+#define WALK_TO_END __noinline
+#endif
+
+/* Whether the walk came to its end. As the one above where it can be. */
+WALK_TO_END int walk_to_end(void)
+{
+	for (u32 i = 0; i < PATH_STEPS; i++)
+		if (walk_step())
+			return 1;
+	return 0;
+}
+
 /* Walks from where it is to its end, and writes the names to `bytes`, which has room for PATH_BYTES; gives how many. */
 static __always_inline u32 finish_walk(struct path_walk *walk, u8 *bytes, u32 *flags)
 {
 	struct dentry *leaf = (struct dentry *)walk->dentry;
-	bool has_ended = false;
 	u64 used;
 
 	walk->used = 0;
@@ -117,13 +132,7 @@ static __always_inline u32 finish_walk(struct path_walk *walk, u8 *bytes, u32 *f
 	/* d_unlinked(): out of the hash and not a root. */
 	if (!BPF_CORE_READ(leaf, d_hash.pprev) && leaf != BPF_CORE_READ(leaf, d_parent))
 		walk->flags = PATH_DELETED;
-	for (u32 i = 0; i < PATH_STEPS; i++) {
-		if (walk_step()) {
-			has_ended = true;
-			break;
-		}
-	}
-	if (!has_ended && (walk->dentry != walk->root_dentry || walk->mount != walk->root_mount))
+	if (!walk_to_end() && (walk->dentry != walk->root_dentry || walk->mount != walk->root_mount))
 		walk->flags |= PATH_CUT;
 	*flags = walk->flags;
 	used = walk->used;

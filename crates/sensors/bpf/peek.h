@@ -41,6 +41,9 @@ static __always_inline u64 address_of(const void *object)
 	return address->number;
 }
 
+/* Of an inode's mode, what it is: include/uapi/linux/stat.h (6.18). */
+#define S_IFMT 0170000
+
 /* The file behind a descriptor of the current task. */
 static __always_inline struct file *file_at(struct task_struct *task, u32 descriptor)
 {

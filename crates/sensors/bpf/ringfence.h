@@ -57,6 +57,10 @@ struct settings {
 	u32 identity_controller;
 	/* Notes of tasks with a number below this have counts of their own. */
 	u32 counted_tasks;
+	/* How many notes there are, number 0 included, which is nobody's. */
+	u32 followed_tasks;
+	/* Bytes of what is typed and shown on terminals that are kept of a container in each phase; 0: nobody looks. */
+	u32 terminal_bytes;
 	bool identity_is_v2;
 	/* Tasks may lose the CPU in the middle of a program: then the kernel skips that program for all others there.
 	 */
@@ -77,6 +81,11 @@ struct shared {
 	u64 own_root;
 	u32 host_mount_ns;
 	u32 own_mount_ns;
+	/* The other namespaces that the machine began with. */
+	u32 host_net_ns;
+	u32 host_ipc_ns;
+	u32 host_uts_ns;
+	u32 host_cgroup_ns;
 	/* Containers that found no free slot. */
 	u64 slots_exhausted;
 	/* Losses of samples that belong to no slot. */
@@ -91,12 +100,14 @@ struct shared {
 	u32 walked_slot;
 	/* User space changes it when tasks that nobody moved are in a container from now on. */
 	u32 epoch;
+	/* The notes from this number on were never anybody's; old kernels have them in `free_notes`. */
+	u32 unused_note;
 	bool processes_named;
 	/* Containers without a cgroup are looked for only once those that ran already are known. */
 	bool look_for_namespaces;
-	u8 pad[6];
+	u8 pad[2];
 };
-volatile struct shared shared SEC(".data.shared") = {};
+volatile struct shared shared SEC(".data.shared") = {.unused_note = 1};
 
 /*
  * Programs on hooks. All are as BPF_PROG of libbpf: their arguments have types.

@@ -12,7 +12,7 @@
 
 #define SLOT_PATH_BYTES 256
 /* How many sets with limits a sensor may have. */
-#define ENTRY_KINDS 4
+#define ENTRY_KINDS 6
 
 enum slot_status {
 	SLOT_FREE,
@@ -92,7 +92,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 16384);
 	__type(key, u64);
 	__type(value, u32);
 } cgroup_slots SEC(".maps");
@@ -110,7 +110,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 16384);
 	__type(key, u32);
 	__type(value, u32);
 } named_processes SEC(".maps");

@@ -48,6 +48,7 @@ static __always_inline void enter_slot(struct task_struct *task, struct task_not
 		return;
 	note->slot = number;
 	note->generation = slot->generation;
+	note->flags &= ~TASK_BORN_INSIDE;
 	enter_phase(task, slot, &note->phase, &note->flags);
 	add(slot->tasks_entered, 1);
 }
@@ -107,15 +108,15 @@ static __always_inline u32 look_up_current(struct task_struct *task)
 
 #if OLD_KERNEL
 
-/* The note of the current task, its slot up to date; none if it is in no container. */
-static __noinline struct task_note *look_up_note(void)
+/* Not static, so that the verifier looks at it once. */
+__noinline u32 find_note(void)
 {
-	return note_at(look_up_current(current_task()));
+	return look_up_current(current_task());
 }
 
 static __always_inline struct task_note *current_note(struct task_struct *task)
 {
-	return shared.maybe_watched ? look_up_note() : 0;
+	return shared.maybe_watched ? note_at(find_note()) : 0;
 }
 
 /* The note of a task that is being made: it is as it should be. */
@@ -220,8 +221,11 @@ static __always_inline bool is_remembered(struct task_struct *task)
 	return owner_of(registers_of(task));
 }
 
-/* Looks the current task up without its stack, and remembers what was found. */
-static __noinline u32 find_note(u64 registers)
+/*
+ * Looks the current task up without its stack, and remembers what was found. Not static, so that the verifier looks at
+ * it once.
+ */
+__noinline u32 find_note(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u32 seen_epoch = shared.epoch;
@@ -232,7 +236,7 @@ static __noinline u32 find_note(u64 registers)
 	number = look_up_current(task);
 	/* Without a note the next call is to be counted as lost, too. */
 	if (number != NO_NOTE)
-		fill_owner(registers, task, number, css_set, seen_epoch);
+		fill_owner(registers_of(task), task, number, css_set, seen_epoch);
 	return number;
 }
 
@@ -263,7 +267,7 @@ static __always_inline struct task_note *note_by_stack(u64 registers, struct tas
 	}
 look_up:
 	*current = bpf_get_current_task_btf();
-	return note_at(find_note(registers));
+	return note_at(find_note());
 }
 
 /* The note of the current task, its slot up to date; none if it is in no container. */

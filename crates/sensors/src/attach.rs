@@ -57,9 +57,24 @@ pub(crate) fn attach_adopt(object: &Object) -> Result<Link, LoadError> {
     attached.map_err(|source| LoadError::Attach { program: ADOPT, hook: "iter/task", source })
 }
 
-/// The walk over a map.
+/// The walk over a map, or that of a set over the tasks.
 pub(crate) fn attach_walk(object: &Object, walk: &'static str, map: &MapHandle) -> Result<Link, LoadError> {
     let program = object.progs_mut().find(|program| program.name().to_str() == Some(walk));
-    let attached = program.unwrap_or_else(|| panic!("the object has no walk {walk}")).attach_iter(map.as_fd());
-    attached.map_err(|source| LoadError::Attach { program: walk, hook: "iter/bpf_map_elem", source })
+    let program = program.unwrap_or_else(|| panic!("the object has no walk {walk}"));
+    let (attached, hook) = match is_over_tasks(&program) {
+        true => (program.attach(), OVER_TASKS),
+        false => (program.attach_iter(map.as_fd()), "iter/bpf_map_elem"),
+    };
+    attached.map_err(|source| LoadError::Attach { program: walk, hook, source })
+}
+
+const OVER_TASKS: &str = "iter/task";
+
+fn is_over_tasks(program: &ProgramMut<'_>) -> bool {
+    program.section().to_str() == Some(OVER_TASKS)
+}
+
+/// Whether a walk goes over the tasks.
+pub(crate) fn walks_tasks(object: &Object, walk: &str) -> bool {
+    object.progs_mut().any(|program| program.name().to_str() == Some(walk) && is_over_tasks(&program))
 }

@@ -4,10 +4,9 @@ use event::{Arch, SyscallNames};
 use libbpf_rs::btf::{Btf, types::Enum};
 use libbpf_rs::{OpenMapMut, OpenObject};
 
-use crate::SENSORS;
-use crate::bpf::types::{call_table, callers, handled_table, limit, settings, tracing};
+use crate::bpf::types::{block_hooks, call_table, callers, handled_table, limit, ring_hooks, settings, tracing};
 use crate::load::{CallFilter, Facts, Hierarchy, LoadError, Options};
-use crate::tasks::Room;
+use crate::{SENSORS, Sensor, privileged, resources};
 
 /// Writes down what the kernel side has to know, and makes the maps as long as befits the machine.
 pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Result<(), LoadError> {
@@ -18,8 +17,10 @@ pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<
             let settings = unsafe { initial_value::<settings>(&mut map) };
             settings.preemptible.write(facts.preemptible);
             settings.counted_tasks = facts.room.counted;
+            settings.followed_tasks = facts.room.followed;
             settings.hash_key = [random_number(), random_number()];
             settings.file_bytes.write(options.file_bytes);
+            settings.terminal_bytes = options.terminal_bytes;
             match &options.hierarchy {
                 Hierarchy::Unified => {
                     settings.identity_is_v2.write(true);
@@ -40,14 +41,22 @@ pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<
             }
         } else if name.ends_with(".rodata.calls") {
             // SAFETY: as above.
-            hand_out_calls(unsafe { initial_value::<call_table>(&mut map) });
+            hand_out_calls(unsafe { initial_value::<call_table>(&mut map) }, options);
         } else if name.ends_with(".rodata.callers") {
             // SAFETY: as above.
             let callers = unsafe { initial_value::<callers>(&mut map) };
             *callers = facts.callers;
+        } else if name.ends_with(".rodata.block_hooks") {
+            // SAFETY: as above.
+            let hooks = unsafe { initial_value::<block_hooks>(&mut map) };
+            hooks.issue_has_queue = u32::from(resources::issue_has_queue(facts.btf));
+        } else if name.ends_with(".rodata.ring_hooks") {
+            // SAFETY: as above.
+            let hooks = unsafe { initial_value::<ring_hooks>(&mut map) };
+            hooks.operation_at = privileged::ring_operation_at(facts.btf);
         } else if name == "open_calls" && options.trace.is_none() {
             map.set_autocreate(false).map_err(|source| LoadError::Open { source, log: name })?;
-        } else if let Some(entries) = entries(&name, facts.room) {
+        } else if let Some(entries) = entries(&name, facts) {
             map.set_max_entries(entries).map_err(|source| LoadError::Open { source, log: name })?;
         } else if name == "samples" {
             map.set_max_entries(options.ring_bytes)
@@ -57,11 +66,12 @@ pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<
     Ok(())
 }
 
-/// How long a map is that grows with the machine.
-fn entries(map: &str, room: Room) -> Option<u32> {
+/// How long a map is that grows with the machine, or that some kernels do not need.
+fn entries(map: &str, facts: &Facts<'_>) -> Option<u32> {
     match map {
-        "task_notes" | "free_notes" | "watched_tasks" => Some(room.followed),
-        "task_counts" => Some(room.counted),
+        "ran_programs" if !facts.preemptible => Some(1),
+        "task_notes" | "free_notes" | "watched_tasks" => Some(facts.room.followed),
+        "task_counts" => Some(facts.room.counted),
         _ => None,
     }
 }
@@ -82,10 +92,11 @@ const NATIVE_CALLS: usize = limit::NATIVE_CALLS.0 as usize;
 const HANDLED_TABLES: usize = handled_table::HANDLED_TABLES.0 as usize;
 
 /// Writes down which sensors asked for which calls.
-fn hand_out_calls(table: &mut call_table) {
+fn hand_out_calls(table: &mut call_table, options: &Options) {
     let names = SyscallNames::builtin();
     let second = if Arch::NATIVE == Arch::Aarch64 { Arch::Arm } else { Arch::X86 };
-    for (sensor, calls) in SENSORS.iter().map(|sensor| sensor.calls).enumerate() {
+    let calls_of = |sensor: &Sensor| if (sensor.wants_calls)(options) { sensor.calls } else { &[] };
+    for (sensor, calls) in SENSORS.iter().map(calls_of).enumerate() {
         for (at, arch) in [Arch::NATIVE, second].into_iter().enumerate() {
             for call in calls {
                 let Some(place) = names.number(arch, call.name).map(|number| number as usize) else { continue };

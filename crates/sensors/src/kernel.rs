@@ -10,7 +10,7 @@ use event::{ProcessId, RunId, TaskId};
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::{AsRawLibbpf as _, Link, MapCore as _, MapFlags, MapHandle, Object};
 
-use crate::attach::{attach_adopt, attach_all, attach_walk};
+use crate::attach::{attach_adopt, attach_all, attach_walk, walks_tasks};
 use crate::bpf::types::{adopted_task, shared};
 use crate::load::{self, LoadError, Options, ProgramState, map};
 use crate::mapped::Mapped;
@@ -107,7 +107,7 @@ unsafe impl Sync for Kernel {}
 impl Kernel {
     /// Loads every sensor and attaches it. From the moment this returns, every new container is counted.
     pub fn load(options: &Options) -> Result<Kernel, LoadError> {
-        let load::Loaded { object, mut programs, room, callers } = load::load(options)?;
+        let load::Loaded { object, mut programs, room, needs_free_notes, callers } = load::load(options)?;
         let mapped = |map, source| LoadError::Map { map, source };
         let slots_map = map(&object, "slots")?;
         let slots = SlotTable::map(&slots_map).map_err(|source| mapped("slots", source))?;
@@ -122,8 +122,10 @@ impl Kernel {
             samples: map(&object, "samples")?,
         };
         fill(&maps.free_slots, 1..slots::SLOTS)?;
-        // The lowest come last, and are taken first.
-        fill(&map(&object, "free_notes")?, (1..room.followed).rev())?;
+        if needs_free_notes {
+            // The lowest come last, and are taken first.
+            fill(&map(&object, "free_notes")?, (1..room.followed).rev())?;
+        }
         let shared = Mapped::map(&map(&object, ".data.shared")?, 1).map_err(|source| mapped(".data.shared", source))?;
         let adopt = attach_adopt(&object)?;
         let read = attach_walk(&object, load::READ, &maps.call_totals)?;
@@ -131,8 +133,10 @@ impl Kernel {
         for set in load::sets(&programs) {
             let map = map(&object, set.map)?;
             let walk = attach_walk(&object, set.walk, &map)?;
-            sets.push(KernelSet { set: *set, map, walk });
+            sets.push(KernelSet { set: *set, map, walk, over_tasks: walks_tasks(&object, set.walk) });
         }
+        // What is outside of every container must be known before anything is compared with it.
+        read_to_end(&adopt)?;
         let links = attach_all(&object, &mut programs)?;
         capabilities::learn(&object, &callers, &programs)?;
         give_memory_back();
@@ -169,7 +173,7 @@ impl Kernel {
 
     /// The slots in use.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        (1..slots::SLOTS).filter(|&number| self.slots.is_used(number)).filter_map(|number| self.slots.get(number))
+        self.slots.used().filter_map(|number| self.slots.get(number))
     }
 
     /// The slot of this run; none if it was released.
@@ -384,6 +388,13 @@ fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Has the walk over the tasks done, for what it finds out on the way.
+fn read_to_end(walk: &libbpf_rs::Link) -> Result<(), LoadError> {
+    let failed = |source| LoadError::Attach { program: load::ADOPT, hook: "iter/task", source };
+    let mut tasks = libbpf_rs::Iter::new(walk).map_err(failed)?;
+    std::io::copy(&mut tasks, &mut std::io::sink()).map_err(|error| failed(error.into())).map(drop)
 }
 
 /// Puts numbers into a map that gives them out.

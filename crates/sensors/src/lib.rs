@@ -10,6 +10,7 @@ mod attach;
 mod configure;
 mod counts;
 mod kernel;
+mod kernel_types;
 mod libbpf_log;
 mod load;
 mod mapped;
@@ -49,18 +50,20 @@ pub(crate) struct Program {
     pub(crate) instead_of: Option<&'static str>,
     /// The program, before it in the list, without which it is of no use.
     pub(crate) only_with: Option<&'static str>,
+    /// The hook without which this kernel has nothing that it could see.
+    pub(crate) only_where: Option<&'static str>,
 }
 
 impl Program {
     pub(crate) const fn on(hook: &'static str, name: &'static str) -> Program {
-        Program { name, hook, last: false, only_traced: false, instead_of: None, only_with: None }
+        Program { name, hook, last: false, only_traced: false, instead_of: None, only_with: None, only_where: None }
     }
 }
 
 /// A set that a sensor keeps in a map of the kernel, and the program that walks over it.
 ///
-/// The map's key begins with the slot. The walk writes one record for each entry, which begins as a sample does: a header,
-/// the key, and then whatever else is known.
+/// The walk writes one record for each entry, which begins as a sample does: a header, the key, and then whatever else is
+/// known.
 #[derive(Clone, Copy)]
 pub(crate) struct Set {
     /// The name of the map.
@@ -95,6 +98,8 @@ pub(crate) struct Sensor {
     pub(crate) sets: &'static [Set],
     /// The system calls whose return it handles.
     pub(crate) calls: &'static [Call],
+    /// Whether it handles them with these options.
+    pub(crate) wants_calls: fn(&Options) -> bool,
     /// Turns one of its samples into what was done.
     pub(crate) decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
 }
@@ -104,7 +109,7 @@ impl Sensor {
         programs: &'static [Program],
         decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
     ) -> Sensor {
-        Sensor { name: "", programs, sets: &[], calls: &[], decode }
+        Sensor { name: "", programs, sets: &[], calls: &[], wants_calls: |_| true, decode }
     }
 }
 
@@ -122,8 +127,12 @@ sensors! {
     capabilities,
     files,
     identity,
+    network,
+    privileged,
     process,
+    resources,
     syscalls,
+    terminal,
 }
 
 /// The names of all sensors.
@@ -141,6 +150,22 @@ pub fn decode_record(record: &[u8]) -> Result<event::Event, DecodeError> {
 #[doc(hidden)]
 pub fn decode_kept(record: &[u8]) -> Vec<Result<event::Kept, DecodeError>> {
     SENSORS.iter().flat_map(|sensor| sensor.sets).map(|set| sets::decode(set, record)).collect()
+}
+
+/// A message of DNS over UDP, and those at the beginning of a connection, as questions to or answers of this server. For
+/// fuzzing, as above.
+#[doc(hidden)]
+pub fn parse_dns(bytes: &[u8], server: &event::Text) -> (Option<event::DnsMessage>, Vec<event::DnsMessage>) {
+    let message = |it: network::dns::Dns| it.message(event::Direction::Out, server.clone());
+    (network::dns::parse(bytes).map(message), network::dns::parse_tcp(bytes).into_iter().map(message).collect())
+}
+
+/// The beginning of a TLS connection to this address and port, and whether more of it was sent. For fuzzing, as above.
+#[doc(hidden)]
+pub fn parse_tls(bytes: &[u8], address: &event::Text, port: u32) -> Option<(event::TlsHello, bool)> {
+    let hello = network::tls::server_name(bytes)?;
+    let is_cut = hello.is_cut;
+    Some((hello.sent_to(address.clone(), port), is_cut))
 }
 
 /// The C side: structs, constants and the object itself.

@@ -50,6 +50,8 @@ pub struct Options {
     pub trace: Option<CallFilter>,
     /// Count bytes for each file, not only for each mount.
     pub file_bytes: bool,
+    /// Bytes of what is typed and shown on terminals that are kept of each container and phase; 0: none.
+    pub terminal_bytes: u32,
 }
 
 /// Which system calls become events.
@@ -167,6 +169,8 @@ pub(crate) struct Loaded {
     pub(crate) object: Object,
     pub(crate) programs: Vec<ProgramState>,
     pub(crate) room: Room,
+    /// Whether user space fills the stack of free notes: else the kernel side counts those that nobody has had yet.
+    pub(crate) needs_free_notes: bool,
     pub(crate) callers: callers,
 }
 
@@ -191,7 +195,7 @@ pub(crate) fn load(options: &Options) -> Result<Loaded, LoadError> {
     let loaded = load_what_can_be(options, &facts);
     libbpf_rs::set_print(print);
     let (object, programs) = loaded?;
-    Ok(Loaded { object, programs, room: facts.room, callers: facts.callers })
+    Ok(Loaded { object, programs, room: facts.room, needs_free_notes: !counts_in_tasks, callers: facts.callers })
 }
 
 /// What was found out before loading.
@@ -309,12 +313,11 @@ fn has_helper(btf: &Btf<'_>, name: &str) -> bool {
 fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>, refused: &Refused) -> Vec<ProgramState> {
     let mut states = Vec::new();
     for sensor in SENSORS {
+        let is_missing = |hook| missing(hook, options, facts.btf);
         choose_of(sensor, &mut states, options, |program| match refused.get(program.name) {
-            Some(state) => state.clone(),
-            None => match missing(program.hook, options, facts.btf) {
-                Some(why) => State::Unsupported(why),
-                None => State::Attached,
-            },
+            _ if program.only_where.is_some_and(|hook| is_missing(hook).is_some()) => None,
+            Some(state) => Some(state.clone()),
+            None => Some(is_missing(program.hook).map_or(State::Attached, State::Unsupported)),
         });
     }
     let there = names(open);
@@ -330,8 +333,13 @@ fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>, refused: 
 }
 
 /// Adds what is to become of each program of a sensor. Of several that can do the same work the first is taken and the
-/// others are not mentioned, unless none can do it.
-fn choose_of(sensor: &Sensor, states: &mut Vec<ProgramState>, options: &Options, state_of: impl Fn(&Program) -> State) {
+/// others are not mentioned, unless none can do it; nor are those of which there is no state, as they would see nothing here.
+fn choose_of(
+    sensor: &Sensor,
+    states: &mut Vec<ProgramState>,
+    options: &Options,
+    state_of: impl Fn(&Program) -> Option<State>,
+) {
     for program in sensor.programs.iter().filter(|program| !program.only_traced || options.trace.is_some()) {
         let does_the_same = |state: &ProgramState| {
             let other = sensor.programs.iter().find(|other| other.name == state.name);
@@ -343,7 +351,7 @@ fn choose_of(sensor: &Sensor, states: &mut Vec<ProgramState>, options: &Options,
         if !program.only_with.is_none_or(is_attached) {
             continue;
         }
-        let state = state_of(program);
+        let Some(state) = state_of(program) else { continue };
         if states.iter().any(|other| does_the_same(other) && other.state == State::Attached) {
             continue;
         }
@@ -400,6 +408,7 @@ mod tests {
         Program { instead_of: Some("first"), ..Program::on("fexit/second", "second") },
         Program { only_with: Some("second"), ..Program::on("fexit/beside", "beside") },
         Program { instead_of: Some("first"), ..Program::on("fexit/third", "third") },
+        Program { only_where: Some("tp_btf/nowhere"), ..Program::on("tp_btf/fourth", "fourth") },
     ];
 
     /// The programs that are mentioned, with whether they are attached, where these cannot be.
@@ -412,12 +421,14 @@ mod tests {
             without_hooks: Vec::new(),
             counted_tasks: None,
             file_bytes: false,
+            terminal_bytes: 0,
             trace: None,
         };
         let mut states = Vec::new();
         choose_of(&sensor, &mut states, &options, |program| match refused.contains(&program.name) {
-            true => refusal(program, "no"),
-            false => State::Attached,
+            _ if program.only_where.is_some() => None,
+            true => Some(refusal(program, "no")),
+            false => Some(State::Attached),
         });
         states.iter().map(|state| (state.name, state.state == State::Attached)).collect()
     }

@@ -17,6 +17,8 @@ pub(crate) struct KernelSet {
     pub(crate) set: Set,
     pub(crate) map: MapHandle,
     pub(crate) walk: Link,
+    /// Whether the walk goes over the tasks that live, and not over the map.
+    pub(crate) over_tasks: bool,
 }
 
 impl Kernel {
@@ -25,7 +27,8 @@ impl Kernel {
         let wanted: BTreeSet<RunId> = runs.iter().copied().collect();
         let slots = runs.iter().map(|run| run.slot).collect();
         let mut found: BTreeMap<RunId, Vec<Kept>> = BTreeMap::new();
-        for of in &self.sets {
+        let lives = runs.iter().any(|run| !self.is_over(*run));
+        for of in self.sets.iter().filter(|of| lives || !of.over_tasks) {
             self.each_record(&of.walk, of.set.record_bytes, &slots, |record| {
                 // The kernel writes what is read here; an entry of a run that is over may still be there.
                 if let Ok(kept) = decode(&of.set, record)
@@ -40,13 +43,15 @@ impl Kernel {
 
     /// Forgets what the sets have of these slots.
     pub(crate) fn clear_sets(&self, slots: &BTreeSet<u32>) -> Result<(), ReadError> {
-        for kept in &self.sets {
+        for kept in self.sets.iter().filter(|kept| !kept.over_tasks) {
             let key_bytes = kept.map.key_size() as usize;
             let mut keys = BTreeSet::new();
             self.each_record(&kept.walk, kept.set.record_bytes, slots, |record| {
+                let header = record::read::<sample_header>(record);
                 let key = record.get(size_of::<sample_header>()..).and_then(|rest| rest.get(..key_bytes));
-                let slot = key.and_then(|key| key.first_chunk()).map(|slot| u32::from_ne_bytes(*slot));
-                if let Some(key) = key.filter(|_| slot.is_some_and(|slot| slots.contains(&slot))) {
+                if let (Ok(header), Some(key)) = (header, key)
+                    && slots.contains(&header.slot)
+                {
                     keys.insert(key.to_vec());
                 }
             })?;

@@ -86,6 +86,8 @@ pub(crate) struct SlotTable {
 }
 
 pub(crate) const SLOTS: u32 = limit::MAX_SLOTS.0;
+/// More slots are never being taken at the same moment.
+const FRESH: u32 = 64;
 
 impl SlotTable {
     pub(crate) fn map(map: &MapHandle) -> rustix::io::Result<SlotTable> {
@@ -131,11 +133,25 @@ impl SlotTable {
         })
     }
 
-    /// Whether the slot is in use: one load, for walks over the whole table.
-    pub(crate) fn is_used(&self, number: u32) -> bool {
-        // SAFETY: inside the mapping.
-        let status = unsafe { (&raw const (*self.at(number)).status).read_volatile() };
-        status != slot_status::SLOT_FREE.0
+    /// The slots that are in use. They are taken in turn, so that those behind many that never were are left alone: memory that
+    /// nobody looks at is none.
+    pub(crate) fn used(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut fresh = 0;
+        (1..SLOTS)
+            .map(|number| {
+                let at = self.at(number);
+                // SAFETY: inside the mapping.
+                let (status, generation) = unsafe {
+                    ((&raw const (*at).status).read_volatile(), (&raw const (*at).generation).read_volatile())
+                };
+                (number, status != slot_status::SLOT_FREE.0, generation != 0)
+            })
+            // One that is being taken looks as if it never was.
+            .take_while(move |(_, is_used, was_used)| {
+                fresh = if *is_used || *was_used { 0 } else { fresh + 1 };
+                fresh <= FRESH
+            })
+            .filter_map(|(number, is_used, _)| is_used.then_some(number))
     }
 
     /// Whether the run has ended. Without a cgroup nothing says that nobody will come back: it is over with its last task.

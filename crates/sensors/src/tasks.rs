@@ -22,12 +22,12 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// One counted task for each 8 MiB of the machine's memory, within limits, and eight times as many in all.
+    /// One counted task for each 16 MiB of the machine's memory, within limits, and 16 times as many in all.
     pub(crate) fn of_machine() -> Room {
         let info = rustix::system::sysinfo();
         let mebibytes = (info.totalram as u64 * u64::from(info.mem_unit.max(1))) >> 20;
-        let counted = (mebibytes / 8).clamp(1024, 8192) as u32;
-        Room { counted, followed: 8 * counted }
+        let counted = (mebibytes / 16).clamp(1024, 8192) as u32;
+        Room { counted, followed: 16 * counted }
     }
 }
 

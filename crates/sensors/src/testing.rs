@@ -47,6 +47,7 @@ impl Bench {
             counted_tasks: None,
             trace: None,
             file_bytes: false,
+            terminal_bytes: 0,
         };
         change(&mut options);
         let kernel = Kernel::load(&options).expect("the sensors load");
@@ -71,6 +72,11 @@ impl Bench {
         self.sandbox.as_ref().expect("the cgroup is there").add(child.id()).expect("the cgroup takes it");
         rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("the shell is there");
         child
+    }
+
+    /// Moves a process into the cgroup.
+    pub(crate) fn add(&self, pid: u32) {
+        self.sandbox.as_ref().expect("the cgroup is there").add(pid).expect("the cgroup takes it");
     }
 
     /// Everything that is in the ring, of this cgroup.

@@ -97,6 +97,22 @@ pub fn find_in(folders: &[Folder], key: &Text) -> Result<PathBuf, FindError> {
     }))
 }
 
+/// The reports of the recording that began last, of the first folder that has any: those of the same boot that say the
+/// same beginning of their recording. Reports of early versions, which do not say it, are one recording for each boot.
+/// The order is that of [`Folder::list`].
+pub fn last_recording(folders: &[Folder]) -> Result<Vec<PathBuf>, FindError> {
+    for folder in folders {
+        let reports = folder.list()?.reports;
+        let began = |found: &Found| found.summary.recording.unwrap_or(found.summary.begin);
+        let Some(last) = reports.iter().max_by_key(|found| began(found)) else { continue };
+        let of = |found: &&Found| {
+            (&found.summary.boot_id, found.summary.recording) == (&last.summary.boot_id, last.summary.recording)
+        };
+        return Ok(reports.iter().filter(of).map(|found| found.path.clone()).collect());
+    }
+    Ok(Vec::new())
+}
+
 fn unread(files: usize) -> String {
     match files {
         0 => String::new(),

@@ -9,7 +9,7 @@ mod folder;
 mod read;
 mod write;
 
-pub use find::{FindError, Found, Listing, find_in};
+pub use find::{FindError, Found, Listing, find_in, last_recording};
 pub use folder::{Folder, FolderError};
 pub use read::{ReadError, read, read_from};
 pub use write::WriteError;

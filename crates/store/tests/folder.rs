@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use event::{RunId, Text};
-use report::{Report, Timestamp};
+use report::{Moment, Report, Timestamp};
 use store::{FindError, Folder, FolderError, ReadError};
 
 fn report(name: Option<&str>, id: &str, second: u64) -> Report {
@@ -182,4 +182,26 @@ fn the_next_folder_is_looked_in_if_the_first_has_no_such_report() {
     assert!(matches!(error, FindError::NoSuchReport { reports: 1, .. }), "{error:?}");
     let error = store::find_in(&[mine, broken], &key("db")).expect_err("in none");
     assert!(matches!(error, FindError::Folder { .. }), "{error:?}");
+}
+
+#[test]
+fn the_last_recording_is_told_from_others_by_when_it_began() {
+    let (one, two) = (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
+    let [empty, full] = [&one, &two].map(|root| Folder::open(Some(root.path())).expect("folder"));
+    let recorded = |name: &str, second: u64, began: Option<u64>| {
+        let mut report = report(Some(name), name, second);
+        report.window.recording =
+            began.map(|second| Moment { boot_ns: second, wall: Timestamp::from_unix_ns(second * 1_000_000_000) });
+        full.write(&report).expect("written")
+    };
+    recorded("early", 5, None);
+    // It began to run before all others, and was recorded last.
+    let old = recorded("old", 1, Some(100));
+    let new = recorded("new", 110, Some(100));
+    recorded("before", 90, Some(50));
+
+    let last = store::last_recording(&[empty.clone(), full]).expect("listed");
+
+    assert_eq!(last, [new, old]);
+    assert_eq!(store::last_recording(&[empty]).expect("listed"), [""; 0].map(std::path::PathBuf::from));
 }

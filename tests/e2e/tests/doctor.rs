@@ -44,7 +44,11 @@ fn every_program_delivers_exactly_what_the_test_did() -> Result<()> {
         ensure!(programs.iter().any(|program| program["name"] == name), "{name} is not named: {sensors:#}");
     }
     for program in programs {
-        ensure!(program["state"] == "works" && program["runs"] != 0, "{program:#}");
+        // Nothing that the test does goes to a disk for certain, or through io_uring.
+        let untried = ["on_block_issue", "on_block_complete", "on_ring_request", "on_ring_entry"];
+        let may_be_untried = untried.iter().any(|name| program["name"] == *name);
+        let works = program["state"] == "works" && program["runs"] != 0;
+        ensure!(works || (may_be_untried && program["state"] == "attached"), "{program:#}");
     }
     for feature in ["recording", "record -- COMMAND", "--trace-syscalls"] {
         ensure!(grade(&diagnosis, feature) == "works", "{feature}: {:#}", diagnosis["verdicts"]);

@@ -222,7 +222,7 @@ fn what_a_slow_reader_misses_is_said_once_and_counted() -> Result<()> {
     let lost: u64 = last.split(' ').next().context("no number")?.parse()?;
     // One fork and one exit for each, and what the runtime did.
     let made = shown + lost;
-    ensure!(lost > 0 && (2 * FORKS..2 * FORKS + 100).contains(&made), "{shown} shown, {lost} lost: {stderr}");
+    ensure!(lost > 0 && (2 * FORKS..2 * FORKS + 500).contains(&made), "{shown} shown, {lost} lost: {stderr}");
     Ok(())
 }
 

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Act {
-    /// Makes so many calls of getppid and one call that fails, has one capability checked, and starts a program.
+    /// Makes so many calls of getppid and one call that fails, has one capability checked, connects to itself, and starts a program.
     Work {
         /// How many.
         calls: u32,
@@ -57,6 +57,8 @@ pub(crate) fn act(act: Act) -> anyhow::Result<ExitCode> {
             // So are these, by functions of their own.
             let _ = thread::capabilities(None).and_then(|own| thread::set_capabilities(None, own));
             let _ = thread::capabilities_secure_bits().and_then(thread::set_capabilities_secure_bits);
+            // Where loopback is down there is no connection.
+            drop(connection_to_itself());
             let ended = Command::new(OWN_PROGRAM).args([SUBCOMMAND, "end"]).stdin(Stdio::null()).status()?;
             anyhow::ensure!(ended.success(), "the program that was started ended with {ended}");
         }
@@ -65,6 +67,11 @@ pub(crate) fn act(act: Act) -> anyhow::Result<ExitCode> {
         Act::Measure { cpu } => measure(cpu)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn connection_to_itself() -> io::Result<std::net::TcpStream> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    std::net::TcpStream::connect(listener.local_addr()?)
 }
 
 /// How long a round may take.

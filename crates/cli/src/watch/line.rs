@@ -1,6 +1,6 @@
 //! An event as a line for people.
 
-use event::{FileAccess, Payload, Text};
+use event::{Direction, FileAccess, Payload, Protocol, Text};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use report::{Style, cut, duration, program_line, quoted, short_id, signal_name, width};
@@ -135,7 +135,52 @@ fn words(subject: &Subject<'_>) -> Words {
         Payload::Mount(mount) => {
             plain(label, &format!("{} ({} {})", mount.point.shown(), mount.fs_type.shown(), mount.device))
         }
+        Payload::Listen(listen) => plain(label, &place(listen.protocol, &listen.address, listen.port)),
+        Payload::Flow(flow) => {
+            let way = if flow.direction == Direction::Out { "to" } else { "from" };
+            // The port of what comes in is the container's own.
+            let peer = match flow.direction {
+                Direction::In if flow.port != 0 => {
+                    format!("{} at port {}", place(flow.protocol, &flow.address, 0), flow.port)
+                }
+                _ => place(flow.protocol, &flow.address, flow.port),
+            };
+            match flow.errno {
+                Some(errno) => Words { label, text: format!("{way} {peer}: {errno}"), style: Style::Bad },
+                None => plain(label, &format!("{way} {peer}")),
+            }
+        }
+        Payload::Dns(message) if message.record_type.is_empty() => {
+            plain(label, &format!("no message of DNS, with {}", message.server.shown()))
+        }
+        Payload::Dns(message) => {
+            let question = format!("{} {}", message.record_type.shown(), message.name.shown());
+            if !message.is_answer {
+                return plain(label, &format!("{question}, asked of {}", message.server.shown()));
+            }
+            let addresses: Vec<String> = message.addresses.iter().map(|address| address.shown().to_string()).collect();
+            match message.code {
+                0 => plain(label, &format!("{question}: {}", addresses.join(", "))),
+                code => Words { label, text: format!("{question}: error {code}"), style: Style::Bad },
+            }
+        }
+        Payload::Tls(hello) => {
+            let server = place(Protocol::Tcp, &hello.address, hello.port);
+            plain(label, &format!("{} at {server}", hello.server_name.shown()))
+        }
         _ => plain(label, &fields(subject)),
+    }
+}
+
+/// Where something is to be reached, or whom it came from; without its port if that is 0.
+fn place(protocol: Protocol, address: &Text, port: u32) -> String {
+    let name = protocol.name();
+    match (address.is_empty(), port) {
+        (true, 0) => format!("{name}, nobody knows whom"),
+        (true, port) => format!("{name} port {port}"),
+        (false, 0) => format!("{name} {}", address.shown()),
+        (false, port) if address.as_bytes().contains(&b':') => format!("{name} [{}]:{port}", address.shown()),
+        (false, port) => format!("{name} {}:{port}", address.shown()),
     }
 }
 
@@ -169,8 +214,8 @@ fn as_word(value: rules::Value<'_>, plain: String) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use event::{
-        ContainerCreated, Event, Exec, ExecId, Exit, Fork, Phase, ProcessId, RunId, SyscallMade, TaskEntered, TaskId,
-        is_unsafe_on_a_terminal,
+        ContainerCreated, Device, DnsMessage, Errno, Event, Exec, ExecId, Exit, FlowUsed, Fork, Phase, ProcessId,
+        RunId, SyscallMade, TaskEntered, TaskId, Traffic, is_unsafe_on_a_terminal,
     };
     use proptest::prelude::*;
     use rules::{Container, Parent};
@@ -254,6 +299,55 @@ pub(super) mod tests {
                 Payload::TaskEntered(TaskEntered { image: entered, whole_process: true }),
                 "entered  sh[4711]                process 50 came in",
             ),
+        ] {
+            assert_eq!(line(payload), format!("03:04:05.006  0123456789ab      {expected}"));
+        }
+    }
+
+    #[test]
+    fn the_network_is_told_in_words() {
+        let flow = |direction, address: &str, errno| FlowUsed {
+            direction,
+            protocol: Protocol::Tcp,
+            address: address.into(),
+            port: 80,
+            local_address: "10.0.0.2".into(),
+            local_port: 40_000,
+            namespace: 1,
+            device: Device::default(),
+            inode: 0,
+            errno,
+            connections: 1,
+            traffic: Traffic::default(),
+            ends: vec![0; 5],
+            connect_time: None,
+        };
+        let dns = |is_answer, code| DnsMessage {
+            direction: Direction::Out,
+            is_answer,
+            name: "a\n.test".into(),
+            record_type: "A".into(),
+            code,
+            addresses: vec!["10.0.0.3".into()],
+            aliases: Vec::new(),
+            server: "10.0.0.1".into(),
+        };
+        for (payload, expected) in [
+            (
+                Payload::Flow(flow(Direction::Out, "10.0.0.3", None)),
+                "flow     sh[4711]                to tcp 10.0.0.3:80",
+            ),
+            (
+                Payload::Flow(flow(Direction::In, "::1", None)),
+                "flow     sh[4711]                from tcp ::1 at port 80",
+            ),
+            (
+                Payload::Flow(flow(Direction::Out, "::1", Some(Errno(111)))),
+                "flow     sh[4711]                to tcp [::1]:80: ECONNREFUSED",
+            ),
+            (Payload::Dns(dns(false, 0)), "dns      sh[4711]                A a\\n.test, asked of 10.0.0.1"),
+            (Payload::Dns(dns(true, 0)), "dns      sh[4711]                A a\\n.test: 10.0.0.3"),
+            (Payload::Dns(dns(true, 3)), "dns      sh[4711]                A a\\n.test: error 3"),
         ] {
             assert_eq!(line(payload), format!("03:04:05.006  0123456789ab      {expected}"));
         }

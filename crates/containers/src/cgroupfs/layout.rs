@@ -124,7 +124,10 @@ impl Layout {
     }
 
     /// The layout of these hierarchies, each of which can be asked for containers.
-    fn of(hierarchies: Vec<Hierarchy>, has_containers: impl Fn(&Hierarchy) -> bool) -> Result<Layout, LayoutError> {
+    pub(super) fn of(
+        hierarchies: Vec<Hierarchy>,
+        has_containers: impl Fn(&Hierarchy) -> bool,
+    ) -> Result<Layout, LayoutError> {
         let of_version = |version| hierarchies.iter().position(|hierarchy| hierarchy.version == version);
         let unified = of_version(Version::V2);
         // What v1 does not use is offered in v2 (often `hugetlb`), which says nothing: it is the controllers that

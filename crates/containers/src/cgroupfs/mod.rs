@@ -9,8 +9,10 @@
 
 mod layout;
 mod sandbox;
+mod usage;
 mod walk;
 
 pub use layout::{Hierarchy, Layout, LayoutError, Mode, Version};
 pub use sandbox::{Sandbox, SandboxError};
+pub use usage::{UsageError, usage};
 pub use walk::{Cgroup, CgroupId, MAX_CGROUPS, Walked, cgroup_id, walk};

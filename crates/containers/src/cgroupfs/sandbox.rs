@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::walk::is_gone;
-use super::{CgroupId, Hierarchy, cgroup_id};
+use super::{CgroupId, Hierarchy, Layout, Version, cgroup_id};
 use crate::path::is_valid_id;
+use crate::proc::CgroupLine;
 
 /// Why our own cgroup could not be made, entered or removed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,8 @@ pub struct Sandbox {
     directory: PathBuf,
     path: Vec<u8>,
     id: CgroupId,
+    /// Cgroups of the same path in other hierarchies.
+    companions: Vec<PathBuf>,
     is_removed: bool,
 }
 
@@ -103,7 +106,36 @@ impl Sandbox {
         let number = cgroup_id(&directory).map_err(|source| SandboxError::Read { path: directory.clone(), source })?;
         let above = if hierarchy.mounted == b"/" { &b""[..] } else { &hierarchy.mounted };
         let path = [above, format!("/{}/{id}", Sandbox::PARENT).as_bytes()].concat();
-        Ok(Sandbox { directory, path, id: number, is_removed: false })
+        Ok(Sandbox { directory, path, id: number, companions: Vec::new(), is_removed: false })
+    }
+
+    /// Has the kernel keep account of what will be in it, as far as that limits nothing and frees from no limit: with v2
+    /// the controllers that its parent has; with v1 a cgroup in each hierarchy in which the caller, whose cgroups these
+    /// are, is in the outermost one. What cannot be had is done without.
+    pub fn account(&mut self, layout: &Layout, own: &[CgroupLine]) {
+        if layout.identity().version == Version::V2 {
+            let Some(parent) = self.directory.parent() else { return };
+            let offered = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+            for controller in offered.split_ascii_whitespace().filter(|name| ["io", "memory", "pids"].contains(name)) {
+                // Each by itself: one that is refused would take the others with it.
+                let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+            }
+            return;
+        }
+        let Some(name) = self.directory.file_name() else { return };
+        let keeps_account = |hierarchy: &&Hierarchy| {
+            let has_one = ["blkio", "cpuacct", "memory"].iter().any(|controller| hierarchy.has(controller));
+            let is_outermost = hierarchy.path_of(own) == Some(hierarchy.mounted.as_slice());
+            hierarchy.version == Version::V1 && has_one && is_outermost
+        };
+        for hierarchy in layout.hierarchies().iter().filter(keeps_account) {
+            let parent = hierarchy.mount_point.join(Sandbox::PARENT);
+            let _ = fs::create_dir(&parent);
+            let directory = parent.join(name);
+            if directory != self.directory && fs::create_dir(&directory).is_ok() {
+                self.companions.push(directory);
+            }
+        }
     }
 
     /// The cgroup's id.
@@ -127,7 +159,12 @@ impl Sandbox {
             pid,
             path: self.directory.clone(),
             source,
-        })
+        })?;
+        for companion in &self.companions {
+            // The account is not kept, then.
+            let _ = fs::write(companion.join("cgroup.procs"), pid.to_string());
+        }
+        Ok(())
     }
 
     /// The processes that are in it, those in cgroups below left out.
@@ -154,7 +191,16 @@ impl Sandbox {
             }
         }
         remove_parent(&self.directory);
+        self.remove_companions();
         Ok(())
+    }
+
+    /// They are as empty as the cgroup itself was.
+    fn remove_companions(&self) {
+        for companion in &self.companions {
+            let _ = remove_tree(companion);
+            remove_parent(companion);
+        }
     }
 }
 
@@ -162,6 +208,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if !self.is_removed && remove_tree(&self.directory).is_ok() {
             remove_parent(&self.directory);
+            self.remove_companions();
         }
     }
 }
@@ -212,7 +259,7 @@ mod tests {
     use super::{Sandbox, SandboxError};
     use crate::cgroupfs::{Hierarchy, Layout, Version, cgroup_id};
     use crate::path::{Engine, Kind, classify};
-    use crate::proc::Proc;
+    use crate::proc::{Proc, parse_cgroup};
 
     fn in_tree(mount_point: &Path) -> Hierarchy {
         let controllers = vec![];
@@ -234,6 +281,37 @@ mod tests {
         assert!(tree.path().join("ringfence/two").is_dir());
         second.remove(Duration::ZERO).expect("it is empty");
         assert!(!tree.path().join("ringfence").exists());
+    }
+
+    #[test]
+    fn an_account_is_kept_only_where_no_limit_is_left_behind() {
+        let tree = tempfile::tempdir().expect("a temporary directory");
+        let hierarchy = |number, name: &str| {
+            let mount_point = tree.path().join(name);
+            std::fs::create_dir(&mount_point).expect("a directory");
+            let controllers = vec![name.to_owned()];
+            Hierarchy { version: Version::V1, number, controllers, ..in_tree(&mount_point) }
+        };
+        let all = [(1, "cpu"), (2, "cpuacct"), (4, "memory"), (7, "blkio"), (8, "pids")];
+        let layout =
+            Layout::of(all.map(|(number, name)| hierarchy(number, name)).into(), |_| true).expect("hierarchies");
+        let own = parse_cgroup(b"1:cpu:/\n2:cpuacct:/\n4:memory:/limited\n7:blkio:/\n8:pids:/\n").expect("lines");
+        let mut sandbox = Sandbox::create(layout.identity(), "one").expect("it is new");
+
+        sandbox.account(&layout, &own);
+        sandbox.add(7).expect("a file");
+
+        let made = |name: &str| tree.path().join(name).join("ringfence/one").is_dir();
+        let there: Vec<&str> = all.iter().map(|(_, name)| *name).filter(|name| made(name)).collect();
+        assert_eq!(there, ["cpuacct", "blkio", "pids"]);
+        for name in there {
+            let procs = tree.path().join(name).join("ringfence/one/cgroup.procs");
+            assert_eq!(std::fs::read_to_string(&procs).expect("it was written"), "7");
+            // Those of a cgroup go with it.
+            std::fs::remove_file(procs).expect("it is there");
+        }
+        sandbox.remove(Duration::ZERO).expect("it is empty");
+        assert!(!tree.path().join("cpuacct/ringfence").exists());
     }
 
     #[test]

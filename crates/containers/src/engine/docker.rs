@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::metadata::{Metadata, Pod, Role, Seccomp, Security, Source, capability_names};
+use super::metadata::{Metadata, Pod, PublishedPort, Role, Seccomp, Security, Source, capability_names};
 use super::{QueryError, http1, time};
 use crate::path::Engine;
 
@@ -57,6 +57,21 @@ struct Inspected {
     process_label: Option<String>,
     host_config: Option<HostConfig>,
     config: Option<Config>,
+    network_settings: Option<NetworkSettings>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkSettings {
+    /// By `80/tcp`; null of a port that is exposed and not published.
+    ports: Option<BTreeMap<String, Option<Vec<Binding>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Binding {
+    host_ip: Option<String>,
+    host_port: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +119,7 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
         command: command(inspected.path, inspected.args),
         created: inspected.created.as_deref().and_then(time::checked),
         pid: inspected.state.and_then(|state| state.pid).filter(|&pid| pid != 0),
+        published_ports: published_ports(inspected.network_settings),
         runtime: host.runtime.filter(|runtime| !runtime.is_empty()),
         role: role_of(&labels),
         pod: Pod::named_in(&labels),
@@ -146,6 +162,24 @@ pub(super) fn security_of(host: &HostConfig) -> Security {
 pub(super) fn command(path: Option<String>, args: Option<Vec<String>>) -> Option<Vec<String>> {
     let path = path.filter(|path| !path.is_empty())?;
     Some(std::iter::once(path).chain(args.unwrap_or_default()).collect())
+}
+
+/// What is forwarded: of each port with a binding, every binding that has a port of the host.
+pub(super) fn published_ports(settings: Option<NetworkSettings>) -> Option<Vec<PublishedPort>> {
+    let mut published = Vec::new();
+    for (key, bindings) in settings.and_then(|settings| settings.ports)? {
+        let Some((port, protocol)) = key.split_once('/') else { continue };
+        let Ok(port) = port.parse() else { continue };
+        for binding in bindings.into_iter().flatten() {
+            let Some(host_port) = binding.host_port.and_then(|port| port.parse().ok()) else { continue };
+            // Podman leaves the address empty where Docker writes 0.0.0.0.
+            let host_address = binding.host_ip.filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+            published.push(PublishedPort { protocol: protocol.to_owned(), host_address, host_port, port });
+        }
+    }
+    published.sort();
+    published.dedup();
+    (!published.is_empty()).then_some(published)
 }
 
 /// Docker writes names with a slash in front.
@@ -275,6 +309,25 @@ mod tests {
         );
         assert_eq!((security.read_only_root, security.user.as_deref()), (Some(true), Some("65534")));
         assert_eq!((security.selinux, metadata.runtime.as_deref()), (None, Some("runc")));
+    }
+
+    #[test]
+    fn ports_that_are_published_are_told_and_those_that_are_only_exposed_are_not() {
+        // As Docker 20.10 answers to `-p 8080:80 -p 127.0.0.1:5353:53/udp` with `EXPOSE 443`.
+        let body = br#"{"Id":"ab","NetworkSettings":{"Ports":{"443/tcp":null,
+            "53/udp":[{"HostIp":"127.0.0.1","HostPort":"5353"}],
+            "80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}],
+            "x":[{"HostIp":"","HostPort":"1"}],"81/tcp":[{"HostIp":"","HostPort":"99999"}]}}}"#;
+
+        let ports = parse_inspect(body).expect("it is valid").published_ports.expect("there are some");
+
+        let told: Vec<_> = ports
+            .iter()
+            .map(|one| (one.protocol.as_str(), one.host_address.as_str(), one.host_port, one.port))
+            .collect();
+        let expected = [("tcp", "0.0.0.0", 8080, 80), ("tcp", "::", 8080, 80), ("udp", "127.0.0.1", 5353, 53)];
+        assert_eq!(told, expected);
+        assert_eq!(parse_inspect(br#"{"Id":"ab"}"#).expect("it is valid").published_ports, None);
     }
 
     #[test]

@@ -118,6 +118,19 @@ impl Pod {
     }
 }
 
+/// A port of the host that is forwarded to a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The host's address; `0.0.0.0` and `::` stand for all.
+    pub host_address: String,
+    /// The host's port.
+    pub host_port: u16,
+    /// The container's port.
+    pub port: u16,
+}
+
 /// What is known about a container beside what the kernel says.
 ///
 /// All text is as the engine has it: chosen by whoever made the container, so it must be escaped before it is shown.
@@ -153,6 +166,8 @@ pub struct Metadata {
     pub pid: Option<u32>,
     /// Security settings.
     pub security: Security,
+    /// The ports that are forwarded to it, in order.
+    pub published_ports: Option<Vec<PublishedPort>>,
     /// The pod it belongs to.
     pub pod: Option<Pod>,
     /// The directory of its OCI bundle.
@@ -179,6 +194,7 @@ impl Metadata {
             command: None,
             created: None,
             pid: None,
+            published_ports: None,
             security: Security::default(),
             pod: None,
             bundle: None,
@@ -209,6 +225,7 @@ impl Metadata {
             command,
             created,
             pid,
+            published_ports,
             pod,
             bundle
         );

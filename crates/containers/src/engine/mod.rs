@@ -26,7 +26,7 @@ mod time;
 
 pub use backfill::{Backfill, State, Want};
 pub use error::{QueryError, ResolveError, Tried};
-pub use metadata::{Metadata, Pod, Role, Seccomp, Security, Source};
+pub use metadata::{Metadata, Pod, PublishedPort, Role, Seccomp, Security, Source};
 pub use resolver::{EngineStatus, Listing, Resolver};
 pub use runtime::other_kernel;
 pub use sockets::Sockets;

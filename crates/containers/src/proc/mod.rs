@@ -4,16 +4,20 @@
 //! be gone between two reads, and its pid another's: whoever joins several reads compares [`Stat::start_ticks`] before
 //! and after.
 
+mod addresses;
 mod cgroup;
 mod mountinfo;
 mod namespace;
+mod net;
 mod reader;
 mod stat;
 mod status;
 
+pub use addresses::{parse_fib_trie, parse_if_inet6};
 pub use cgroup::{CgroupLine, parse_cgroup, path_in};
 pub use mountinfo::{Mount, parse_mountinfo, root_mount};
 pub use namespace::{Namespace, Namespaces, parse_namespace};
+pub use net::{Interface, parse_interfaces};
 pub use reader::{Cmdline, FileId, Outside, Proc, ReadError};
 pub use stat::{Stat, TICKS_PER_SECOND, parse_stat};
 pub use status::{SeccompMode, Status, parse_status};

@@ -30,6 +30,29 @@ impl Mount {
     pub fn has_super_option(&self, word: &str) -> bool {
         self.super_options.split(|&byte| byte == b',').any(|option| option == word.as_bytes())
     }
+
+    /// Of an overlay the directories that it shows but does not write to, the topmost first, as they were passed to mount(2);
+    /// empty if they are not known, or for another file system.
+    ///
+    /// Layers that hold only data of other layers' files are none that can be looked into: then it is empty, too.
+    pub fn lower_directories(&self) -> Vec<Vec<u8>> {
+        if self.fs_type != b"overlay" {
+            return Vec::new();
+        }
+        // The kernel writes a comma within a value as an escape: seq_show_option() (include/linux/seq_file.h, 6.18).
+        let mut directories = Vec::new();
+        for option in self.super_options.split(|&byte| byte == b',') {
+            // One by one, or all of them, by how they were passed: ovl_show_options() (fs/overlayfs/params.c, 6.18).
+            if let Some(one) = option.strip_prefix(b"lowerdir+=") {
+                directories.push(unescape(one));
+            } else if let Some(all) = option.strip_prefix(b"lowerdir=") {
+                directories.extend(split_at_colons(&unescape(all)));
+            } else if option.starts_with(b"datadir+=") {
+                return Vec::new();
+            }
+        }
+        if directories.iter().any(Vec::is_empty) { Vec::new() } else { directories }
+    }
 }
 
 /// Reads all lines.
@@ -82,6 +105,21 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The parts between colons; a backslash keeps its next byte from being one.
+fn split_at_colons(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    let mut rest = bytes.iter();
+    while let Some(&byte) = rest.next() {
+        let last = parts.len() - 1;
+        match byte {
+            b':' => parts.push(Vec::new()),
+            b'\\' => parts[last].extend(rest.next()),
+            _ => parts[last].push(byte),
+        }
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -115,6 +153,24 @@ mod tests {
         let mounts = parse_mountinfo(LINES).expect("all lines are valid");
 
         assert_eq!(root_mount(&mounts).map(|mount| mount.id), Some(60));
+    }
+
+    #[test]
+    fn the_lower_directories_of_an_overlay_are_known_however_they_were_passed() {
+        let lower = |kind: &str, options: &str| {
+            let line = format!("60 27 0:41 / / rw - {kind} {kind} rw,{options}\n");
+            let mounts = parse_mountinfo(line.as_bytes()).expect("a valid line");
+            let found = mounts[0].lower_directories().into_iter();
+            found.map(|it| String::from_utf8(it).expect("UTF-8")).collect::<Vec<_>>()
+        };
+
+        assert_eq!(lower("overlay", "lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w"), ["/l/A", "/l/B"]);
+        assert_eq!(lower("overlay", "lowerdir+=/l/A,lowerdir+=/with:colon,xino=off"), ["/l/A", "/with:colon"]);
+        assert_eq!(lower("overlay", r"lowerdir=/a\134:b\054c\040d:/e,userxattr"), ["/a:b,c d", "/e"]);
+        assert_eq!(lower("overlay", "lowerdir=/l/A::/data"), [""; 0]);
+        assert_eq!(lower("overlay", "lowerdir+=/l/A,datadir+=/data"), [""; 0]);
+        assert_eq!(lower("overlay", "upperdir=/u"), [""; 0]);
+        assert_eq!(lower("ext4", "lowerdir=/l/A"), [""; 0]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{
-    CgroupLine, Mount, Namespace, Namespaces, ParseError, Stat, Status, parse_cgroup, parse_mountinfo, parse_namespace,
-    parse_stat, parse_status,
+    CgroupLine, Interface, Mount, Namespace, Namespaces, ParseError, Stat, Status, parse_cgroup, parse_fib_trie,
+    parse_if_inet6, parse_interfaces, parse_mountinfo, parse_namespace, parse_stat, parse_status,
 };
 
 /// Why a file of `/proc` could not be read.
@@ -136,6 +137,11 @@ impl Proc {
         self.parsed(pid, "mountinfo", Proc::MAX_MOUNTINFO_BYTES, parse_mountinfo)
     }
 
+    /// The interfaces of the network namespace that a process is in.
+    pub fn interfaces(&self, pid: u32) -> Result<Vec<Interface>, ReadError> {
+        self.parsed(pid, "net/dev", Proc::MAX_SMALL_BYTES, parse_interfaces)
+    }
+
     /// The command line of a process.
     pub fn cmdline(&self, pid: u32) -> Result<Cmdline, ReadError> {
         let path = self.path(pid, "cmdline");
@@ -195,14 +201,38 @@ impl Proc {
         })
     }
 
+    /// The addresses of the network namespace that a process is in, those of loopback too, each once and in order.
+    pub fn addresses(&self, pid: u32) -> Result<Vec<IpAddr>, ReadError> {
+        let read = |name| {
+            let path = self.path(pid, name);
+            read_whole(&path, Proc::MAX_SMALL_BYTES).map_err(|error| match error {
+                ReadError::Io { path, source } => failed(pid, path, source),
+                other => other,
+            })
+        };
+        let mut addresses = parse_fib_trie(&read("net/fib_trie")?);
+        // A kernel without IPv6 has no such file.
+        addresses.extend(parse_if_inet6(&read("net/if_inet6").unwrap_or_default()));
+        Ok(addresses)
+    }
+
     /// What processes outside of every container have: as pid 1 has it or, where reading that is refused (it has
     /// capabilities that this program lacks), the kernel's own threads, else this program.
     pub fn outside(&self) -> Result<Outside, ReadError> {
-        const KTHREADD: u32 = 2;
-        let of = |pid| -> Result<Outside, ReadError> {
+        self.as_outside(|pid| {
             let (mount, pid_namespace) = (self.namespace(pid, Namespace::Mount)?, self.namespace(pid, Namespace::Pid)?);
             Ok(Outside { mount_namespace: mount, pid_namespace, root: self.root_id(pid)? })
-        };
+        })
+    }
+
+    /// The number of the network namespace that processes outside of every container are in, and its addresses: as
+    /// [`Proc::outside`] finds them.
+    pub fn outside_network(&self) -> Result<(u32, Vec<IpAddr>), ReadError> {
+        self.as_outside(|pid| Ok((self.namespace(pid, Namespace::Net)?, self.addresses(pid)?)))
+    }
+
+    fn as_outside<T>(&self, of: impl Fn(u32) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        const KTHREADD: u32 = 2;
         let is_kernel_thread = |pid| self.stat(pid).is_ok_and(|stat| stat.ppid == 0 && stat.comm == b"kthreadd");
         let refused = match of(1) {
             Ok(outside) => return Ok(outside),

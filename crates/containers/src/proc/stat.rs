@@ -19,6 +19,9 @@ pub struct Stat {
     pub ppid: u32,
     /// When it started, in ticks since boot: together with the pid it names the process for as long as the machine runs.
     pub start_ticks: u64,
+    /// Where the program's code and its stack begin in memory: another pair as soon as it is replaced. None while it is being
+    /// replaced, and of processes that the reader may not look into.
+    pub image: Option<(u64, u64)>,
 }
 
 impl Stat {
@@ -42,9 +45,13 @@ pub fn parse_stat(bytes: &[u8]) -> Result<Stat, ParseError> {
     let mut fields = bytes[close + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     let state = fields.next().and_then(|field| field.first()).copied().ok_or(wrong("state"))?;
     let ppid = fields.next().and_then(number).ok_or(wrong("parent"))?;
-    // proc_pid_stat(5) counts from 1: state is 3, the parent 4, the start 22.
+    // proc_pid_stat(5) counts from 1: state is 3, the parent 4, the start 22, the code 26, the stack 28.
     let start_ticks = fields.nth(17).and_then(number).ok_or(wrong("start time"))?;
-    Ok(Stat { pid, comm: bytes[open + 1..close].to_vec(), state, ppid, start_ticks })
+    let code: Option<u64> = fields.nth(3).and_then(number);
+    let stack: Option<u64> = fields.nth(1).and_then(number);
+    // Set last of what exec sets (fs/binfmt_elf.c, 6.18, load_elf_binary); 1 stands for what may not be known.
+    let image = code.filter(|&code| code > 1).zip(stack);
+    Ok(Stat { pid, comm: bytes[open + 1..close].to_vec(), state, ppid, start_ticks, image })
 }
 
 #[cfg(test)]
@@ -62,6 +69,18 @@ mod tests {
         assert_eq!((stat.pid, stat.ppid, stat.state, stat.start_ticks), (42, 41, b'S', 987654));
         assert_eq!(stat.start_ns(), 9_876_540_000_000);
         assert!(!stat.is_dead());
+    }
+
+    #[test]
+    fn a_program_that_is_being_replaced_has_no_image() {
+        let image = |tail: &str| {
+            let text = format!("42 (sh) {} {tail}", TAIL.trim_end());
+            parse_stat(text.as_bytes()).expect("the file is valid").image
+        };
+        assert_eq!(image("4096 8192 140000 0\n"), Some((4096, 140000)));
+        assert_eq!(image("0 0 140000 0\n"), None);
+        assert_eq!(image("1 1 0 0\n"), None);
+        assert_eq!(image("\n"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use event::Text;
 
+use super::network::address_and_port;
 use super::signal;
 use super::style::Style;
 use super::units::duration;
@@ -50,6 +51,13 @@ pub(super) fn facts(report: &Report, all: bool) -> Vec<Fact> {
     }
     if !container.command.is_empty() {
         facts.push(fact("command", vec![command_line(&container.command)]));
+    }
+    if !container.published_ports.is_empty() {
+        let ports = container.published_ports.iter().map(|one| {
+            let host = address_and_port(&one.host_address, one.host_port);
+            format!("{} {host} → {}", one.protocol.name(), one.port)
+        });
+        facts.push(fact("ports", vec![ports.collect::<Vec<_>>().join(", ")]));
     }
     if all && !container.security_options.is_empty() {
         facts.push(fact("security", vec![command_line(&container.security_options)]));

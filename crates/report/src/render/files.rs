@@ -4,13 +4,20 @@ use behaviour::{DirectoryUse, FirstUse, MountUse, NameUse, PathUse, secret};
 use event::{FileAccess, FileAccesses, FileType, NameOperation, Phase};
 
 use super::units::{bytes, count, counted};
-use crate::Report;
+use crate::{ObservedFrom, Report, UntouchedPart};
 
 /// One list: its title, what stands above its columns, and its rows. All of it is safe for a terminal.
 pub(super) struct List {
     pub(super) title: &'static str,
     pub(super) columns: [&'static str; 4],
-    pub(super) rows: Vec<[String; 4]>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// One row of a list.
+pub(super) struct Row {
+    /// What the first cell shows: a count, or bytes.
+    pub(super) value: u64,
+    pub(super) cells: [String; 4],
 }
 
 const WRITES: [FileAccess; 6] = [
@@ -31,7 +38,16 @@ pub(super) fn about(report: &Report) -> String {
         counted(files.paths.iter().fold(0, |sum, path| sum.saturating_add(path.opens)), "open", "opens"),
         counted(files.names.len() as u64, "name", "names"),
     ];
-    all.join(", ")
+    let of_image = report.untouched.as_ref().map(|it| {
+        format!(
+            "; {} of the image's {} ({} of {}) not touched",
+            count(it.untouched_files()),
+            counted(it.files, "file", "files"),
+            bytes(it.untouched_bytes()),
+            bytes(it.bytes)
+        )
+    });
+    all.join(", ") + &of_image.unwrap_or_default()
 }
 
 /// What the workload did, and with `all` what the runtime did too.
@@ -75,6 +91,14 @@ pub(super) fn lists(report: &Report, all: bool) -> Vec<List> {
             rows: files.directories.iter().filter(|one| is_shown(one.phase)).map(directory_row).collect(),
         },
         List {
+            title: match report.window.observed_from {
+                ObservedFrom::Start => "Files of the image that were never touched",
+                ObservedFrom::Attach => "Files of the image that were not touched since the recording began",
+            },
+            columns: ["SIZE", "PATH", "FILES", ""],
+            rows: report.untouched.iter().flat_map(|it| &it.parts).map(untouched_row).collect(),
+        },
+        List {
             title: "Mounts",
             columns: ["READ / WRITTEN", "MOUNT", "WHERE", "FILE SYSTEM"],
             rows: files.mounts.iter().filter(|mount| is_shown(mount.phase)).map(mount_row).collect(),
@@ -83,7 +107,7 @@ pub(super) fn lists(report: &Report, all: bool) -> Vec<List> {
     lists.into_iter().filter(|list| !list.rows.is_empty()).collect()
 }
 
-fn path_row(used: &PathUse) -> [String; 4] {
+fn path_row(used: &PathUse) -> Row {
     let mut path = used.path.shown().into_owned();
     if used.path_truncated {
         path += " (its head is missing)";
@@ -94,17 +118,18 @@ fn path_row(used: &PathUse) -> [String; 4] {
     if used.deleted {
         path += " (deleted)";
     }
-    [count(used.opens), path, in_phase(accesses(used.accesses), used.phase), program(used.first.as_ref())]
+    let what = in_phase(accesses(used.accesses), used.phase);
+    Row { value: used.opens, cells: [count(used.opens), path, what, program(used.first.as_ref())] }
 }
 
-fn secret_row(used: &PathUse) -> Option<[String; 4]> {
+fn secret_row(used: &PathUse) -> Option<Row> {
     let what = secret(used.path.as_bytes())?;
     let mut row = path_row(used);
-    row[2] = format!("{what}; {}", row[2]);
+    row.cells[2] = format!("{what}; {}", row.cells[2]);
     Some(row)
 }
 
-fn name_row(used: &NameUse) -> [String; 4] {
+fn name_row(used: &NameUse) -> Row {
     let mut name = if used.path.is_empty() { "(others)".to_owned() } else { used.path.shown().into_owned() };
     if !used.second_path.is_empty() {
         name += &format!(" → {}", used.second_path.shown());
@@ -117,31 +142,42 @@ fn name_row(used: &NameUse) -> [String; 4] {
         Some(errno) => format!("{}: {errno}", used.operation.name()),
         None => used.operation.name().to_owned(),
     };
-    [count(used.count), name, in_phase(what, used.phase), program(used.first.as_ref())]
+    let cells = [count(used.count), name, in_phase(what, used.phase), program(used.first.as_ref())];
+    Row { value: used.count, cells }
 }
 
-fn directory_row(used: &DirectoryUse) -> [String; 4] {
+fn directory_row(used: &DirectoryUse) -> Row {
     let path = if used.path.is_empty() {
         "(others)".to_owned()
     } else {
         format!("{}/*", used.path.shown().trim_end_matches('/'))
     };
-    [count(used.opens), path, in_phase(count(used.distinct), used.phase), program(used.first.as_ref())]
+    let distinct = in_phase(count(used.distinct), used.phase);
+    Row { value: used.opens, cells: [count(used.opens), path, distinct, program(used.first.as_ref())] }
 }
 
-fn mount_row(mount: &MountUse) -> [String; 4] {
+fn mount_row(mount: &MountUse) -> Row {
     let place = match &mount.host_path {
         Some(path) if mount.place.name() != "root" => format!("{} {}", mount.place.name(), path.shown()),
         _ => mount.place.name().to_owned(),
     };
     let point = if mount.point.is_empty() { "(not known)".to_owned() } else { mount.point.shown().into_owned() };
     let read_only = if mount.read_only { ", read-only" } else { "" };
-    [
-        format!("{} / {}", bytes(mount.read_bytes), bytes(mount.written_bytes)),
-        point,
-        in_phase(place, mount.phase),
-        format!("{} {}{read_only}", mount.fs_type.shown(), mount.device),
-    ]
+    Row {
+        value: mount.read_bytes.saturating_add(mount.written_bytes),
+        cells: [
+            format!("{} / {}", bytes(mount.read_bytes), bytes(mount.written_bytes)),
+            point,
+            in_phase(place, mount.phase),
+            format!("{} {}{read_only}", mount.fs_type.shown(), mount.device),
+        ],
+    }
+}
+
+fn untouched_row(part: &UntouchedPart) -> Row {
+    let path = part.path.shown();
+    let path = if part.is_directory { format!("{}/", path.trim_end_matches('/')) } else { path.into_owned() };
+    Row { value: part.bytes, cells: [bytes(part.bytes), path, count(part.files), String::new()] }
 }
 
 /// In few words: what follows from another is left out.

@@ -5,7 +5,7 @@ use super::checks;
 use super::tree::{self, Line};
 use super::units::{bytes, count, counted, duration};
 use super::width::width;
-use super::{facts, files};
+use super::{facts, files, network, privileged, resources, scripts, terminals};
 use crate::Report;
 
 const PROCESS_LINES: usize = 40;
@@ -23,7 +23,12 @@ pub fn markdown(report: &Report, all: bool) -> String {
     processes(report, all, &mut out);
     system_calls(report, &mut out);
     capabilities(report, &mut out);
+    privileged(report, &mut out);
     files(report, all, &mut out);
+    network(report, all, &mut out);
+    resources(report, &mut out);
+    scripts(report, &mut out);
+    terminals(report, &mut out);
     health(report, &mut out);
     out
 }
@@ -98,9 +103,84 @@ fn files(report: &Report, all: bool, out: &mut String) {
     for list in lists {
         let [first, path, what, by] = list.columns.map(str::to_lowercase);
         *out += &format!("\n### {}\n\n| {first} | {path} | {what} | {by} |\n|---:|---|---|---|\n", list.title);
-        for [first, path, what, by] in &list.rows {
+        for [first, path, what, by] in list.rows.iter().map(|row| &row.cells) {
             *out += &format!("| {} | {} | {} | {} |\n", escaped(first), code(path), escaped(what), code(by));
         }
+    }
+}
+
+fn network(report: &Report, all: bool, out: &mut String) {
+    let lists = network::lists(report, all);
+    if lists.is_empty() {
+        return;
+    }
+    *out += &format!("\n## Network\n\n{}\n", network::about(report));
+    for list in lists {
+        let titles: Vec<String> = list.columns.iter().map(|(title, _)| title.to_lowercase()).collect();
+        let marks = list.columns.iter().map(|(_, kind)| if *kind == network::Kind::Number { "---:|" } else { "---|" });
+        *out += &format!("\n### {}\n\n{}\n\n", list.title, escaped(list.about));
+        *out += &format!("| {} | more |\n|{}---|\n", titles.join(" | "), marks.collect::<String>());
+        for row in &list.rows {
+            let cells = list.columns.iter().zip(&row.cells).map(|((_, kind), cell)| match kind {
+                network::Kind::Number | network::Kind::Words => escaped(&cell.shown),
+                network::Kind::Name | network::Kind::Path => code(&cell.shown),
+            });
+            let cells: Vec<String> = cells.collect();
+            *out += &format!("| {} | {} |\n", cells.join(" | "), escaped(&row.more.join("; ")));
+        }
+    }
+}
+
+fn scripts(report: &Report, out: &mut String) {
+    let rows = scripts::rows(report);
+    if rows.is_empty() {
+        return;
+    }
+    let titles = scripts::COLUMNS.map(str::to_lowercase).join(" | ");
+    *out += &format!("\n## Scripts\n\n{}\n\n| {titles} |\n|---:|---|---|---|\n", scripts::about(report));
+    for [number, script, interpreter, phase] in rows.iter().map(|row| &row.cells) {
+        *out += &format!("| {number} | {} | {} | {phase} |\n", code(script), code(interpreter));
+    }
+}
+
+fn terminals(report: &Report, out: &mut String) {
+    let rows = terminals::rows(report);
+    if rows.is_empty() {
+        return;
+    }
+    let titles = terminals::COLUMNS.map(str::to_lowercase).join(" | ");
+    *out += &format!("\n## Terminals\n\n{}\n\n| {titles} |\n|---:|---|---|---|\n", terminals::about(report));
+    for [number, terminal, phase, by] in rows.iter().map(|row| &row.cells) {
+        *out += &format!("| {number} | {} | {phase} | {} |\n", code(terminal), code(by));
+    }
+    for transcript in terminals::transcripts(report) {
+        *out += &format!("\n### {}\n\n", escaped(&transcript.title));
+        // Indented, as the text may have any number of backticks.
+        transcript.lines.iter().for_each(|line| *out += &format!("    {line}\n"));
+        if !transcript.notes.is_empty() {
+            *out += &format!("\n{}.\n", escaped(&transcript.notes.join("; ")));
+        }
+    }
+}
+
+fn resources(report: &Report, out: &mut String) {
+    let (rows, absent) = (resources::rows(report), resources::absent(report));
+    if rows.is_empty() && absent.is_empty() {
+        return;
+    }
+    let titles = resources::COLUMNS.map(str::to_lowercase).join(" | ");
+    *out += &format!("\n## Resources\n\n{}\n", escaped(&resources::about(report)));
+    if !rows.is_empty() {
+        *out += &format!("\n| {titles} |\n|---|---|---:|---|\n");
+    }
+    for cells in rows {
+        *out += &format!("| {} |\n", cells.map(|cell| escaped(&cell)).join(" | "));
+    }
+    if !absent.is_empty() {
+        *out += "\n### Not known\n\n| resource | why |\n|---|---|\n";
+    }
+    for cells in absent {
+        *out += &format!("| {} |\n", cells.map(|cell| escaped(&cell)).join(" | "));
     }
 }
 
@@ -122,6 +202,17 @@ fn capabilities(report: &Report, out: &mut String) {
                 code(&checks::first_call(used)),
                 code(&checks::first_program(used)),
             );
+        }
+    }
+}
+
+fn privileged(report: &Report, out: &mut String) {
+    for list in privileged::lists(report) {
+        let [first, second, third, by] = list.columns.map(str::to_lowercase);
+        *out += &format!("\n## {}\n\n{}\n\n", list.title, escaped(list.about));
+        *out += &format!("| {first} | {second} | {third} | {by} |\n|---:|---|---|---|\n");
+        for [first, second, third, by] in list.rows.iter().map(|row| &row.cells) {
+            *out += &format!("| {} | {} | {} | {} |\n", escaped(first), code(second), code(third), code(by));
         }
     }
 }

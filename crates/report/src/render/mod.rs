@@ -1,6 +1,6 @@
-//! Reports for people: tables, Markdown and CSV.
+//! Reports for people: tables, Markdown, CSV and HTML.
 //!
-//! `facts`, `tree`, `calls` and `checks` say what is shown, once; `table`, `markdown` and `csv` say how.
+//! `facts`, `tree`, `calls`, `checks`, `files`, `network` and `privileged` say what is shown, once; `table`, `markdown`, `csv` and `html` say how.
 
 mod calls;
 mod checks;
@@ -8,10 +8,16 @@ mod columns;
 mod csv;
 mod facts;
 mod files;
+mod html;
 mod markdown;
+mod network;
+mod privileged;
+mod resources;
+mod scripts;
 mod signal;
 mod style;
 mod table;
+mod terminals;
 mod tree;
 mod units;
 mod width;
@@ -19,10 +25,15 @@ mod width;
 pub use columns::{Column, Fit, lay_out};
 pub use csv::csv;
 pub use facts::{quoted, short_id};
+pub(crate) use html::escaped;
+pub use html::html;
 pub use markdown::markdown;
+pub(crate) use network::address_and_port;
 pub use signal::name as signal_name;
 pub use style::Style;
 pub use table::{TableOptions, table};
 pub use tree::program_line;
 pub use units::duration;
+pub(crate) use units::{bytes, count, counted};
+pub(crate) use width::cut_front;
 pub use width::{cut, width, wrap};

@@ -6,18 +6,24 @@ use super::columns::{Column, Fit, lay_out};
 use super::style::Style;
 use super::tree;
 use super::units::{bytes, count, counted, duration};
-use super::width::wrap;
-use super::{facts, files};
+use super::width::{width, wrap};
+use super::{facts, files, network, privileged, resources, scripts, terminals};
 use crate::{AttachState, Report};
 
 /// Fewer columns than this are not a terminal that anybody reads on: lines may then be wider than it.
 const MIN_WIDTH: usize = 40;
 const LABEL_WIDTH: usize = 11;
+/// The longest name of a resource, and a gap; a device can have a longer one.
+const RESOURCE_WIDTH: usize = 19;
 const INDENT: usize = 2;
 const PROCESS_LINES: usize = 20;
 const CALL_LINES: usize = 15;
-/// Lines of each list of files.
+/// Lines of each list of files, and of those of scripts and of terminals.
 const FILE_LINES: usize = 10;
+/// Rows of each list of the network.
+const NETWORK_ROWS: usize = 10;
+/// Lines of each list of privileged operations.
+const PRIVILEGED_LINES: usize = 15;
 
 /// How a report is to look on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,10 @@ pub fn table(report: &Report, options: &TableOptions) -> String {
         page.calls(&group, options.all);
     }
     page.files(report, options.all);
+    page.network(report, options.all);
+    page.resources(report);
+    page.scripts(report, options.all);
+    page.terminals(report, options.all);
     if report.behaviour.syscalls.uses.is_empty() {
         page.section("SYSTEM CALLS", "none were recorded");
     }
@@ -54,6 +64,7 @@ pub fn table(report: &Report, options: &TableOptions) -> String {
     if report.behaviour.capabilities.uses.is_empty() {
         page.section("CAPABILITIES", "no check of any was recorded");
     }
+    page.privileged(report, options.all);
     page.losses(report);
     page.sensors(report);
     page.cost(report);
@@ -97,6 +108,16 @@ impl Page {
         self.line(0, &painted);
         for line in lines {
             self.line(0, &line);
+        }
+    }
+
+    /// Lines behind a label, which is ours and short.
+    fn labelled(&mut self, label: &str, text: &str) {
+        let mut painted =
+            Style::Title.paint(label, self.colour) + &" ".repeat(RESOURCE_WIDTH.saturating_sub(width(label)).max(1));
+        for line in wrap(text, self.width - INDENT - RESOURCE_WIDTH.max(width(label) + 1)) {
+            self.line(INDENT, &format!("{painted}{line}"));
+            painted = " ".repeat(RESOURCE_WIDTH);
         }
     }
 
@@ -206,8 +227,122 @@ impl Page {
                 column(what, Fit::CutEnd, Style::Plain),
                 column(by, Fit::CutFront, Style::Plain),
             ];
-            let rows: Vec<Vec<String>> = list.rows[..shown].iter().map(|row| row.to_vec()).collect();
+            let rows: Vec<Vec<String>> = list.rows[..shown].iter().map(|row| row.cells.to_vec()).collect();
             self.columns(&columns, &rows);
+        }
+    }
+
+    fn scripts(&mut self, report: &Report, all: bool) {
+        let rows = scripts::rows(report);
+        if rows.is_empty() {
+            return;
+        }
+        self.section("SCRIPTS", &scripts::about(report));
+        let shown = if all { rows.len() } else { rows.len().min(FILE_LINES) };
+        let [number, script, interpreter, phase] = scripts::COLUMNS;
+        let columns = [
+            column(number, Fit::Right, Style::Plain),
+            column(script, Fit::CutEnd, Style::Title),
+            column(interpreter, Fit::CutFront, Style::Plain),
+            column(phase, Fit::Left, Style::Faint),
+        ];
+        let cells: Vec<Vec<String>> = rows[..shown].iter().map(|row| row.cells.to_vec()).collect();
+        self.columns(&columns, &cells);
+        if shown < rows.len() {
+            let more = counted((rows.len() - shown) as u64, "line", "lines");
+            self.wrapped(INDENT, &format!("… and {more} more: --all shows them"), Style::Faint);
+        }
+    }
+
+    fn terminals(&mut self, report: &Report, all: bool) {
+        let rows = terminals::rows(report);
+        if rows.is_empty() {
+            return;
+        }
+        self.section("TERMINALS", &terminals::about(report));
+        let shown = if all { rows.len() } else { rows.len().min(FILE_LINES) };
+        let [number, terminal, phase, by] = terminals::COLUMNS;
+        let columns = [
+            column(number, Fit::Right, Style::Plain),
+            column(terminal, Fit::Left, Style::Title),
+            column(phase, Fit::Left, Style::Plain),
+            column(by, Fit::CutFront, Style::Plain),
+        ];
+        let cells: Vec<Vec<String>> = rows[..shown].iter().map(|row| row.cells.to_vec()).collect();
+        self.columns(&columns, &cells);
+        if shown < rows.len() {
+            let more = counted((rows.len() - shown) as u64, "line", "lines");
+            self.wrapped(INDENT, &format!("… and {more} more: --all shows them"), Style::Faint);
+        }
+        let transcripts = terminals::transcripts(report);
+        if !all && !transcripts.is_empty() {
+            self.wrapped(INDENT, "what was typed and shown: --all shows it", Style::Faint);
+            return;
+        }
+        for transcript in transcripts {
+            self.wrapped(INDENT, &transcript.title, Style::Title);
+            transcript.lines.iter().for_each(|line| self.wrapped(INDENT, line, Style::Plain));
+            transcript.notes.iter().for_each(|note| self.wrapped(INDENT, note, Style::Faint));
+        }
+    }
+
+    fn resources(&mut self, report: &Report) {
+        let rows = resources::rows(report);
+        let absent = resources::absent(report);
+        if rows.is_empty() && absent.is_empty() {
+            return;
+        }
+        self.section("RESOURCES", &resources::about(report));
+        for [what, used, limit, remarks] in rows {
+            let limit = if limit.is_empty() { limit } else { format!("limit {limit}") };
+            let parts: Vec<String> = [used, limit, remarks].into_iter().filter(|part| !part.is_empty()).collect();
+            self.labelled(&what, &parts.join("; "));
+        }
+        for [what, reason] in absent {
+            self.labelled(&what, &format!("not known: {reason}"));
+        }
+    }
+
+    fn network(&mut self, report: &Report, all: bool) {
+        let lists = network::lists(report, all);
+        if lists.is_empty() {
+            return;
+        }
+        self.section("NETWORK", &network::about(report));
+        for list in lists {
+            let number = counted(list.rows.len() as u64, "row", "rows");
+            let shown = if all { list.rows.len() } else { list.rows.len().min(NETWORK_ROWS) };
+            let more = if shown < list.rows.len() {
+                format!(", the first {shown} of {number}: --all shows them")
+            } else {
+                String::new()
+            };
+            self.line(0, "");
+            self.wrapped(INDENT, &format!("{}{more}", list.title), Style::Label);
+            let columns: Vec<Column> = list
+                .columns
+                .iter()
+                .map(|&(title, kind)| match kind {
+                    network::Kind::Number => column(title, Fit::Right, Style::Plain),
+                    network::Kind::Name => column(title, Fit::CutEnd, Style::Title),
+                    network::Kind::Path => column(title, Fit::CutFront, Style::Plain),
+                    network::Kind::Words => column(title, Fit::CutEnd, Style::Plain),
+                })
+                .collect();
+            let rows = &list.rows[..shown];
+            let cells: Vec<Vec<String>> =
+                rows.iter().map(|row| row.cells.iter().map(|cell| cell.shown.clone()).collect()).collect();
+            let mut lines = lay_out(&columns, &cells, self.width - INDENT, self.colour).into_iter();
+            // The titles come first, then one line for each row.
+            for line in lines.by_ref().take(1) {
+                self.line(INDENT, &line);
+            }
+            for (line, row) in lines.zip(rows) {
+                self.line(INDENT, &line);
+                if !row.more.is_empty() {
+                    self.wrapped(4 * INDENT, &row.more.join("; "), Style::Faint);
+                }
+            }
         }
     }
 
@@ -235,6 +370,27 @@ impl Page {
             column("FIRST BY", Fit::CutFront, Style::Plain),
         ];
         self.columns(&columns, &rows);
+    }
+
+    fn privileged(&mut self, report: &Report, all: bool) {
+        for list in privileged::lists(report) {
+            let (word, rest) = list.title.split_once(' ').unwrap_or((&list.title, ""));
+            self.section(&format!("{} {rest}", word.to_uppercase()), list.about);
+            let shown = if all { list.rows.len() } else { list.rows.len().min(PRIVILEGED_LINES) };
+            let [first, second, third, by] = list.columns;
+            let columns = [
+                column(first, Fit::Right, Style::Plain),
+                column(second, if second == "PATH" { Fit::CutFront } else { Fit::CutEnd }, Style::Title),
+                column(third, Fit::CutEnd, Style::Plain),
+                column(by, Fit::CutFront, Style::Plain),
+            ];
+            let rows: Vec<Vec<String>> = list.rows[..shown].iter().map(|row| row.cells.to_vec()).collect();
+            self.columns(&columns, &rows);
+            if shown < list.rows.len() {
+                let more = counted((list.rows.len() - shown) as u64, "line", "lines");
+                self.wrapped(INDENT, &format!("… and {more} more: --all shows them"), Style::Faint);
+            }
+        }
     }
 
     fn losses(&mut self, report: &Report) {

@@ -19,6 +19,12 @@ pub(super) struct Line {
     pub(super) pid: String,
     /// Branches of the tree and the command line; safe for a terminal.
     pub(super) command: String,
+    /// The command line alone; safe for a terminal.
+    pub(super) words: String,
+    /// How many ancestors are above it, however deep it is drawn.
+    pub(super) depth: usize,
+    /// Whether it is a later program of the process above it.
+    pub(super) is_later: bool,
     /// The phase it was created in, if that is not `main`.
     pub(super) phase: String,
     /// How long it lived.
@@ -128,7 +134,8 @@ impl<'a> Tree<'a> {
             (_, false) => ("├─ ", "│  "),
         };
         let mut line = Line {
-            command: format!("{}{branch}{}", next.indent, first_line(process)),
+            words: first_line(process),
+            depth: next.depth,
             phase: if process.phase == Phase::Main { String::new() } else { process.phase.name().to_owned() },
             end: ending(process),
             ..Line::default()
@@ -137,12 +144,14 @@ impl<'a> Tree<'a> {
             line.pid = process.pid_inside.unwrap_or(process.id.pid).to_string();
             line.ran = lifetime(process).map(duration).unwrap_or_default();
         } else {
-            line.command += &format!(" (×{})", count(next.times));
+            line.words += &format!(" (×{})", count(next.times));
         }
+        line.command = format!("{}{branch}{}", next.indent, line.words);
         lines.push(line);
         for program in process.programs.iter().skip(1) {
-            let command = format!("{}{below}→ {}", next.indent, program_line(&program.detail));
-            lines.push(Line { command, ..Line::default() });
+            let words = program_line(&program.detail);
+            let command = format!("{}{below}→ {words}", next.indent);
+            lines.push(Line { command, words, depth: next.depth, is_later: true, ..Line::default() });
         }
     }
 }

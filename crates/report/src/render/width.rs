@@ -19,7 +19,7 @@ pub fn cut(text: &str, columns: usize) -> String {
 }
 
 /// The text, or as much of its end as fits, with `…` in place of the rest: of a path the end says more.
-pub(super) fn cut_front(text: &str, columns: usize) -> String {
+pub(crate) fn cut_front(text: &str, columns: usize) -> String {
     if head(text, columns).len() == text.len() {
         return text.to_owned();
     }

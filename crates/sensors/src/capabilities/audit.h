@@ -105,8 +105,8 @@ static __noinline int learn_stack(void *ctx)
 	return 0;
 }
 
-/* Which function a return address is in; -1 for none that is known. */
-static __always_inline s32 kind_of_caller(u64 address)
+/* Which function a return address is in; -1 for none that is known. Not static, so that the verifier looks at it once. */
+__noinline int kind_of_caller(u64 address)
 {
 	for (u32 i = 0; i < MAX_CALLERS; i++) {
 		if (!callers.list[i].end)

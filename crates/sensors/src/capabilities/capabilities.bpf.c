@@ -4,7 +4,7 @@
  * the first check of each. The first is also told at once.
  */
 
-#include "tasks.h"
+#include "peek.h"
 #include "capabilities/audit.h"
 
 enum capabilities_kind {
@@ -73,7 +73,7 @@ EXPORT(struct, capability_sample);
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 32768);
 	__type(key, struct capability_key);
 	__type(value, struct capability_state);
 } capabilities SEC(".maps");
@@ -81,10 +81,13 @@ struct {
 /* As deep as user namespaces nest (kernel/user_namespace.c, create_user_ns, 6.18): 32 below the initial one. */
 #define MAX_NAMESPACES 33
 
-/* One that is not the initial one. */
-static __always_inline u8 namespace_of(const struct slot_state *slot, struct user_namespace *asked_for)
+/* One that is not the initial one. Not static, so that the verifier looks at it once. */
+__noinline int namespace_of(u64 address, u32 number_of_slot)
 {
-	if (!slot->started_ns)
+	struct user_namespace *asked_for = (struct user_namespace *)address;
+	struct slot_state *slot = slot_at(number_of_slot);
+
+	if (!slot || !slot->started_ns)
 		return CAPABILITY_IN_CONTAINER;
 	for (u32 i = 0; i < MAX_NAMESPACES && asked_for; i++) {
 		if (BPF_CORE_READ(asked_for, ns.inum) == slot->user_ns)
@@ -175,7 +178,7 @@ static __always_inline int count_check(struct task_struct *task, struct task_not
 	key.phase = note->phase;
 	key.verdict = result ? CAPABILITY_DENIED : CAPABILITY_USED;
 	key.audit = audit;
-	key.namespace = is_initial ? CAPABILITY_IN_INITIAL : namespace_of(slot, asked_for);
+	key.namespace = is_initial ? CAPABILITY_IN_INITIAL : namespace_of(address_of(asked_for), note->slot);
 	key.credentials = owner_of_credentials(task, cred);
 	state = state_of(&key, note);
 	if (!state) {

@@ -266,9 +266,7 @@ ON_RETURN(files)
 	if (!work)
 		return 0;
 	deed = &work->deed;
-	if (what >= FILES_CALL_UNLINK)
-		return use_names(call, work, what);
-	if (call->errno)
+	if (what >= FILES_CALL_UNLINK || call->errno)
 		return use_names(call, work, what);
 	descriptor = ARGUMENT(0);
 	switch (what) {

@@ -186,7 +186,7 @@ fn mount_uses(bytes: &[u8]) -> Result<Total, DecodeError> {
     let record = record::read::<mount_record>(bytes)?;
     Ok(Total::Mount(MountUses {
         mount: record.r#use.mount,
-        device: device(record.r#use.device),
+        device: Device::from_kernel(record.r#use.device),
         read_bytes: record.r#use.read_bytes,
         written_bytes: record.r#use.written_bytes,
     }))
@@ -204,8 +204,9 @@ fn decode_file(bytes: &[u8]) -> Result<FileUsed, DecodeError> {
         accesses: accesses(&sample.seen),
         file: PathId(sample.file),
         file_type: FileType::of_mode(sample.mode),
-        device: device(sample.device),
+        device: Device::from_kernel(sample.device),
         inode: sample.inode,
+        inode_generation: sample.inode_generation,
         mount: sample.mount,
         path_truncated: has(file_flag::FILE_PATH_CUT),
         argument_truncated: has(file_flag::FILE_ARGUMENT_CUT) || has(file_flag::FILE_ARGUMENT_UNREADABLE),
@@ -263,7 +264,7 @@ fn decode_mount(bytes: &[u8]) -> Result<MountUsed, DecodeError> {
     let is_cut = sample.flags & file_flag::FILE_PATH_CUT.0 != 0;
     Ok(MountUsed {
         mount: sample.mount,
-        device: device(sample.device),
+        device: Device::from_kernel(sample.device),
         point: Text::new(reachable(
             path(texts.next(sample.point_bytes)?, is_cut),
             sample.flags & file_flag::FILE_UNREACHABLE.0 != 0,
@@ -273,6 +274,7 @@ fn decode_mount(bytes: &[u8]) -> Result<MountUsed, DecodeError> {
         source: Text::new(texts.next(sample.source_bytes)?),
         read_only: sample.flags & file_flag::FILE_READ_ONLY.0 != 0,
         host_path: None,
+        layers: Vec::new(),
     })
 }
 
@@ -305,10 +307,6 @@ fn errno(number: u16) -> Option<Errno> {
     (number != 0).then_some(Errno(number))
 }
 
-/// As the kernel keeps it: include/linux/kdev_t.h (6.18).
-fn device(number: u32) -> Device {
-    Device { major: number >> 20, minor: number & ((1 << 20) - 1) }
-}
 
 /// How many different ones were seen, by how far the registers have come: Flajolet and others, HyperLogLog (2007).
 fn distinct(registers: &[u8]) -> u64 {

@@ -49,21 +49,55 @@ struct {
 	__type(value, struct name_text);
 } name_texts SEC(".maps");
 
+struct text_hash {
+	struct sip_hash hash;
+	struct name_text *text;
+};
+
+#if OLD_KERNEL
+
+static __always_inline void add_words_to_hash(struct text_hash *of, u32 words)
+{
+	for (u32 i = 0; i < ARGUMENT_TEXT_BYTES / 8; i++) {
+		if (i >= words)
+			break;
+		add_to_hash(&of->hash, of->text->words[i]);
+	}
+}
+
+#else
+
+static long add_word_to_hash(u64 index, struct text_hash *of)
+{
+	barrier_var(index); /* the verifier must see the very number that is checked */
+	if (index >= ARGUMENT_TEXT_BYTES / 8)
+		return 1;
+	add_to_hash(&of->hash, of->text->words[index]);
+	return 0;
+}
+
+static __always_inline void add_words_to_hash(struct text_hash *of, u32 words)
+{
+	bpf_loop(words, add_word_to_hash, of, 0);
+}
+
+#endif
+
 /* Not static, so that the verifier looks at it once. */
 __noinline u64 hash_of_text(u32 position, u64 before)
 {
-	struct name_text *text = bpf_map_lookup_elem(&name_texts, &position);
-	struct sip_hash hash;
+	struct text_hash of = {.text = bpf_map_lookup_elem(&name_texts, &position)};
 	u32 length;
 
-	if (!text)
+	if (!of.text)
 		return before;
-	length = text->length & (ARGUMENT_TEXT_BYTES - 1);
-	*(u64 *)(text->bytes + length) = 0;
-	begin_hash(&hash);
-	add_to_hash(&hash, before);
-	ADD_BYTES_TO_HASH(&hash, text->words, length, ARGUMENT_TEXT_BYTES);
-	return end_hash(&hash);
+	length = of.text->length & (ARGUMENT_TEXT_BYTES - 1);
+	*(u64 *)(of.text->bytes + length) = 0;
+	begin_hash(&of.hash);
+	add_to_hash(&of.hash, before);
+	add_to_hash(&of.hash, length);
+	add_words_to_hash(&of, (length + 7) / 8);
+	return end_hash(&of.hash);
 }
 
 /* Reads a name and finds its directory; gives what hash comes of it and the one before. As the one above. */

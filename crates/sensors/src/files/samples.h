@@ -80,10 +80,12 @@ struct file_sample {
 	struct sample_header header;
 	u64 file;
 	u64 inode;
+	u32 inode_generation;
 	u32 device;
 	u32 mount;
 	u32 mode;
 	u32 flags;
+	u32 pad;
 	u8 seen[16];
 	u32 path_bytes;
 	u32 argument_bytes;

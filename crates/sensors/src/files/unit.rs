@@ -55,7 +55,7 @@ fn an_unknown_operation_is_refused() {
 
 #[test]
 fn a_device_has_twenty_bits_of_minor() {
-    assert_eq!(device(8 << 20 | 17), Device { major: 8, minor: 17 });
+    assert_eq!(Device::from_kernel(8 << 20 | 17), Device { major: 8, minor: 17 });
 }
 
 #[test]

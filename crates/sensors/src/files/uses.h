@@ -86,6 +86,8 @@ __noinline int report_file(u64 address_of_file, u64 number)
 	sample = &draft->file;
 	sample->file = number;
 	sample->inode = BPF_CORE_READ(inode, i_ino);
+	sample->inode_generation = BPF_CORE_READ(inode, i_generation);
+	sample->pad = 0;
 	sample->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	sample->mode = BPF_CORE_READ(inode, i_mode);
 	sample->mount = mount_id(mount);

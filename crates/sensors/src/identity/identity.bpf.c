@@ -213,7 +213,7 @@ static __always_inline u32 note_for_child(struct task_struct *parent, struct tas
 	note->slot = who.slot;
 	note->generation = slot->generation;
 	note->phase = who.phase;
-	note->flags = who.flags;
+	note->flags = who.flags | TASK_BORN_INSIDE;
 	return number;
 }
 
@@ -400,6 +400,15 @@ int adopt_task(struct bpf_iter__task *ctx)
 	if (task->pid == 1) {
 		shared.host_root = root_of(task);
 		shared.host_mount_ns = mount_ns_of(task);
+	}
+	/* The first thread of the kernel's own never leaves the namespaces that the machine began with. */
+	if (task->pid == 2) {
+		if (!shared.host_mount_ns)
+			shared.host_mount_ns = mount_ns_of(task);
+		shared.host_net_ns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+		shared.host_ipc_ns = BPF_CORE_READ(task, nsproxy, ipc_ns, ns.inum);
+		shared.host_uts_ns = BPF_CORE_READ(task, nsproxy, uts_ns, ns.inum);
+		shared.host_cgroup_ns = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
 	}
 	/* One that waits to be reaped is no more. */
 	if (task->flags & (PF_KTHREAD | PF_EXITING))

@@ -41,14 +41,16 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
 
 #else
 
-/* The first call of its kind by this thread since its last fold: remembers when it was, and who, if it is the slot's.
+/*
+ * The first call of its kind by this thread since its last fold: remembers when it was, and who, if it is the slot's.
+ * Not static, so that the verifier looks at it once.
  */
-static __noinline int begin_count(struct task_note *note, u32 number)
+__noinline int begin_count(u32 slot, u32 phase, u32 number)
 {
 	struct call_key key = {
-		.slot = note->slot,
+		.slot = slot,
 		.number = number,
-		.phase = note->phase,
+		.phase = phase,
 		.table = TABLE_NATIVE,
 	};
 
@@ -79,7 +81,7 @@ static __always_inline int count_entry(struct pt_regs *regs, u32 number)
 	count = *counter;
 	*counter = count + 1;
 	if (!count)
-		begin_count(note, number);
+		begin_count(note->slot, note->phase, number);
 	else if (count == (u32)-1)
 		count_rare(note, table, number, 0, 1ULL << 32); /* the counter went round */
 	return 0;
@@ -120,12 +122,18 @@ int BPF_PROG(on_sys_enter_again, struct pt_regs *regs, long id)
 	return count_entry(regs, id);
 }
 
-/* One more failure of this kind: in the thread's own few pairs, one of which is folded if there is no room. */
-static __noinline int count_errno(struct task_note *note, u32 number, u32 errno)
+/*
+ * One more failure of this kind: in the thread's own few pairs, one of which is folded if there is no room. As the one
+ * above.
+ */
+__noinline int count_errno(u32 number_of_note, u32 number, u32 errno)
 {
-	struct slot_state *slot = slot_at(note->slot);
+	struct task_note *note = note_at(number_of_note);
+	struct slot_state *slot;
 	struct thread_errno *pair;
 
+	if (!note)
+		return 0;
 	for (u32 i = 0; i < THREAD_ERRNOS; i++) {
 		pair = &note->errnos[i];
 		if (pair->number == number && pair->errno == errno && pair->count && pair->count != (u32)-1) {
@@ -134,6 +142,7 @@ static __noinline int count_errno(struct task_note *note, u32 number, u32 errno)
 		}
 	}
 	pair = &note->errnos[note->next_errno++ % THREAD_ERRNOS];
+	slot = slot_at(note->slot);
 	if (slot)
 		add(slot->folds_begun, 1);
 	fold_errno(note, pair);
@@ -156,6 +165,13 @@ static __always_inline bool is_restarted(long result)
 	return result <= -FIRST_RESTART && result >= -LAST_RESTART;
 }
 
+/*
+ * Sensors that handle a call also when the kernel will make it again, or would if the task were not ended by a signal:
+ * as one that was interrupted.
+ */
+#define SENSORS_OF_RESTARTED (1U << SENSOR_network)
+#define EINTR_OF_RESTARTED   4
+
 /* The errno of a call that failed, as its program sees it; else 0. */
 static __always_inline u32 errno_of(long result)
 {
@@ -175,8 +191,12 @@ static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result,
 		.table = table,
 		.errno = errno,
 	};
-	u32 sensors = sensors_of_call(table, number, errno);
+	u32 sensors = sensors_of_call(table, number, errno || is_restarted(result));
 
+	if (is_restarted(result)) {
+		sensors &= SENSORS_OF_RESTARTED;
+		call.errno = EINTR_OF_RESTARTED;
+	}
 	if (!sensors)
 		return 0;
 	call.note = note_of_current();
@@ -195,7 +215,7 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 		return 0;
 	if (errno)
 		count_shared(number, errno);
-	return is_restarted(result) ? 0 : handle_exit(regs, number, result, errno);
+	return handle_exit(regs, number, result, errno);
 }
 
 #else
@@ -212,7 +232,7 @@ static __always_inline int count_failure(struct task_note *note, u8 table, u32 n
 		pair->count++;
 		return 0;
 	}
-	return count_errno(note, number, errno);
+	return count_errno(note->counts, number, errno);
 }
 
 static __always_inline int count_exit(struct pt_regs *regs, long result)
@@ -228,8 +248,8 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	if (tracing.enabled)
 		end_trace(bpf_get_current_task_btf(), true, result);
 	/* Which table the number is of is not known yet: any sensor's in any table will do. */
-	sensors = sensors_of_call(TABLE_NATIVE, plain_number(number), errno) |
-		  sensors_of_call(TABLE_X86, plain_number(number), errno);
+	sensors = sensors_of_call(TABLE_NATIVE, plain_number(number), errno || is_restarted(result)) |
+		  sensors_of_call(TABLE_X86, plain_number(number), errno || is_restarted(result));
 	/* After a return from a signal the registers are those of another call. */
 	if ((!errno && !sensors) || number == (u32)-1)
 		return 0;
@@ -241,8 +261,12 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 		count_failure(note, table, number, errno);
 	if (!sensors)
 		return 0;
-	sensors = sensors_of_call(table, number, errno);
-	if (!sensors || is_restarted(result))
+	sensors = sensors_of_call(table, number, errno || is_restarted(result));
+	if (is_restarted(result)) {
+		sensors &= SENSORS_OF_RESTARTED;
+		errno = EINTR_OF_RESTARTED;
+	}
+	if (!sensors)
 		return 0;
 	call.registers = regs;
 	call.errno = errno;
