@@ -81,7 +81,7 @@ const EXECVE: u32 = 221;
 /// (attaching interrupts it, and the tracer sees it entered again).
 pub fn add_unseen(counts: &mut Counts) {
     for (number, name) in [(OPENAT, "openat"), (EXECVE, "execve")] {
-        let count = counts.entry(number).or_insert_with(|| Count { name: name.into(), ..Count::default() });
+        let count = counts.calls.entry(number).or_insert_with(|| Count { name: name.into(), ..Count::default() });
         count.entered += 1;
     }
 }

@@ -14,6 +14,8 @@ pub enum Outcome {
     Failed(String),
     /// It never returned, by nature (`exit`) or because its thread was ended in it.
     NeverReturned,
+    /// Its thread was ended before strace could ask which call it was: the number is that of the thread's call before.
+    Unread,
 }
 
 /// One entered call.
@@ -23,7 +25,7 @@ pub struct Call {
     pub tid: u32,
     /// The number in the table of the calling thread.
     pub number: u32,
-    /// The name in strace's table.
+    /// The name in strace's table; question marks where it is [unread](Outcome::Unread).
     pub name: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -53,8 +55,15 @@ pub struct Count {
     pub failures: BTreeMap<String, u64>,
 }
 
-/// How often each call was made, by number.
-pub type Counts = BTreeMap<u32, Count>;
+/// How often each call was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By number.
+    pub calls: BTreeMap<u32, Count>,
+    /// How many calls, each in a thread that was ended at once, strace could not read: each may be any, and may have
+    /// been entered or not.
+    pub unread: u64,
+}
 
 impl Trace {
     /// Reads a whole file.
@@ -80,15 +89,19 @@ impl Trace {
 
 /// How often each call was made.
 pub fn count<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Counts {
-    let mut counts = Counts::new();
+    let mut counts = Counts::default();
     for call in calls {
-        let count = counts.entry(call.number).or_default();
+        if call.outcome == Outcome::Unread {
+            counts.unread += 1;
+            continue;
+        }
+        let count = counts.calls.entry(call.number).or_default();
         count.name.clone_from(&call.name);
         count.entered += 1;
         match &call.outcome {
             Outcome::Failed(errno) => *count.failures.entry(errno.clone()).or_default() += 1,
             Outcome::NeverReturned if !matches!(call.name.as_str(), "exit" | "exit_group") => count.cut_short += 1,
-            Outcome::Returned | Outcome::NeverReturned => {}
+            Outcome::Returned | Outcome::NeverReturned | Outcome::Unread => {}
         }
     }
     counts
@@ -116,18 +129,21 @@ impl Reader {
         if let Some(resumed) = rest.strip_prefix("<... ") {
             let (name, rest) = resumed.split_once(" resumed>").context("no `resumed>`")?;
             let at = self.pending.remove(&tid).context("resumes what was not begun")?;
-            if self.trace.calls[at].name != name {
-                bail!("resumes {name}, but {} was begun", self.trace.calls[at].name);
+            let begun = &self.trace.calls[at];
+            if begun.outcome != Outcome::Unread && begun.name != name {
+                bail!("resumes {name}, but {} was begun", begun.name);
             }
             return self.returned(at, rest);
         }
         let number = number.trim().parse().context("the call number")?;
         let (name, rest) = rest.split_once('(').context("no call")?;
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let unread = !name.is_empty() && name.bytes().all(|byte| byte == b'?');
+        if !unread && (name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')) {
             bail!("{name:?} is not the name of a call");
         }
         let at = self.trace.calls.len();
-        self.trace.calls.push(Call { tid, number, name: name.into(), outcome: Outcome::NeverReturned });
+        let outcome = if unread { Outcome::Unread } else { Outcome::NeverReturned };
+        self.trace.calls.push(Call { tid, number, name: name.into(), outcome });
         if rest.ends_with("<unfinished ...>") {
             self.pending.insert(tid, at);
             return Ok(());
@@ -159,7 +175,11 @@ impl Reader {
             Some(_) => bail!("{result:?} is no result"),
         };
         let call = &mut self.trace.calls[at];
-        if outcome == Outcome::Returned && matches!(call.name.as_str(), "execve" | "execveat") {
+        if call.outcome == Outcome::Unread {
+            if outcome != Outcome::NeverReturned {
+                bail!("a call that strace could not read has returned");
+            }
+        } else if outcome == Outcome::Returned && matches!(call.name.as_str(), "execve" | "execveat") {
             self.trace.execs.push((at, self.trace.calls.len()));
             self.trace.calls[at].outcome = outcome;
         } else {
@@ -218,7 +238,7 @@ mod tests {
 ";
 
     fn entered(counts: &Counts) -> Vec<(&str, u64, u64)> {
-        counts.values().map(|count| (count.name.as_str(), count.entered, count.cut_short)).collect()
+        counts.calls.values().map(|count| (count.name.as_str(), count.entered, count.cut_short)).collect()
     }
 
     #[test]
@@ -246,9 +266,9 @@ mod tests {
     fn failures_are_counted_by_errno_and_restarts_are_not_failures() {
         let counts = count(&Trace::parse(RUNC).expect("a log that strace wrote").calls);
 
-        assert_eq!(counts[&262].failures, BTreeMap::from([("ENOENT".into(), 1)]));
-        assert_eq!(counts[&61].failures, BTreeMap::from([("ECHILD".into(), 1)]));
-        assert_eq!((&counts[&34].failures, &counts[&15].failures), (&BTreeMap::new(), &BTreeMap::new()));
+        assert_eq!(counts.calls[&262].failures, BTreeMap::from([("ENOENT".into(), 1)]));
+        assert_eq!(counts.calls[&61].failures, BTreeMap::from([("ECHILD".into(), 1)]));
+        assert_eq!((&counts.calls[&34].failures, &counts.calls[&15].failures), (&BTreeMap::new(), &BTreeMap::new()));
     }
 
     #[test]
@@ -268,6 +288,25 @@ mod tests {
 
         assert_eq!(entered(&from_exec), [("execve", 1, 0), ("exit_group", 1, 0)]);
         assert_eq!(entered(&count(&trace.calls)), [("pause", 1, 1), ("execve", 1, 0), ("exit_group", 1, 0)]);
+    }
+
+    #[test]
+    fn a_call_that_strace_could_not_read_is_none_of_the_number_beside_it() {
+        let log = "\
+9664  [ 202] futex(0xc8c518, 0x80, 0, 0, 0, 0 <unfinished ...>
+9668  [  35] nanosleep(0x7ff5295edd98, 0) = 0
+9668  [  35] ???( <unfinished ...>
+9664  [ 202] <... futex resumed>)       = ?
+9668  [  35] <... ??? resumed> <unavailable>) = ?
+9668  [  35] +++ exited with 0 +++
+9664  [ 231] ????( <unfinished ...>
+9664  [ 231] +++ killed by SIGKILL +++
+";
+        let counts = count(&Trace::parse(log).expect("a log that strace wrote").calls);
+
+        assert_eq!(entered(&counts), [("nanosleep", 1, 0), ("futex", 1, 1)]);
+        assert_eq!(counts.unread, 2);
+        assert!(Trace::parse("9 [  35] ???() = 0").is_err(), "what returns was read");
     }
 
     #[test]

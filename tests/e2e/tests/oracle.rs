@@ -18,11 +18,11 @@ use e2e::{need, sealed};
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn entered(counts: &Counts, name: &str) -> u64 {
-    counts.values().filter(|count| count.name == name).map(|count| count.entered).sum()
+    counts.calls.values().filter(|count| count.name == name).map(|count| count.entered).sum()
 }
 
 fn failed(counts: &Counts, name: &str, errno: &str) -> u64 {
-    counts.values().filter(|count| count.name == name).filter_map(|count| count.failures.get(errno)).sum()
+    counts.calls.values().filter(|count| count.name == name).filter_map(|count| count.failures.get(errno)).sum()
 }
 
 fn counted(name: &str, args: &[&str]) -> Result<Counts> {
@@ -67,7 +67,7 @@ fn strace_tells_the_tables_apart_by_number() -> Result<()> {
     need!("strace", "gcc");
     let counts = counted("exact", &["int80", "100"])?;
 
-    assert_eq!(counts.get(&64).map(|count| (count.name.as_str(), count.entered)), Some(("getppid", 100)));
+    assert_eq!(counts.calls.get(&64).map(|count| (count.name.as_str(), count.entered)), Some(("getppid", 100)));
     Ok(())
 }
 
@@ -89,15 +89,15 @@ fn a_tracer_at_the_gate_misses_exactly_the_gates_two_calls() -> Result<()> {
     waiting.wait(LIMIT)?;
     gate::add_unseen(&mut late);
     let mut whole = counted("exact", &["getppid", "10"])?;
-    for count in whole.values_mut().filter(|count| count.name == "execve") {
+    for count in whole.calls.values_mut().filter(|count| count.name == "execve") {
         count.entered += 1;
     }
 
     // The gate's two entries into openat: before the tracer came, and again after it interrupted the wait.
     assert_eq!(entered(&late, "openat"), 2 + entered(&whole, "openat"));
-    late.retain(|_, count| count.name != "openat");
-    whole.retain(|_, count| count.name != "openat");
-    let show = |counts: &Counts| counts.values().map(|c| (c.name.clone(), c.entered)).collect::<Vec<_>>();
+    late.calls.retain(|_, count| count.name != "openat");
+    whole.calls.retain(|_, count| count.name != "openat");
+    let show = |counts: &Counts| counts.calls.values().map(|c| (c.name.clone(), c.entered)).collect::<Vec<_>>();
     assert_eq!(show(&late), show(&whole));
     Ok(())
 }
@@ -121,10 +121,10 @@ fn every_workload_runs_under_both_bare_runtimes_and_strace() -> Result<()> {
             let trace = strace.finish(workloads::LIMIT)?;
             let counts = count(trace.from_exec_of(container.pid())?);
 
-            let calls: u64 = counts.values().map(|count| count.entered).sum();
+            let calls: u64 = counts.calls.values().map(|count| count.entered).sum();
             let errors = container.stderr();
-            assert!(calls > 200 && counts.len() > 15, "{name} made {calls} calls: {errors}");
-            println!("{} {name}: {calls} calls of {} kinds {errors}", runtime.name(), counts.len());
+            assert!(calls > 200 && counts.calls.len() > 15, "{name} made {calls} calls: {errors}");
+            println!("{} {name}: {calls} calls of {} kinds {errors}", runtime.name(), counts.calls.len());
         }
     }
     Ok(())
