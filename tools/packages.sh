@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The packages that a build and a full test run need, and their installation. Source this file after say.sh.
 
-# packages_for MANAGER build|test : the names of the packages, one a line. For apt the compiler is named apart, by apt_clang.
+# packages_for MANAGER build|test|bench : the names of the packages that this needs beside those before it, one a line. For apt the compiler is named apart, by apt_clang.
 packages_for() {
     case $1-$2 in
     apt-build)
@@ -14,6 +14,8 @@ packages_for() {
         [ "$(uname -m)" = aarch64 ] || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
         [ -x /usr/lib/qemu/virtiofsd ] || echo virtiofsd
         ;;
+    apt-bench) echo bpftool util-linux git redis-tools wrk linux-perf bpftrace bpfcc-tools ;;
+    *-bench) echo bpftool util-linux git redis wrk perf bpftrace bcc-tools ;;
     dnf-build)
         echo clang make gcc glibc-static pkgconf-pkg-config flex bison gawk gperf gettext-devel autoconf automake libtool
         ;;
@@ -48,6 +50,13 @@ packages_for() {
         echo iproute2 iptables jq clang-extra-tools shellcheck
         ;;
     esac | tr ' ' '\n'
+}
+
+# packages_up_to MANAGER build|test|bench : the same with those before it.
+packages_up_to() {
+    packages_for "$1" build
+    [ "$2" = build ] || packages_for "$1" test
+    [ "$2" != bench ] || packages_for "$1" bench
 }
 
 # find_clang : a clang that compiles BPF programs, version 15 or newer; fails if there is none.
@@ -105,7 +114,7 @@ package_manager() {
     return 1
 }
 
-# need_tools build|test : everything that stage needs is on the machine, or stops with exit status 2. Names what it installs.
+# need_tools build|test|bench : everything that stage needs is on the machine, or stops with exit status 2. Names what it installs.
 need_tools() {
     local manager
     manager=$(package_manager) || die "no package manager that is known here; a build needs (Debian's names): clang" \
@@ -119,10 +128,10 @@ need_tools() {
     export CLANG
 }
 
-# need_apt_packages build|test
+# need_apt_packages build|test|bench
 need_apt_packages() {
     local wanted missing known=() unknown=() package
-    mapfile -t wanted < <(packages_for apt build; [ "$1" = build ] || packages_for apt test)
+    mapfile -t wanted < <(packages_up_to apt "$1")
     mapfile -t missing < <(apt_missing "${wanted[@]}")
     if [ ${#missing[@]} = 0 ] && find_clang >/dev/null; then
         return
@@ -146,7 +155,7 @@ install_apt_packages() {
         die "apt-get could not install them; by hand: apt-get install --no-install-recommends $*"
 }
 
-# need_named_packages MANAGER build|test : with managers other than apt only the names are said.
+# need_named_packages MANAGER build|test|bench : with managers other than apt only the names are said.
 need_named_packages() {
     local install=(install) missing=() tool
     case $1 in
@@ -160,13 +169,14 @@ need_named_packages() {
     [ ${#missing[@]} != 0 ] || return 0
     say "missing here: ${missing[*]}"
     die "install the packages, then run this again: $1 ${install[*]}" \
-        "$( (packages_for "$1" build; [ "$2" = build ] || packages_for "$1" test) | xargs)"
+        "$(packages_up_to "$1" "$2" | xargs)"
 }
 
-# tools_for build|test : commands whose presence shows that the packages are there.
+# tools_for build|test|bench : commands whose presence shows that the packages are there.
 tools_for() {
     echo make gcc pkg-config flex bison gawk gperf autopoint autoreconf libtoolize
     [ "$1" = build ] || echo dockerd containerd runc crun podman qemu-system-x86_64 qemu-system-aarch64 cpio depmod xz strace stress-ng jq
+    [ "$1" != bench ] || echo bpftool taskset git
 }
 
 # need_cross_compiler : what builds for aarch64 on another machine is here, or stops with exit status 2.

@@ -33,8 +33,8 @@ Exit codes: 0 every target met; 1 a target was missed; 2 not measured, the messa
 /// Measures what ringfence costs, and says which targets were met.
 ///
 /// Needs root and (Debian's names) gcc, bpftool, iproute2, util-linux, busybox-static, mmdebstrap and runc; for load and
-/// comparison redis-tools, wrk, strace, linux-perf, bpftrace and bpfcc-tools. What is missing of the latter is named in
-/// the result. RINGFENCE_BIN names the program that is measured.
+/// comparison git, redis-tools, wrk, strace, linux-perf, bpftrace and bpfcc-tools, which `./x bench` installs, too, where
+/// it can. What is missing of the latter is named in the result. RINGFENCE_BIN names the program that is measured.
 #[derive(Parser)]
 #[command(name = "bench", after_help = HELP)]
 struct Args {

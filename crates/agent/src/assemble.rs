@@ -8,8 +8,8 @@ use containers::path::{Engine, Kind as PathKind};
 use containers::proc::Proc;
 use event::{Protocol, Text};
 use report::{
-    Cgroup, Container, Cost, Counts, Host, HostNetwork, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom,
-    Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode, Report, RuntimeInit, SchemaVersion, SensorHealth,
+    Cgroup, Container, Cost, Counts, FormatVersion, Host, HostNetwork, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom,
+    Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode, Report, RuntimeInit, SensorHealth,
     Stage, Window,
 };
 use sensors::{Kernel, Slot, State as ProgramState};
@@ -55,7 +55,7 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, mut parts: Parts<'_>) -> 
         host.runtime = known.runtime.clone().map(|name| report::Software { name: name.into(), version: None });
     }
     Report {
-        schema_version: SchemaVersion,
+        schema_version: FormatVersion,
         ringfence_version: env!("CARGO_PKG_VERSION").into(),
         complete: false,
         sections: Default::default(),

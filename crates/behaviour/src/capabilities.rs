@@ -73,7 +73,46 @@ pub struct CapabilityUse {
     pub last_boot_ns: u64,
 }
 
+/// What a check may mean to whoever decides on capabilities; those that matter most come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckMeaning {
+    /// The kernel asked, and the task has it.
+    Used,
+    /// The kernel asked, and the task has it not.
+    Denied,
+    /// The kernel asked only to choose between two ways of going on.
+    Silent,
+    /// In a user namespace that the container made itself.
+    InWorkload,
+    /// With credentials that are not the task's.
+    OfOthers,
+}
+
+impl CheckMeaning {
+    /// In one word: a title must fit the narrowest terminal.
+    pub fn name(self) -> &'static str {
+        match self {
+            CheckMeaning::Used => "used",
+            CheckMeaning::Denied => "denied",
+            CheckMeaning::Silent => "unaudited",
+            CheckMeaning::InWorkload => "nested",
+            CheckMeaning::OfOthers => "borrowed",
+        }
+    }
+}
+
 impl CapabilityUse {
+    /// What these checks may mean.
+    pub fn meaning(&self) -> CheckMeaning {
+        match (self.credentials, self.namespace, self.audit, self.verdict) {
+            (Credentials::Other, ..) => CheckMeaning::OfOthers,
+            (_, CapabilityNamespace::Workload, ..) => CheckMeaning::InWorkload,
+            (_, _, CapabilityAudit::No, _) => CheckMeaning::Silent,
+            (_, _, _, Verdict::Used) => CheckMeaning::Used,
+            (_, _, _, Verdict::Denied) => CheckMeaning::Denied,
+        }
+    }
+
     fn key(&self) -> Key {
         (self.phase, self.capability, self.verdict, self.audit, self.namespace, self.credentials)
     }

@@ -29,7 +29,7 @@ mod terminals;
 mod tree;
 
 pub use builder::{Adopted, Builder, Limits};
-pub use capabilities::{Capabilities, CapabilityUse, FirstCheck, NamedCall};
+pub use capabilities::{Capabilities, CapabilityUse, CheckMeaning, FirstCheck, NamedCall};
 pub use files::{DirectoryUse, Files, MountUse, NameUse, PathUse, Place};
 pub use network::{FlowUse, InterfaceUse, ListenerUse, LookupUse, Network, OtherEnd, SocketUse};
 pub use privileged::{ConfinementUse, EnteredUse, OperationUse, Privileged, Way};

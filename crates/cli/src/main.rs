@@ -8,6 +8,7 @@ mod generate;
 mod map;
 mod observe;
 mod privilege;
+mod recommend;
 mod record;
 mod report;
 mod signals;
@@ -35,6 +36,7 @@ enum Command {
     Watch(Box<watch::WatchArgs>),
     Report(report::ReportArgs),
     Map(map::MapArgs),
+    Recommend(Box<recommend::RecommendArgs>),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Fields(args) => fields::run(&args),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
+        Command::Recommend(args) => recommend::run(&args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

@@ -13,12 +13,12 @@ impl Report {
     ///
     /// Characters that a terminal would obey stand as `\u….`, so that the file can be printed on one as it is.
     pub fn to_json(&self) -> String {
-        pretty(self)
+        json(self)
     }
 }
 
-/// Any of our own types as indented JSON with a newline at the end.
-pub(crate) fn pretty(value: &impl Serialize) -> String {
+/// Any of our own types as indented JSON with a newline at the end; safe for a terminal as reports are.
+pub fn json(value: &impl Serialize) -> String {
     written(value, PrettyFormatter::new()) + "\n"
 }
 

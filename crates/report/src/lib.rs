@@ -26,16 +26,16 @@ pub use container::{Cgroup, Container, Kind, Metadata, MetadataState, Parent, Po
 pub use cost::{Cost, ProgramCost};
 pub use health::{AttachState, Loss, SensorHealth, Stage};
 pub use host::{Buffers, CgroupLayout, Host, HostNetwork, Software};
-pub use json::json_line;
+pub use json::{json, json_line};
 pub use map::{
-    Edge, EdgeKind, Figures, MAP_VERSION, Map, MapVersion, Node, NodeKind, Seen, Translation, ego, map_table, svg,
+    Edge, EdgeKind, Figures, MAP_VERSION, Map, Node, NodeKind, Seen, Translation, ego, map_table, svg,
 };
 pub use read::{MAX_BYTES, ParseError, Summary};
 pub use render::{
-    Column, Fit, Style, TableOptions, csv, cut, duration, html, lay_out, markdown, program_line, quoted, short_id,
+    Column, Fit, Style, TableOptions, count, counted, csv, cut, duration, html, lay_out, markdown, program_line, quoted, short_id,
     signal_name, table, width, wrap,
 };
-pub use schema::{SchemaVersion, schema};
+pub use schema::{FormatVersion, schema};
 pub use time::Timestamp;
 pub use untouched::{Image, ImageFile, ImagePlace, Untellable, Untouched, UntouchedPart};
 pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};
@@ -54,7 +54,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The version of this format.
-    pub schema_version: SchemaVersion,
+    pub schema_version: FormatVersion<SCHEMA_VERSION>,
     /// The version of the program that wrote the report.
     pub ringfence_version: Text,
     /// Whether everything is here that the container did from its start to the end of the window.

@@ -7,36 +7,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Report, SCHEMA_VERSION};
 
-/// The number [`SCHEMA_VERSION`], and no other.
+/// The number of a format's version, and no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SchemaVersion;
+pub struct FormatVersion<const VERSION: u32>;
 
-impl Serialize for SchemaVersion {
+impl<const VERSION: u32> Serialize for FormatVersion<VERSION> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(SCHEMA_VERSION)
+        serializer.serialize_u32(VERSION)
     }
 }
 
-impl<'de> Deserialize<'de> for SchemaVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SchemaVersion, D::Error> {
+impl<'de, const VERSION: u32> Deserialize<'de> for FormatVersion<VERSION> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
-            SCHEMA_VERSION => Ok(SchemaVersion),
-            other => Err(serde::de::Error::custom(format_args!("schema version {other} is not {SCHEMA_VERSION}"))),
+            version if version == VERSION => Ok(FormatVersion),
+            other => Err(serde::de::Error::custom(format_args!("version {other} of this format is not {VERSION}"))),
         }
     }
 }
 
-impl JsonSchema for SchemaVersion {
+impl<const VERSION: u32> JsonSchema for FormatVersion<VERSION> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "SchemaVersion".into()
+        "FormatVersion".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "const": SCHEMA_VERSION })
+        schemars::json_schema!({ "const": VERSION })
     }
 }
 
@@ -44,5 +44,5 @@ impl JsonSchema for SchemaVersion {
 pub fn schema() -> String {
     let mut schema = schemars::schema_for!(Report);
     schema.insert("title".into(), format!("ringfence report, version {SCHEMA_VERSION}").into());
-    crate::json::pretty(&schema)
+    crate::json::json(&schema)
 }

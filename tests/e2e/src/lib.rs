@@ -21,6 +21,7 @@ pub mod machine;
 pub mod netns;
 pub mod overlay;
 pub mod programs;
+pub mod recommended;
 pub mod recorder;
 pub mod reports;
 pub mod rootfs;

@@ -17,9 +17,9 @@ mod table;
 
 use event::{Protocol, Text};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::Report;
+use crate::{FormatVersion, Report};
 
 pub use svg::{ego, svg};
 pub use table::table as map_table;
@@ -32,44 +32,11 @@ pub const MAP_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Map {
     /// The version of this format.
-    pub schema_version: MapVersion,
+    pub schema_version: FormatVersion<MAP_VERSION>,
     /// Who is there: containers, hosts, then what is outside; by name.
     pub nodes: Vec<Node>,
     /// What went between them, ordered by its first fields.
     pub edges: Vec<Edge>,
-}
-
-/// The number [`MAP_VERSION`], and no other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MapVersion;
-
-impl Serialize for MapVersion {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(MAP_VERSION)
-    }
-}
-
-impl<'de> Deserialize<'de> for MapVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MapVersion, D::Error> {
-        match u32::deserialize(deserializer)? {
-            MAP_VERSION => Ok(MapVersion),
-            other => Err(serde::de::Error::custom(format_args!("map version {other} is not {MAP_VERSION}"))),
-        }
-    }
-}
-
-impl JsonSchema for MapVersion {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "MapVersion".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "const": MAP_VERSION })
-    }
 }
 
 /// Somebody who talks.
@@ -270,7 +237,7 @@ impl Map {
 
     /// The map as JSON: indented, one newline at the end, safe for a terminal as reports are.
     pub fn to_json(&self) -> String {
-        crate::json::pretty(self)
+        crate::json::json(self)
     }
 
     /// The map for Graphviz, in the language DOT.
@@ -287,6 +254,6 @@ impl Map {
     pub fn schema() -> String {
         let mut schema = schemars::schema_for!(Map);
         schema.insert("title".into(), format!("ringfence map, version {MAP_VERSION}").into());
-        crate::json::pretty(&schema)
+        crate::json::json(&schema)
     }
 }

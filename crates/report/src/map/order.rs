@@ -7,7 +7,8 @@ use event::Text;
 use super::collect::Ground;
 use super::files::Files;
 use super::resolve::{Edges, Found, Key, Outside, Who};
-use super::{Edge, EdgeKind, Figures, Map, MapVersion, Node, NodeKind, Seen};
+use super::{Edge, EdgeKind, Figures, Map, Node, NodeKind, Seen};
+use crate::FormatVersion;
 
 /// A node lists no more addresses than this.
 const MOST_ADDRESSES: usize = 64;
@@ -72,7 +73,7 @@ pub(super) fn map(ground: &Ground, edges: Edges, files: Files) -> Map {
     edges.sort_by_key(|edge| {
         (places[&edge.from], places[&edge.to], edge.kind, edge.protocol, edge.port, edge.path.clone())
     });
-    Map { schema_version: MapVersion, nodes: nodes.into_iter().map(|(_, node)| node).collect(), edges }
+    Map { schema_version: FormatVersion, nodes: nodes.into_iter().map(|(_, node)| node).collect(), edges }
 }
 
 fn flow(key: &Key, found: &Found, from: &Text, to: &Text) -> Edge {

@@ -190,7 +190,7 @@ fn capabilities(report: &Report, out: &mut String) {
         *out += "\n## Capabilities\n\nNo check of any was recorded.\n";
     }
     for group in groups {
-        let (name, about) = (group.meaning.name(), group.meaning.about());
+        let (name, about) = (group.meaning.name(), checks::about(group.meaning));
         *out += &format!("\n## Capabilities in {}, {name}\n\n{}\n\n", group.phase, escaped(about));
         *out += "| count | capability | remarks | first in | first by |\n|---:|---|---|---|---|\n";
         for used in &group.uses {

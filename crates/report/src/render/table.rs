@@ -348,7 +348,7 @@ impl Page {
 
     fn checks(&mut self, group: &checks::Group<'_>) {
         let title = format!("CAPABILITIES in {}, {}", group.phase, group.meaning.name());
-        self.section(&title, group.meaning.about());
+        self.section(&title, checks::about(group.meaning));
         let rows: Vec<Vec<String>> = group
             .uses
             .iter()

@@ -1,7 +1,7 @@
 //! Numbers for people.
 
 /// A count with its thousands apart: `1,234,567`.
-pub(crate) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(crate) fn count(value: u64) -> String {
 }
 
 /// A count and what is counted: `1 thread`, `2 threads`; both forms are given because English is irregular.
-pub(crate) fn counted(value: u64, one: &str, many: &str) -> String {
+pub fn counted(value: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(value), if value == 1 { one } else { many })
 }
 

@@ -56,7 +56,7 @@ pub(super) fn calls(report: &Report, _all: bool) -> Option<Section> {
 
 pub(super) fn capabilities(report: &Report, _all: bool) -> Option<Section> {
     let groups = checks::groups(report);
-    let held = |group: &&checks::Group<'_>| group.meaning == checks::Meaning::Used;
+    let held = |group: &&checks::Group<'_>| group.meaning == behaviour::CheckMeaning::Used;
     let mut used: Vec<_> =
         groups.iter().filter(held).flat_map(|group| group.uses.iter().map(|used| used.capability)).collect();
     used.sort();
@@ -64,7 +64,7 @@ pub(super) fn capabilities(report: &Report, _all: bool) -> Option<Section> {
     let mut body = String::new();
     for group in &groups {
         let title = format!("in {}, {}", group.phase, group.meaning.name());
-        body += &heading(&title, group.meaning.about());
+        body += &heading(&title, checks::about(group.meaning));
         let rows: Vec<Vec<Cell>> = group
             .uses
             .iter()

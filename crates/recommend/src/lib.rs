@@ -1,0 +1,166 @@
+//! The least permission that a workload needs, derived from reports of what it did.
+//!
+//! [`recommend`] takes reports of one workload and gives a [`Recommendation`]: the system calls and capabilities that
+//! it needs, each with the evidence. [`Profile`] and [`docker_flags`] are the forms that runtimes and engines take.
+//! Pure: the same reports and options give the same bytes, in whatever order the reports are. What the answer would be
+//! wrong or incomplete for is refused ([`Refusal`]).
+
+mod capabilities;
+mod docker;
+mod refusal;
+mod render;
+mod runtime;
+mod seccomp;
+mod source;
+
+pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
+pub use docker::docker_flags;
+pub use refusal::Refusal;
+pub use render::table;
+pub use runtime::Runtime;
+pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
+pub use source::Source;
+
+use behaviour::CheckMeaning;
+use event::{Phase, Text};
+use report::{FormatVersion, Report};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the recommendation's format that this program writes.
+pub const RECOMMENDATION_VERSION: u32 = 1;
+
+/// What the reports leave open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The runtime that will start the workload; none for the one that the reports name, and for all that are known if they
+    /// name none.
+    pub runtime: Option<Runtime>,
+    /// Whether it will be started with no_new_privileges; none for as it was recorded.
+    pub no_new_privileges: Option<bool>,
+    /// Also allow what sessions from outside did (`docker exec`).
+    pub exec: bool,
+    /// Also allow the calls that another libc or kernel uses in the place of those that were seen.
+    pub siblings: bool,
+    /// Take reports that miss something.
+    pub allow_incomplete: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { runtime: None, no_new_privileges: None, exec: true, siblings: true, allow_incomplete: false }
+    }
+}
+
+impl Options {
+    /// The phases whose needs are the workload's.
+    fn phases(&self) -> &'static [Phase] {
+        if self.exec { &[Phase::Main, Phase::Exec] } else { &[Phase::Main] }
+    }
+}
+
+/// The least permission that a workload needs, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recommendation {
+    /// The version of this format.
+    pub schema_version: FormatVersion<RECOMMENDATION_VERSION>,
+    /// The version of the program that wrote it.
+    pub ringfence_version: Text,
+    /// The runs that it is derived from.
+    pub sources: Vec<Source>,
+    /// What these do not show, in sentences; not empty only if that was allowed, and then something may be denied that the
+    /// workload needs.
+    pub incomplete: Vec<Text>,
+    /// The runtimes that it is for.
+    pub runtimes: Vec<Runtime>,
+    /// Whether it is for no_new_privileges.
+    pub no_new_privileges: bool,
+    /// Whether sessions from outside (`docker exec`) may do what they were seen to do.
+    pub exec: bool,
+    /// The system calls.
+    pub seccomp: Seccomp,
+    /// The capabilities.
+    pub capabilities: CapabilityAdvice,
+    /// What whoever takes it should know, in sentences.
+    pub notes: Vec<Text>,
+}
+
+impl Recommendation {
+    /// As JSON for people and programs, safe for a terminal.
+    pub fn to_json(&self) -> String {
+        report::json(self)
+    }
+
+    /// The JSON Schema (draft 2020-12) of the format, as it is checked in under `docs/schema`.
+    pub fn schema() -> String {
+        let mut schema = schemars::schema_for!(Recommendation);
+        schema.insert("title".into(), format!("ringfence recommendation, version {RECOMMENDATION_VERSION}").into());
+        report::json(&schema)
+    }
+}
+
+/// Derives the recommendation from reports of one workload: one run or several.
+///
+/// Of several reports of the same run the longest counts.
+pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result<Recommendation, Refusal> {
+    let runs = source::runs(reports);
+    let incomplete = refusal::check(&runs, options)?;
+    let runtimes = match options.runtime {
+        Some(runtime) => vec![runtime],
+        None => runtime::of(&runs),
+    };
+    let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs));
+    let seccomp = seccomp::seccomp(&runs, options, &runtimes, no_new_privileges)?;
+    let capabilities = capabilities::advice(&runs, options);
+    Ok(Recommendation {
+        schema_version: FormatVersion,
+        ringfence_version: version.into(),
+        sources: runs.iter().map(|run| Source::of(run)).collect(),
+        incomplete,
+        notes: notes(&runs, options, no_new_privileges, &seccomp),
+        runtimes,
+        no_new_privileges,
+        exec: options.exec,
+        seccomp,
+        capabilities,
+    })
+}
+
+/// What the lists do not say by themselves.
+fn notes(runs: &[&Report], options: &Options, no_new_privileges: bool, seccomp: &Seccomp) -> Vec<Text> {
+    let mut notes = Vec::new();
+    let of_phases = |phase: &Phase| options.phases().contains(phase);
+    if seccomp.allows("io_uring_enter") {
+        notes.push(
+            "io_uring is allowed because a ring was entered: what is asked for through a ring passes the seccomp filter unseen"
+                .to_owned(),
+        );
+    }
+    if no_new_privileges && !source::had_no_new_privileges(runs) {
+        let operations = runs.iter().flat_map(|run| &run.behaviour.privileged.operations);
+        let gained = |one: &&behaviour::OperationUse| {
+            of_phases(&one.phase) && one.operation == event::PrivilegedOperation::ExecElevated
+        };
+        notes.extend(operations.filter(gained).map(|one| {
+            let program = if one.object.is_empty() { &one.first.executable } else { &one.object };
+            format!("{} gained rights when it was run: no_new_privileges takes them from it", program.shown())
+        }));
+    }
+    if !options.exec && runs.iter().any(|run| run.behaviour.syscalls.uses.iter().any(|used| used.phase == Phase::Exec))
+    {
+        notes.push("sessions from outside (docker exec) were recorded and are left out: they may fail".to_owned());
+    }
+    let denied = |run: &&&Report| {
+        let checks = &run.behaviour.capabilities.uses;
+        checks.iter().any(|used| of_phases(&used.phase) && used.meaning() == CheckMeaning::Denied)
+    };
+    if runs.iter().any(|run| denied(&run)) {
+        notes.push(
+            "capabilities were asked for that the workload did not have; what it would have done with them is not known"
+                .to_owned(),
+        );
+    }
+    notes.sort();
+    notes.dedup();
+    notes.into_iter().map(|note| Text::from(note.as_str())).collect()
+}

@@ -1,0 +1,158 @@
+//! What a recommendation would be wrong for, and is refused for.
+
+use event::{Arch, Phase, Text};
+use report::{ReasonCode, Report};
+
+use crate::Options;
+use crate::source::who;
+
+/// Why there is no recommendation. Each says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is nothing to derive it from.
+    #[error("there is no report: record the workload first, `ringfence record NAME`")]
+    NoReport,
+    /// The workload ran behind another kernel.
+    #[error("{who}: {why}: nothing can be recommended for it")]
+    NotVisible {
+        /// The run.
+        who: String,
+        /// What the report says.
+        why: String,
+    },
+    /// The report shows no workload.
+    #[error("{who}: the report has no system call of the workload: record it from its start, while it works")]
+    Nothing {
+        /// The run.
+        who: String,
+    },
+    /// A program that was never executed cannot have been recorded whole.
+    #[error("{who}: the report has no execve of the workload though it claims to have seen its start: a profile from it could not start anything")]
+    NoExec {
+        /// The run.
+        who: String,
+    },
+    /// Something is missing in the reports.
+    #[error(
+        "{}: a recommendation from that may deny what the workload needs: record it again, whole, or take it with --allow-incomplete",
+        reasons.join("; ")
+    )]
+    Incomplete {
+        /// What is missing, per run.
+        reasons: Vec<String>,
+    },
+    /// The reports are of two programs.
+    #[error("{one} and {other} are not the same workload: give the reports of one")]
+    DifferentWorkloads {
+        /// The first, with what tells it apart.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// The reports are from two sorts of machine.
+    #[error("{one} and {other} have different system calls: give the reports of one architecture")]
+    DifferentArchitectures {
+        /// The first, with its architecture.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// A call that a profile cannot name.
+    #[error(
+        "{who} made system call {number} of the table {arch}, which libseccomp has no name for: no profile could allow it"
+    )]
+    Unnamed {
+        /// The run.
+        who: String,
+        /// The table.
+        arch: Arch,
+        /// The number.
+        number: u32,
+    },
+}
+
+/// The sections of a report that a recommendation is derived from, and the sensors behind them.
+const SECTIONS: [&str; 2] = ["capabilities", "syscalls"];
+const SENSORS: [&str; 3] = ["capabilities", "identity", "syscalls"];
+
+/// What the reports do not show, if that is allowed.
+pub(crate) fn check(runs: &[&Report], options: &Options) -> Result<Vec<Text>, Refusal> {
+    let Some(first) = runs.first() else { return Err(Refusal::NoReport) };
+    for run in runs {
+        same_workload(first, run)?;
+        shows_a_workload(run)?;
+    }
+    let reasons: Vec<String> = runs
+        .iter()
+        .flat_map(|run| missing(run).into_iter().map(|reason| format!("{}: {reason}", who(run))))
+        .collect();
+    if !reasons.is_empty() && !options.allow_incomplete {
+        return Err(Refusal::Incomplete { reasons });
+    }
+    Ok(reasons.into_iter().map(|reason| Text::from(reason.as_str())).collect())
+}
+
+fn same_workload(one: &Report, other: &Report) -> Result<(), Refusal> {
+    let named = |run: &Report, by: &Text| format!("{} ({})", who(run), by.shown());
+    if one.host.architecture != other.host.architecture {
+        return Err(Refusal::DifferentArchitectures {
+            one: named(one, &one.host.architecture),
+            other: named(other, &other.host.architecture),
+        });
+    }
+    let image = |run: &Report| run.container.image_digest.clone().or_else(|| run.container.image.clone());
+    if let (Some(its), Some(others)) = (image(one), image(other))
+        && its != others
+    {
+        return Err(Refusal::DifferentWorkloads { one: named(one, &its), other: named(other, &others) });
+    }
+    let (its, others) = (&one.container.command, &other.container.command);
+    if !its.is_empty() && !others.is_empty() && its != others {
+        let line = |command: &[Text]| {
+            let words: Vec<String> = command.iter().map(report::quoted).collect();
+            Text::from(words.join(" ").as_str())
+        };
+        return Err(Refusal::DifferentWorkloads {
+            one: named(one, &line(its)),
+            other: named(other, &line(others)),
+        });
+    }
+    Ok(())
+}
+
+fn shows_a_workload(run: &Report) -> Result<(), Refusal> {
+    if let Some(reason) = run.reasons.iter().find(|reason| reason.code == ReasonCode::WorkloadNotVisible) {
+        return Err(Refusal::NotVisible { who: who(run), why: reason.text.shown().into_owned() });
+    }
+    let made = |name: Option<&str>| {
+        let uses = &run.behaviour.syscalls.uses;
+        uses.iter().any(|used| {
+            used.phase == Phase::Main && used.count > 0 && name.is_none_or(|name| used.name == name)
+        })
+    };
+    if !made(None) {
+        return Err(Refusal::Nothing { who: who(run) });
+    }
+    // A run that was found late may have started its last program before: that it misses something is said anyway.
+    let from_start = run.window.observed_from == report::ObservedFrom::Start;
+    if from_start && !made(Some("execve")) && !made(Some("execveat")) {
+        return Err(Refusal::NoExec { who: who(run) });
+    }
+    Ok(())
+}
+
+/// Why what a recommendation is derived from may be missing, in sentences.
+fn missing(run: &Report) -> Vec<String> {
+    let concerns = |sensor: &Text| SENSORS.iter().any(|name| sensor.as_bytes() == name.as_bytes());
+    let reasons = run.reasons.iter().filter(|reason| reason.sensor.as_ref().is_none_or(concerns));
+    let mut missing: Vec<String> = reasons.map(|reason| reason.text.shown().into_owned()).collect();
+    for section in SECTIONS {
+        // Reports of early versions say only whether they are complete as a whole.
+        let complete = run.sections.get(&Text::from(section)).copied().unwrap_or(run.complete);
+        if !complete && missing.is_empty() {
+            missing.push(format!("{section} may be missing in the report"));
+        }
+    }
+    missing
+}
