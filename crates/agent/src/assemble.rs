@@ -8,8 +8,8 @@ use containers::path::{Engine, Kind as PathKind};
 use containers::proc::Proc;
 use event::{Protocol, Text};
 use report::{
-    Cgroup, Container, Cost, Counts, FormatVersion, Host, HostNetwork, InitExit, Kind, Loss, Metadata, MetadataState, ObservedFrom,
-    Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode, Report, RuntimeInit, SensorHealth,
+    Cgroup, Container, Cost, Counts, FormatVersion, Host, HostNetwork, InitExit, Kind, Loss, Metadata, MetadataState,
+    ObservedFrom, Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode, Report, RuntimeInit, SensorHealth,
     Stage, Window,
 };
 use sensors::{Kernel, Slot, State as ProgramState};

@@ -149,7 +149,8 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
             }
         }
         Some(Target::Docker) => {
-            let out = args.out.as_deref().context("docker takes the seccomp profile as a file: say where with --out FILE")?;
+            let out =
+                args.out.as_deref().context("docker takes the seccomp profile as a file: say where with --out FILE")?;
             // A path that docker finds from any folder, and that is no option.
             let path = std::path::absolute(out).with_context(|| format!("cannot tell where {} is", out.display()))?;
             let name = path.to_str().with_context(|| format!("docker takes only UTF-8: {} is not", path.display()))?;

@@ -28,7 +28,9 @@ pub enum Refusal {
         who: String,
     },
     /// A program that was never executed cannot have been recorded whole.
-    #[error("{who}: the report has no execve of the workload though it claims to have seen its start: a profile from it could not start anything")]
+    #[error(
+        "{who}: the report has no execve of the workload though it claims to have seen its start: a profile from it could not start anything"
+    )]
     NoExec {
         /// The run.
         who: String,
@@ -83,10 +85,8 @@ pub(crate) fn check(runs: &[&Report], options: &Options) -> Result<Vec<Text>, Re
         same_workload(first, run)?;
         shows_a_workload(run)?;
     }
-    let reasons: Vec<String> = runs
-        .iter()
-        .flat_map(|run| missing(run).into_iter().map(|reason| format!("{}: {reason}", who(run))))
-        .collect();
+    let reasons: Vec<String> =
+        runs.iter().flat_map(|run| missing(run).into_iter().map(|reason| format!("{}: {reason}", who(run)))).collect();
     if !reasons.is_empty() && !options.allow_incomplete {
         return Err(Refusal::Incomplete { reasons });
     }
@@ -113,10 +113,7 @@ fn same_workload(one: &Report, other: &Report) -> Result<(), Refusal> {
             let words: Vec<String> = command.iter().map(report::quoted).collect();
             Text::from(words.join(" ").as_str())
         };
-        return Err(Refusal::DifferentWorkloads {
-            one: named(one, &line(its)),
-            other: named(other, &line(others)),
-        });
+        return Err(Refusal::DifferentWorkloads { one: named(one, &line(its)), other: named(other, &line(others)) });
     }
     Ok(())
 }
@@ -127,9 +124,7 @@ fn shows_a_workload(run: &Report) -> Result<(), Refusal> {
     }
     let made = |name: Option<&str>| {
         let uses = &run.behaviour.syscalls.uses;
-        uses.iter().any(|used| {
-            used.phase == Phase::Main && used.count > 0 && name.is_none_or(|name| used.name == name)
-        })
+        uses.iter().any(|used| used.phase == Phase::Main && used.count > 0 && name.is_none_or(|name| used.name == name))
     };
     if !made(None) {
         return Err(Refusal::Nothing { who: who(run) });

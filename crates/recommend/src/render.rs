@@ -1,5 +1,7 @@
 //! A recommendation on a terminal.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use event::{Phase, SyscallNames, Text};
@@ -119,17 +121,23 @@ impl Page {
             column("RUNS", Fit::Right, Style::Plain),
             column("FIRST BY", Fit::CutFront, Style::Faint),
         ];
-        let mut rows: Vec<(u64, Vec<String>)> = Vec::new();
+        let mut rows = Vec::new();
         for call in &seccomp.allowed {
-            rows.extend(call.reasons.iter().filter_map(|reason| observed(call, reason, seccomp.architectures.len() > 1)));
+            rows.extend(
+                call.reasons.iter().filter_map(|reason| observed(call, reason, seccomp.architectures.len() > 1)),
+            );
         }
-        rows.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        rows.sort();
         let shown = if all { rows.len() } else { rows.len().min(CALL_LINES) };
         let more = rows.len() - shown;
         let rows: Vec<Vec<String>> = rows.into_iter().take(shown).map(|(_, row)| row).collect();
         self.rows(&columns, &rows);
         if more > 0 {
-            self.wrapped(INDENT, &format!("… {}: --all shows them", counted(more as u64, "more", "more")), Style::Faint);
+            self.wrapped(
+                INDENT,
+                &format!("… {}: --all shows them", counted(more as u64, "more", "more")),
+                Style::Faint,
+            );
         }
 
         let mut groups = BTreeMap::<(u8, String), Vec<&str>>::new();
@@ -190,20 +198,27 @@ impl Page {
         if !rows.is_empty() {
             self.rows(&columns, &rows);
         }
+        let mut alike = BTreeMap::<Vec<Cow<'_, str>>, Vec<String>>::new();
         for one in &advice.left_out {
-            let reasons: Vec<String> = one.reasons.iter().map(|reason| reason.shown().into_owned()).collect();
-            self.wrapped(INDENT, &format!("left out: {}: {}", one.capability, reasons.join("; ")), Style::Plain);
+            let reasons = one.reasons.iter().map(|reason| reason.shown()).collect();
+            alike.entry(reasons).or_default().push(one.capability.to_string());
+        }
+        for (reasons, names) in alike {
+            self.wrapped(INDENT, &format!("left out: {}: {}", names.join(", "), reasons.join("; ")), Style::Plain);
         }
     }
 }
 
-/// How often a call was made, and the line that says so; none if the reason is another.
-fn observed(call: &AllowedCall, reason: &AllowReason, with_arch: bool) -> Option<(u64, Vec<String>)> {
+/// Where a line stands among the others: the workload's own calls come first, of these the most frequent.
+type Rank = (Phase, Reverse<u64>);
+
+/// The line that says how often a call was made; none if the reason is another.
+fn observed(call: &AllowedCall, reason: &AllowReason, with_arch: bool) -> Option<(Rank, Vec<String>)> {
     let AllowReason::Observed { phase, arch, count: made, runs, program } = reason else { return None };
     let name = Text::from(call.name.as_str()).shown().into_owned();
     let name = if with_arch { format!("{name} ({arch})") } else { name };
-    let phase = if *phase == Phase::Main { String::new() } else { phase.name().to_owned() };
-    Some((*made, vec![name, phase, count(*made), runs.to_string(), program.shown().into_owned()]))
+    let cells = vec![name, phase.name().to_owned(), count(*made), runs.to_string(), program.shown().into_owned()];
+    Some(((*phase, Reverse(*made)), cells))
 }
 
 /// What to call a run.
@@ -211,6 +226,8 @@ fn name(source: &Source) -> String {
     match (&source.name, &source.id) {
         (Some(name), _) => name.shown().into_owned(),
         (None, Some(id)) => report::short_id(id),
-        (None, None) => source.command.first().map_or_else(|| "a run".to_owned(), |program| program.shown().into_owned()),
+        (None, None) => {
+            source.command.first().map_or_else(|| "a run".to_owned(), |program| program.shown().into_owned())
+        }
     }
 }

@@ -132,9 +132,9 @@ fn errno_of(profile: &Profile, name: &str) -> Option<u32> {
 #[test]
 fn what_libraries_try_first_is_answered_as_a_kernel_without_it_would() {
     let options = Options { siblings: false, runtime: Some(Runtime::Crun), ..Options::default() };
-    let report = ["clone3", "statx", "rseq", "faccessat2"].iter().fold(example("client"), |report, call| {
-        without_call(&report, call)
-    });
+    let report = ["clone3", "statx", "rseq", "faccessat2"]
+        .iter()
+        .fold(example("client"), |report, call| without_call(&report, call));
 
     let profile = Profile::new(&recommended(&report, &options).seccomp);
 
@@ -150,9 +150,13 @@ fn what_libraries_try_first_is_answered_as_a_kernel_without_it_would() {
 fn a_runtime_needs_less_with_no_new_privileges_and_each_its_own() {
     let report = example("client");
     let of = |runtime, no_new_privileges| {
-        let options = Options { runtime: Some(runtime), no_new_privileges: Some(no_new_privileges), ..Options::default() };
+        let options =
+            Options { runtime: Some(runtime), no_new_privileges: Some(no_new_privileges), ..Options::default() };
         let recommendation = recommended(&report, &options);
-        assert_eq!((recommendation.runtimes.as_slice(), recommendation.no_new_privileges), (&[runtime][..], no_new_privileges));
+        assert_eq!(
+            (recommendation.runtimes.as_slice(), recommendation.no_new_privileges),
+            (&[runtime][..], no_new_privileges)
+        );
         names(&recommendation.seccomp).into_iter().map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let (plain, tight) = (of(Runtime::Runc, false), of(Runtime::Runc, true));
@@ -182,7 +186,11 @@ fn siblings_are_added_with_their_reason_and_can_be_left_out() {
     let seccomp = recommended(&report, &Options::default()).seccomp;
 
     let stat = seccomp.allowed.iter().find(|call| call.name == "statx").expect("statx stands in for newfstatat");
-    assert!(stat.reasons.iter().any(|reason| matches!(reason, AllowReason::Portability { .. } | AllowReason::Observed { .. })));
+    assert!(
+        stat.reasons
+            .iter()
+            .any(|reason| matches!(reason, AllowReason::Portability { .. } | AllowReason::Observed { .. }))
+    );
     let bare = recommended(&report, &Options { siblings: false, ..Options::default() }).seccomp;
     assert!(names(&bare).is_subset(&names(&seccomp)) && names(&bare) != names(&seccomp));
     for call in ["exit_group", "rt_sigreturn", "restart_syscall", "clock_gettime"] {
@@ -258,7 +266,8 @@ fn capabilities_are_those_that_the_workload_used() {
     for other in ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_SYS_CHROOT"] {
         assert!(!added.iter().any(|name| name == other), "{other} in {added:?}");
     }
-    let left_out = web.left_out.iter().find(|one| one.capability.to_string() == "CAP_SYS_ADMIN").expect("the runtime's");
+    let left_out =
+        web.left_out.iter().find(|one| one.capability.to_string() == "CAP_SYS_ADMIN").expect("the runtime's");
     assert!(!left_out.reasons.is_empty());
     assert_eq!(web.now.0.count_ones(), 14, "docker's default");
     assert!(web.left_out.iter().all(|one| web.add.iter().all(|need| need.capability != one.capability)));

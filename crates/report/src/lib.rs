@@ -27,13 +27,11 @@ pub use cost::{Cost, ProgramCost};
 pub use health::{AttachState, Loss, SensorHealth, Stage};
 pub use host::{Buffers, CgroupLayout, Host, HostNetwork, Software};
 pub use json::{json, json_line};
-pub use map::{
-    Edge, EdgeKind, Figures, MAP_VERSION, Map, Node, NodeKind, Seen, Translation, ego, map_table, svg,
-};
+pub use map::{Edge, EdgeKind, Figures, MAP_VERSION, Map, Node, NodeKind, Seen, Translation, ego, map_table, svg};
 pub use read::{MAX_BYTES, ParseError, Summary};
 pub use render::{
-    Column, Fit, Style, TableOptions, count, counted, csv, cut, duration, html, lay_out, markdown, program_line, quoted, short_id,
-    signal_name, table, width, wrap,
+    Column, Fit, Style, TableOptions, count, counted, csv, cut, duration, html, lay_out, markdown, program_line,
+    quoted, short_id, signal_name, table, width, wrap,
 };
 pub use schema::{FormatVersion, schema};
 pub use time::Timestamp;

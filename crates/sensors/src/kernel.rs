@@ -19,7 +19,7 @@ use crate::ring::Ring;
 use crate::sets::KernelSet;
 use crate::slots::{self, Slot, SlotTable, Watch};
 use crate::tasks::TaskTable;
-use crate::{Program, SENSORS, capabilities};
+use crate::{Program, SENSORS, capabilities, unneeded};
 
 /// Why the kernel's tables could not be changed or read.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +139,7 @@ impl Kernel {
         read_to_end(&adopt)?;
         let links = attach_all(&object, &mut programs)?;
         capabilities::learn(&object, &callers, &programs)?;
-        give_memory_back();
+        unneeded::give_back(&load::OBJECTS);
         Ok(Kernel {
             slots,
             tasks,
@@ -379,15 +379,6 @@ impl Kernel {
 fn sensor_on_function(program: &str) -> Option<&'static str> {
     let is_it = |known: &Program| known.name == program && known.hook.starts_with("fexit/");
     SENSORS.iter().find(|sensor| sensor.programs.iter().any(is_it)).map(|sensor| sensor.name)
-}
-
-/// Loading reads all types of the kernel, many MB, and the allocator keeps that for another time.
-fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it has no conditions.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// Has the walk over the tasks done, for what it finds out on the way.

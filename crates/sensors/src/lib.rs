@@ -25,6 +25,7 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 mod texts;
+mod unneeded;
 
 pub use counts::ReadError;
 pub use kernel::{Adopted, Kernel, MapError, ProgramCost};

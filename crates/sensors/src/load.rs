@@ -15,9 +15,12 @@ use crate::tasks::Room;
 use crate::{Program, SENSORS, Sensor, Set, capabilities, preemption};
 
 /// For kernels with `bpf_loop`: 5.17 and later.
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
 /// For older ones: every call is counted in the totals that all share.
-const OLD_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence-old.bpf.o"));
+static OLD_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence-old.bpf.o"));
+
+/// Both, for whoever wants to know where they are.
+pub(crate) static OBJECTS: [&[u8]; 2] = [OBJECT, OLD_OBJECT];
 
 /// The hierarchy whose cgroups identify containers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::bundle::Bundle;
 use crate::machine::unique_name;
 use crate::overlay::Overlay;
-use crate::recorder::{Recorder, ringfence};
+use crate::recorder::{Recorder, Recording, ringfence};
 use crate::reports::{Report, list};
 use crate::runtime::Runtime;
 use crate::workloads::{self, Workload};
@@ -43,7 +43,8 @@ impl Recommended {
     pub fn from(reports: &[&Report]) -> Result<Recommended> {
         let files = || reports.iter().map(|report| report.path.clone().into_os_string());
         let run = |more: [&str; 2]| -> Result<Value> {
-            let args: Vec<OsString> = ["recommend".into()].into_iter().chain(files()).chain(more.map(Into::into)).collect();
+            let args: Vec<OsString> =
+                ["recommend".into()].into_iter().chain(files()).chain(more.map(Into::into)).collect();
             let finished = ringfence(&args, LIMIT)?;
             ensure!(finished.status.success(), "{args:?}: {}", finished.stderr());
             serde_json::from_slice(&finished.stdout).context("JSON")
@@ -89,28 +90,31 @@ impl Started {
 
     /// What it is recommended, from runs without any filter.
     pub fn recommended(&self) -> Result<Recommended> {
-        let reports = self.reports(None, RECORDED)?;
-        Recommended::from(&reports.iter().map(|(report, _)| report).collect::<Vec<_>>())
+        let runs = self.runs(None, RECORDED)?;
+        Recommended::from(&runs.reports()?)
     }
 
     /// Starts it so often, one after another, under a recommendation or without any filter. Each must do its work, end as
     /// one without a filter does, and be refused nothing.
     pub fn must_work(&self, under: &Recommended, starts: usize) -> Result<()> {
-        let (plain, _) = self.reports(None, 1)?.pop().context("one report")?;
-        for (report, stderr) in self.reports(Some(under), starts)? {
-            let (name, expected) = (report.path.display().to_string(), &plain.json["window"]["exit"]);
-            ensure!(report.json["window"]["exit"] == *expected, "{name}: not {expected}; it says: {stderr}");
-            let refused = refused(&report)?;
-            ensure!(refused.is_empty(), "{name}: refused: {}; it says: {stderr}", refused.join(", "));
+        let plain = self.runs(None, 1)?;
+        let expected = &plain.reports()?[0].json["window"]["exit"];
+        let runs = self.runs(Some(under), starts)?;
+        for (report, says) in runs.reports()?.into_iter().zip(&runs.stderr) {
+            let name = report.path.display();
+            let exit = &report.json["window"]["exit"];
+            let refused = refused(report)?.join(", ");
+            ensure!(exit == expected, "{name}: {exit}, not {expected}; refused: {refused}; it says: {says}");
+            ensure!(refused.is_empty(), "{name}: refused: {refused}; it says: {says}");
         }
         Ok(())
     }
 
-    /// Starts it; gives the reports and what each wrote to standard error.
-    pub fn reports(&self, under: Option<&Recommended>, starts: usize) -> Result<Vec<(Report, String)>> {
+    /// Starts it so often, one after another, under a recommendation or without any filter.
+    pub fn runs(&self, under: Option<&Recommended>, starts: usize) -> Result<Runs> {
         let recorder = Recorder::start(&["--all"])?;
         let runtime = Runtime::new(self.setting.runtime)?;
-        let mut ended = Vec::new();
+        let (mut ids, mut stderr) = (Vec::new(), Vec::new());
         for _ in 0..starts {
             let bundle = self.bundle(under)?;
             let id = unique_name("rf-e2e");
@@ -119,17 +123,11 @@ impl Started {
             let says = || format!("the container says: {}", container.stderr());
             self.workload.drive(container.pid()).with_context(says)?;
             container.wait(workloads::LIMIT)?;
-            let stderr = container.stderr();
+            stderr.push(container.stderr());
             container.delete()?;
-            ended.push((id, stderr));
+            ids.push(id);
         }
-        let recording = recorder.stop()?;
-        let reports = ended.into_iter().map(|(id, stderr)| {
-            let report = recording.of(&id)?;
-            report.must_be_complete()?;
-            Ok((report.clone(), stderr))
-        });
-        reports.collect()
+        Ok(Runs { recording: recorder.stop()?, ids, stderr })
     }
 
     fn bundle(&self, under: Option<&Recommended>) -> Result<Bundle> {
@@ -145,6 +143,26 @@ impl Started {
                 }
             }
         }))
+    }
+}
+
+/// Starts that were recorded.
+#[derive(Debug)]
+pub struct Runs {
+    recording: Recording,
+    ids: Vec<String>,
+    /// What each wrote to standard error.
+    pub stderr: Vec<String>,
+}
+
+impl Runs {
+    /// Their reports, in the order of the starts; each must be complete.
+    pub fn reports(&self) -> Result<Vec<&Report>> {
+        let report = |id: &String| {
+            let report = self.recording.of(id)?;
+            report.must_be_complete().map(|()| report)
+        };
+        self.ids.iter().map(report).collect()
     }
 }
 

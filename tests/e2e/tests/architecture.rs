@@ -14,16 +14,17 @@ const DIRECTION: [(&str, &[&str]); 9] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
+    ("recommend", &["behaviour", "event", "report"]),
     ("report", &["behaviour", "event"]),
     ("rules", &["event"]),
     ("sensors", &["event"]),
     ("store", &["event", "report"]),
     ("agent", &["behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
-    ("ringfence", &["agent", "behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
+    ("ringfence", &["agent", "behaviour", "containers", "event", "recommend", "report", "rules", "sensors", "store"]),
 ];
 
 /// The crates of which the same input gives the same output.
-const PURE: [&str; 4] = ["event", "behaviour", "report", "rules"];
+const PURE: [&str; 5] = ["event", "behaviour", "recommend", "report", "rules"];
 /// What they may use of others: nothing here opens, asks or waits for anything.
 const PURE_DEPENDENCIES: [&str; 9] =
     ["csv", "regex", "rustc-hash", "schemars", "serde", "serde_json", "smallvec", "thiserror", "unicode-width"];

@@ -120,9 +120,7 @@ pub(crate) fn seccomp(
     no_new_privileges: bool,
 ) -> Result<Seccomp, Refusal> {
     let Observed { architectures, mut calls, refused, mut left_out } = observed(runs, options)?;
-    let exists = |name: &str| {
-        architectures.iter().any(|&arch| SyscallNames::builtin().number(arch, name).is_some())
-    };
+    let exists = |name: &str| architectures.iter().any(|&arch| SyscallNames::builtin().number(arch, name).is_some());
 
     let mut more = BTreeMap::<&'static str, BTreeSet<AllowReason>>::new();
     for set in BASE_SETS.iter().filter(|set| set.applies(runtimes, no_new_privileges)) {

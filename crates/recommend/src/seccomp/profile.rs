@@ -61,7 +61,8 @@ impl Profile {
             };
             groups[group].push(call.name.clone());
         }
-        let allow = groups.into_iter().map(|names| Rule { names, action: "SCMP_ACT_ALLOW".to_owned(), errno_ret: None });
+        let allow =
+            groups.into_iter().map(|names| Rule { names, action: "SCMP_ACT_ALLOW".to_owned(), errno_ret: None });
 
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for (name, is_new) in denied(seccomp) {

@@ -26,13 +26,8 @@ pub(super) fn about(meaning: CheckMeaning) -> &'static str {
 
 /// What the workload did comes first, as with system calls.
 const ORDER: [Phase; 3] = [Phase::Main, Phase::Exec, Phase::RuntimeInit];
-const MEANINGS: [CheckMeaning; 5] = [
-    CheckMeaning::Used,
-    CheckMeaning::Denied,
-    CheckMeaning::Silent,
-    CheckMeaning::InWorkload,
-    CheckMeaning::OfOthers,
-];
+const MEANINGS: [CheckMeaning; 5] =
+    [CheckMeaning::Used, CheckMeaning::Denied, CheckMeaning::Silent, CheckMeaning::InWorkload, CheckMeaning::OfOthers];
 
 /// The groups that have checks.
 pub(super) fn groups(report: &Report) -> Vec<Group<'_>> {
