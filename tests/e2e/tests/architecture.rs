@@ -10,7 +10,7 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 9] = [
+const DIRECTION: [(&str, &[&str]); 10] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
