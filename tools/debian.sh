@@ -1,20 +1,29 @@
 # shellcheck shell=bash
 # Debian packages, of any release and architecture, without touching the machine's own apt state. Source this file.
 
+# debian_mirror : the address before /debian of the mirror that this machine's apt uses, or $RINGFENCE_DEBIAN_MIRROR.
+debian_mirror() {
+    # shellcheck disable=SC2016 # apt-get fills it in
+    local sites='$(SITE)'
+    if [ -n "${RINGFENCE_DEBIAN_MIRROR:-}" ]; then
+        echo "$RINGFENCE_DEBIAN_MIRROR"
+        return
+    fi
+    (unset APT_CONFIG; apt-get indextargets --format "$sites") | sed -n 's#/debian/*$##p' | sort -u | sed -n 1p | grep . || {
+        echo "debian_mirror: apt has no Debian mirror here: set RINGFENCE_DEBIAN_MIRROR to the address before /debian" >&2
+        return 1
+    }
+}
+
 # debian_apt DIR ARCH SUITE... : makes a private apt state for ARCH in DIR and points APT_CONFIG at it.
-# A SUITE is for example trixie-security. The mirror is the one that this machine's apt uses, or $RINGFENCE_DEBIAN_MIRROR.
+# A SUITE is for example trixie-security.
 debian_apt() {
     local dir=$1 arch=$2 mirror suite archive
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     shift 2
     command -v apt-get >/dev/null || { echo "debian_apt: apt-get is not on this machine" >&2; return 1; }
     [ -f "$keyring" ] || { echo "debian_apt: $keyring is missing: install debian-archive-keyring" >&2; return 1; }
-    # shellcheck disable=SC2016 # apt-get fills it in
-    mirror=${RINGFENCE_DEBIAN_MIRROR:-$(unset APT_CONFIG; apt-get indextargets --format '$(SITE)' | sed -n 's#/debian/*$##p' | sort -u | sed -n 1p)}
-    [ -n "$mirror" ] || {
-        echo "debian_apt: apt has no Debian mirror here: set RINGFENCE_DEBIAN_MIRROR to the address before /debian" >&2
-        return 1
-    }
+    mirror=$(debian_mirror) || return 1
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
     : >"$dir/status"
     for suite in "$@"; do

@@ -26,11 +26,12 @@ example() {
 
 # example_root : the archive of a minimal Debian with the packages; built once and kept.
 example_root() {
-    local folder archive fresh
+    local folder archive fresh mirror
     folder=${XDG_CACHE_HOME:-$HOME/.cache}/ringfence/rootfs
     archive=$folder/example-$(echo "${example_packages[*]}" | cksum | cut -d' ' -f1).tar
     if ! [ -f "$archive" ]; then
         say "building the file system of the images: ${example_packages[*]}"
+        mirror=$(debian_mirror) || return 1
         mkdir -p "$folder"
         fresh=$(mktemp "$folder/fresh.XXXXXX")
         # Nothing of where the packages came from is left in it.
@@ -38,7 +39,7 @@ example_root() {
         as_root mmdebstrap --variant=minbase --format=tar --include="$(IFS=,; echo "${example_packages[*]}")" \
             --customize-hook='rm -rf "$1"/etc/apt/sources.list* "$1"/var/lib/apt/lists/*' \
             --customize-hook='rm -f "$1"/etc/resolv.conf "$1"/etc/hostname' \
-            bookworm "$fresh" http://deb.debian.org/debian >&2 || { rm -f "$fresh"; return 1; }
+            bookworm "$fresh" "$mirror/debian" >&2 || { rm -f "$fresh"; return 1; }
         mv "$fresh" "$archive"
     fi
     echo "$archive"

@@ -11,6 +11,7 @@ mod privilege;
 mod recommend;
 mod record;
 mod report;
+mod saturation;
 mod signals;
 mod trace;
 mod units;
@@ -37,6 +38,7 @@ enum Command {
     Report(report::ReportArgs),
     Map(map::MapArgs),
     Recommend(Box<recommend::RecommendArgs>),
+    Saturation(saturation::SaturationArgs),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Saturation(args) => saturation::run(&args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

@@ -32,9 +32,8 @@ Examples:
   ringfence recommend web --runtime crun --no-new-privileges yes
   ringfence recommend web --format json          for programs; --schema says what is in it")]
 pub(crate) struct RecommendArgs {
-    /// Reports' files, or containers' names or ids, as `ringfence report` takes them; `-` for standard input.
-    #[arg(value_name = "FILE|CONTAINER", required_unless_present = "schema")]
-    reports: Vec<OsString>,
+    #[command(flatten)]
+    sources: Sources,
 
     /// Print it in the form that somebody else takes.
     #[arg(long, value_enum, conflicts_with = "format")]
@@ -52,17 +51,9 @@ pub(crate) struct RecommendArgs {
     #[arg(long, value_enum, value_name = "YES|NO")]
     no_new_privileges: Option<YesNo>,
 
-    /// Leave out what sessions from outside did (`docker exec`, health checks of some engines).
-    #[arg(long)]
-    without_exec: bool,
-
     /// Leave out the calls that another libc or kernel uses in the place of those that were seen.
     #[arg(long)]
     without_siblings: bool,
-
-    /// Take reports that miss something; the recommendation is then marked, and the exit code is 1.
-    #[arg(long)]
-    allow_incomplete: bool,
 
     /// How to show it.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -72,20 +63,48 @@ pub(crate) struct RecommendArgs {
     #[arg(long)]
     all: bool,
 
-    /// Look in this folder only; the arguments are then names of containers or of files in it.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-
     /// Print the JSON Schema of recommendations instead.
     #[arg(long, conflicts_with_all = ["reports", "target", "format", "all", "dir"])]
     schema: bool,
 }
 
+/// Reports of one workload.
+#[derive(Args)]
+pub(crate) struct Sources {
+    /// Reports' files, or containers' names or ids, as `ringfence report` takes them; `-` for standard input.
+    #[arg(value_name = "FILE|CONTAINER", required_unless_present = "schema")]
+    reports: Vec<OsString>,
+
+    /// Leave out what sessions from outside did (`docker exec`, health checks of some engines).
+    #[arg(long)]
+    without_exec: bool,
+
+    /// Take reports that miss something; the answer is then marked, and the exit code is 1.
+    #[arg(long)]
+    allow_incomplete: bool,
+
+    /// Look in this folder only; the arguments are then names of containers or of files in it.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+impl Sources {
+    pub(crate) fn load(&self) -> anyhow::Result<Vec<Report>> {
+        self.reports.iter().map(|name| load(name, self.dir.as_deref())).collect()
+    }
+
+    /// What these say of how the reports are taken.
+    pub(crate) fn options(&self) -> Options {
+        Options { exec: !self.without_exec, allow_incomplete: self.allow_incomplete, ..Options::default() }
+    }
+}
+
+/// How an answer is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// For a terminal.
     Table,
-    /// The recommendation itself.
+    /// For programs.
     Json,
 }
 
@@ -117,9 +136,8 @@ impl RecommendArgs {
                 RuntimeName::Crun => Runtime::Crun,
             }),
             no_new_privileges: self.no_new_privileges.map(|answer| answer == YesNo::Yes),
-            exec: !self.without_exec,
             siblings: !self.without_siblings,
-            allow_incomplete: self.allow_incomplete,
+            ..self.sources.options()
         }
     }
 }
@@ -129,8 +147,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
         print(&Recommendation::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let reports: Vec<Report> =
-        args.reports.iter().map(|name| load(name, args.dir.as_deref())).collect::<anyhow::Result<_>>()?;
+    let reports = args.sources.load()?;
     let recommendation =
         recommend(&reports, &args.options(), env!("CARGO_PKG_VERSION")).context("nothing is recommended")?;
     match args.target {
@@ -169,7 +186,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
-fn print(output: &str) -> anyhow::Result<()> {
+pub(crate) fn print(output: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use behaviour::{CapabilityUse, CheckMeaning};
 use event::{Capability, CapabilitySet, Phase, Text};
-use report::Report;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
+use crate::source::Runs;
 
 /// What to do with capabilities: drop all, then add these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,14 +57,14 @@ pub struct CapabilityLeftOut {
     pub reasons: Vec<Text>,
 }
 
-pub(crate) fn advice(runs: &[&Report], options: &Options) -> CapabilityAdvice {
+pub(crate) fn advice(runs: &Runs<'_>, options: &Options) -> CapabilityAdvice {
     let mut needs = BTreeMap::<Capability, BTreeMap<Phase, CapabilityEvidence>>::new();
     let mut others = BTreeMap::<Capability, BTreeSet<&'static str>>::new();
     let mut now = CapabilitySet::default();
-    for run in runs {
+    for (run, is_nested) in runs.each() {
         let mut seen = BTreeSet::new();
         for used in &run.behaviour.capabilities.uses {
-            match left_out(used, options) {
+            match left_out(used, options, is_nested) {
                 Some(reason) => {
                     others.entry(used.capability).or_default().insert(reason);
                 }
@@ -82,6 +82,9 @@ pub(crate) fn advice(runs: &[&Report], options: &Options) -> CapabilityAdvice {
                     evidence.runs += u32::from(is_first);
                 }
             }
+        }
+        if is_nested {
+            continue;
         }
         let states = run.behaviour.privileged.confinement.iter().filter(|state| state.phase == Phase::Main);
         now.0 |= states.filter(|state| !state.others).fold(0, |sum, state| sum | state.bounding.0);
@@ -104,7 +107,7 @@ pub(crate) fn advice(runs: &[&Report], options: &Options) -> CapabilityAdvice {
 }
 
 /// Why these checks are no reason to add the capability; none if they are one.
-fn left_out(used: &CapabilityUse, options: &Options) -> Option<&'static str> {
+fn left_out(used: &CapabilityUse, options: &Options, is_nested: bool) -> Option<&'static str> {
     let meaning = match used.meaning() {
         CheckMeaning::Used => None,
         CheckMeaning::Denied => Some("it was not held when it was asked for"),
@@ -113,6 +116,8 @@ fn left_out(used: &CapabilityUse, options: &Options) -> Option<&'static str> {
         CheckMeaning::OfOthers => Some("asked of somebody else's credentials"),
     };
     match used.phase {
+        // Its runtime is part of the workload around it.
+        _ if is_nested => meaning,
         Phase::RuntimeInit => Some("used by the runtime only, before it gives its capabilities up"),
         Phase::Exec if !options.exec => Some("used in sessions from outside only"),
         Phase::Main | Phase::Exec => meaning,

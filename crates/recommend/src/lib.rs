@@ -10,6 +10,7 @@ mod docker;
 mod refusal;
 mod render;
 mod runtime;
+mod saturation;
 mod seccomp;
 mod source;
 
@@ -18,6 +19,9 @@ pub use docker::docker_flags;
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
+pub use saturation::{
+    Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
+};
 pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
 pub use source::Source;
 
@@ -26,6 +30,7 @@ use event::{Phase, Text};
 use report::{FormatVersion, Report};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use source::Runs;
 
 /// The version of the recommendation's format that this program writes.
 pub const RECOMMENDATION_VERSION: u32 = 1;
@@ -68,6 +73,9 @@ pub struct Recommendation {
     pub ringfence_version: Text,
     /// The runs that it is derived from.
     pub sources: Vec<Source>,
+    /// The containers that were made inside of these: they run under the same filter, and what they did is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nested: Vec<Source>,
     /// What these do not show, in sentences; not empty only if that was allowed, and then something may be denied that the
     /// workload needs.
     pub incomplete: Vec<Text>,
@@ -101,23 +109,25 @@ impl Recommendation {
 
 /// Derives the recommendation from reports of one workload: one run or several.
 ///
-/// Of several reports of the same run the longest counts.
+/// Of several reports of the same run the longest counts. Reports of containers that were made inside of the workload's are added
+/// to it, all their phases.
 pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result<Recommendation, Refusal> {
-    let runs = source::runs(reports);
+    let runs = Runs::of(reports);
     let incomplete = refusal::check(&runs, options)?;
     let runtimes = match options.runtime {
         Some(runtime) => vec![runtime],
-        None => runtime::of(&runs),
+        None => runtime::of(&runs.own),
     };
-    let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs));
+    let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs.own));
     let seccomp = seccomp::seccomp(&runs, options, &runtimes, no_new_privileges)?;
     let capabilities = capabilities::advice(&runs, options);
     Ok(Recommendation {
         schema_version: FormatVersion,
         ringfence_version: version.into(),
-        sources: runs.iter().map(|run| Source::of(run)).collect(),
+        sources: runs.own.iter().map(|run| Source::of(run)).collect(),
+        nested: runs.nested.iter().map(|run| Source::of(run)).collect(),
         incomplete,
-        notes: notes(&runs, options, no_new_privileges, &seccomp),
+        notes: notes(&runs.own, options, no_new_privileges, &seccomp),
         runtimes,
         no_new_privileges,
         exec: options.exec,

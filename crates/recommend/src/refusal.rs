@@ -4,7 +4,7 @@ use event::{Arch, Phase, Text};
 use report::{ReasonCode, Report};
 
 use crate::Options;
-use crate::source::who;
+use crate::source::{Runs, who};
 
 /// Why there is no recommendation. Each says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,14 +79,14 @@ const SECTIONS: [&str; 2] = ["capabilities", "syscalls"];
 const SENSORS: [&str; 3] = ["capabilities", "identity", "syscalls"];
 
 /// What the reports do not show, if that is allowed.
-pub(crate) fn check(runs: &[&Report], options: &Options) -> Result<Vec<Text>, Refusal> {
-    let Some(first) = runs.first() else { return Err(Refusal::NoReport) };
-    for run in runs {
+pub(crate) fn check(runs: &Runs<'_>, options: &Options) -> Result<Vec<Text>, Refusal> {
+    let Some(first) = runs.own.first() else { return Err(Refusal::NoReport) };
+    for run in &runs.own {
         same_workload(first, run)?;
         shows_a_workload(run)?;
     }
     let reasons: Vec<String> =
-        runs.iter().flat_map(|run| missing(run).into_iter().map(|reason| format!("{}: {reason}", who(run)))).collect();
+        runs.all().flat_map(|run| missing(run).into_iter().map(|reason| format!("{}: {reason}", who(run)))).collect();
     if !reasons.is_empty() && !options.allow_incomplete {
         return Err(Refusal::Incomplete { reasons });
     }

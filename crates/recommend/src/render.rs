@@ -94,6 +94,11 @@ impl Page {
         let runtimes: Vec<&str> = recommendation.runtimes.iter().map(|runtime| runtime.name()).collect();
         let setting = if recommendation.no_new_privileges { "with" } else { "without" };
         self.wrapped(INDENT, &format!("for {} {setting} no_new_privileges", runtimes.join(" or ")), Style::Plain);
+        if !recommendation.nested.is_empty() {
+            let mut inside: Vec<String> = recommendation.nested.iter().map(name).collect();
+            inside.sort();
+            self.wrapped(INDENT, &format!("with what runs inside of it: {}", inside.join(", ")), Style::Plain);
+        }
         for reason in &recommendation.incomplete {
             self.wrapped(INDENT, &format!("incomplete: {}", reason.shown()), Style::Bad);
         }
@@ -210,15 +215,16 @@ impl Page {
 }
 
 /// Where a line stands among the others: the workload's own calls come first, of these the most frequent.
-type Rank = (Phase, Reverse<u64>);
+type Rank = (bool, Phase, Reverse<u64>);
 
 /// The line that says how often a call was made; none if the reason is another.
 fn observed(call: &AllowedCall, reason: &AllowReason, with_arch: bool) -> Option<(Rank, Vec<String>)> {
-    let AllowReason::Observed { phase, arch, count: made, runs, program } = reason else { return None };
+    let AllowReason::Observed { nested, phase, arch, count: made, runs, program } = reason else { return None };
     let name = Text::from(call.name.as_str()).shown().into_owned();
     let name = if with_arch { format!("{name} ({arch})") } else { name };
-    let cells = vec![name, phase.name().to_owned(), count(*made), runs.to_string(), program.shown().into_owned()];
-    Some(((*phase, Reverse(*made)), cells))
+    let place = if *nested { format!("nested {phase}") } else { phase.name().to_owned() };
+    let cells = vec![name, place, count(*made), runs.to_string(), program.shown().into_owned()];
+    Some(((*nested, *phase, Reverse(*made)), cells))
 }
 
 /// What to call a run.

@@ -64,7 +64,7 @@ impl Source {
 }
 
 /// One report of each run, in an order that depends on nothing but what is in them.
-pub(crate) fn runs(reports: &[Report]) -> Vec<&Report> {
+fn runs(reports: &[Report]) -> Vec<&Report> {
     let mut runs: Vec<(_, &Report)> = reports.iter().map(|report| (identity(report), report)).collect();
     // The longest of a run comes first; its JSON decides where nothing else does.
     runs.sort_by_cached_key(|(identity, report)| {
@@ -72,6 +72,39 @@ pub(crate) fn runs(reports: &[Report]) -> Vec<&Report> {
     });
     runs.dedup_by(|(next, _), (kept, _)| next == kept);
     runs.into_iter().map(|(_, report)| report).collect()
+}
+
+/// The reports that a recommendation is derived from.
+pub(crate) struct Runs<'r> {
+    /// The runs of the workload.
+    pub(crate) own: Vec<&'r Report>,
+    /// The containers that were made inside of these, or inside of such a one: they run under the same filter.
+    pub(crate) nested: Vec<&'r Report>,
+}
+
+impl<'r> Runs<'r> {
+    /// One report of each run, told apart.
+    pub(crate) fn of(reports: &'r [Report]) -> Runs<'r> {
+        let all = runs(reports);
+        let place = |report: &Report| (report.host.boot_id.clone(), report.window.recording.map(|at| at.boot_ns));
+        let is_parent = |outer: &&Report, inner: &Report| {
+            let parent = inner.container.parent.as_ref();
+            parent.is_some_and(|parent| parent.run == outer.container.run) && place(outer) == place(inner)
+        };
+        let (nested, own) = all.iter().partition(|run| all.iter().any(|outer| is_parent(outer, run)));
+        Runs { own, nested }
+    }
+
+    /// All of them, and whether each is nested.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&'r Report, bool)> {
+        let own = self.own.iter().map(|run| (*run, false));
+        own.chain(self.nested.iter().map(|run| (*run, true)))
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'r Report> {
+        self.each().map(|(run, _)| run)
+    }
 }
 
 /// What tells runs apart, of all boots, recordings and machines.

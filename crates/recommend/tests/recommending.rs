@@ -97,7 +97,9 @@ fn the_evidence_is_what_the_report_says() {
     let recommendation = recommended(&web, &Options::default());
 
     let call = recommendation.seccomp.allowed.iter().find(|call| call.name == "accept4").expect("allowed");
-    let AllowReason::Observed { phase, arch, count, runs, program } = &call.reasons[0] else { panic!("{call:?}") };
+    let AllowReason::Observed { phase, arch, count, runs, program, nested: false } = &call.reasons[0] else {
+        panic!("{call:?}")
+    };
     assert_eq!((*phase, *arch, *count, *runs), (Phase::Main, Arch::X86_64, used.count, 1));
     assert_eq!(Some(program), used.first.as_ref().map(|first| &first.executable));
 }
@@ -214,6 +216,33 @@ fn sessions_from_outside_can_be_left_out_and_that_is_said() {
     assert!(!observed.clone().any(|reason| matches!(reason, AllowReason::Observed { phase: Phase::Exec, .. })));
     assert!(only_exec.iter().any(|call| !recommendation.seccomp.allows(call)));
     assert!(recommendation.notes.iter().any(|note| note.escaped().contains("are left out: they may fail")));
+}
+
+#[test]
+fn what_runs_inside_of_a_container_is_under_its_filter_too() {
+    let outer = example("client");
+    let mut inner = with_call(&example("db"), Arch::X86_64, 165, 2, None);
+    inner.container.parent = Some(report::Parent { run: outer.container.run, id: None });
+    inner.container.run.slot += 100;
+    let alone = recommended(&outer, &Options::default());
+
+    let both = recommend(&[inner.clone(), outer.clone()], &Options::default(), "0.0.0").expect("one workload");
+
+    assert_eq!((both.sources.len(), both.nested.len()), (1, 1));
+    for call in made(&inner, &Phase::ALL) {
+        assert!(both.seccomp.allows(&call), "{call} is made inside, by the runtime or the workload");
+    }
+    assert!(both.seccomp.allows("mount") && !alone.seccomp.allows("mount"));
+    assert!(names(&both.seccomp).is_superset(&names(&alone.seccomp)));
+    assert!(
+        both.capabilities.add.iter().any(|need| need.capability.to_string() == "CAP_SYS_ADMIN"),
+        "its runtime mounts"
+    );
+    assert_eq!(both.capabilities.now, alone.capabilities.now);
+
+    // One that was made elsewhere is another workload.
+    inner.container.parent = None;
+    assert!(recommend(&[inner, outer], &Options::default(), "0.0.0").is_err());
 }
 
 #[test]

@@ -55,11 +55,21 @@ pub fn debian() -> Result<Rootfs> {
     let packages = PACKAGES.join(",");
     cached(&format!("{RELEASE}-{}", packages.replace(',', "+")), |root| {
         let mut bootstrap = command("mmdebstrap", ["--variant=minbase"]);
-        bootstrap.arg(format!("--include={packages}")).arg(RELEASE).arg(root).arg("http://deb.debian.org/debian");
+        bootstrap.arg(format!("--include={packages}")).arg(RELEASE).arg(root).arg(mirror()?);
         must_within(&mut bootstrap, BUILD_LIMIT).context("build the Debian root file system")?;
         std::fs::create_dir_all(root.join("gate"))?;
         Ok(())
     })
+}
+
+/// The mirror that this machine's apt uses, or the one of `RINGFENCE_DEBIAN_MIRROR` (the address before `/debian`).
+fn mirror() -> Result<String> {
+    if let Ok(given) = std::env::var("RINGFENCE_DEBIAN_MIRROR") {
+        return Ok(format!("{given}/debian"));
+    }
+    let sites = must(&mut command("apt-get", ["indextargets", "--format", "$(SITE)"]))?;
+    let mirror = sites.lines().map(|site| site.trim_end_matches('/')).find(|site| site.ends_with("/debian"));
+    mirror.map(str::to_owned).context("apt has no Debian mirror here: set RINGFENCE_DEBIAN_MIRROR")
 }
 
 /// Builds a root file system unless it is in the cache; only one test builds at a time, and a broken build leaves

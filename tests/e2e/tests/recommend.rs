@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
+use e2e::command::{command, must_within};
 use e2e::engines::{Docker, Engine};
 use e2e::machine::{alone, unique_name};
 use e2e::overlay::Overlay;
 use e2e::programs::program;
 use e2e::recommended::{Recommended, Setting, Started, refused};
-use e2e::recorder::{Recorder, ringfence};
+use e2e::recorder::{Recorder, binary, ringfence};
 use e2e::reports::NATIVE;
 use e2e::runtime::Runtime;
 use e2e::workloads::{self, DEBIAN_IMAGE};
 use e2e::{against_strace, need, rootfs};
+use serde_json::Value;
 
 /// How often each workload is started under its recommendation.
 const STARTS: usize = 4;
@@ -176,5 +178,103 @@ fn docker_runs_a_workload_with_the_flags_and_a_session_in_it() -> Result<()> {
     // Taken away, it is missed: the flags are what decides.
     let fewer: Vec<&str> = flags.iter().map(|&flag| if flag == "CHOWN" { "AUDIT_WRITE" } else { flag }).collect();
     ensure!(run(&fewer).is_err(), "chown works without CHOWN");
+    Ok(())
+}
+
+/// The script prints in how many starts each call showed, and fails if the table lacks one that it saw.
+#[test]
+#[ignore = "needs root"]
+fn what_the_runtimes_call_under_a_filter_is_in_the_table() -> Result<()> {
+    need!("runc", "crun", "busybox", "jq");
+    // It waits for the other tests by itself.
+    let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let mut script = command(format!("{tree}/x"), ["base-set"]);
+    script.current_dir(tree).env("RINGFENCE_BIN", binary()?).env("RINGFENCE_BASE_SET_STARTS", "5");
+    let printed = must_within(&mut script, Duration::from_secs(300))?;
+    for expected in ["runc", "crun"].map(|runtime| [format!("{runtime} "), "execve".to_owned(), "5 of 5".to_owned()]) {
+        let rows = printed.lines().filter(|line| expected.iter().all(|part| line.contains(part.as_str()))).count();
+        ensure!(rows == 4, "{rows} rows with {expected:?} of two users and two settings: {printed}");
+    }
+    Ok(())
+}
+
+/// What a run of the script does, beside what every run does: three of these, chosen by the run's number.
+const FEATURES: [&str; 16] = [
+    "mkdir /tmp/d; rmdir /tmp/d",
+    "ln -s here /tmp/l; ls -l /tmp/l",
+    "echo x > /tmp/x; mv /tmp/x /tmp/y",
+    "mknod /tmp/p p",
+    "echo x > /tmp/c; chmod 600 /tmp/c",
+    "echo x > /tmp/o; cp -a /tmp/o /tmp/q",
+    "ls /",
+    "sleep 0.01",
+    "(true) & wait",
+    "echo a | cat",
+    "kill -0 $$",
+    "touch -d 2001-02-03 /tmp/t",
+    "ps > /dev/null",
+    "dd if=/dev/zero of=/tmp/z bs=1 count=1 conv=fsync 2> /dev/null",
+    "echo 3 | sort",
+    "date > /dev/null; ulimit -n 100",
+];
+
+/// Over 200 splits of recorded runs into seen and held back: what is expected of the latter, and what they added.
+#[test]
+#[ignore = "needs root"]
+fn what_saturation_expects_of_runs_is_about_what_they_add() -> Result<()> {
+    need!("runc", "busybox");
+    let _alone = alone()?;
+    let overlay = Overlay::above(&rootfs::busybox()?.folder)?;
+    let runtime = Runtime::new("runc")?;
+    let mut dice = 0x9e37_79b9_7f4a_7c15u64;
+    let mut roll = |sides: usize| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        (dice >> 20) as usize % sides
+    };
+    let work = tempfile::tempdir()?;
+    let recorder = Recorder::start(&["--all"])?;
+    let mut ids = Vec::new();
+    for _ in 0..24 {
+        // The first features are frequent, the last ones rare.
+        let chosen: Vec<&str> = (0..3).map(|_| FEATURES[roll(FEATURES.len()).min(roll(FEATURES.len()))]).collect();
+        // Always the same command: runs of another one would be of another workload.
+        std::fs::write(work.path().join("script"), chosen.join("\n"))?;
+        let bundle = Bundle::new(&overlay.root(), &["/bin/sh", "/work/script"])?.bind(work.path(), workloads::INSIDE);
+        let id = unique_name("rf-e2e");
+        runtime.run(&bundle, &id, workloads::LIMIT)?;
+        ids.push(id);
+    }
+    let recording = recorder.stop()?;
+    let reports = ids.iter().map(|id| recording.of(id)).collect::<Result<Vec<_>>>()?;
+
+    let (splits, held_back) = (200, reports.len() / 2);
+    let (mut expected, mut found, mut inside) = (0.0, 0.0, 0);
+    for _ in 0..splits {
+        let mut order: Vec<usize> = (0..reports.len()).collect();
+        for at in (1..order.len()).rev() {
+            order.swap(at, roll(at + 1));
+        }
+        let (later, seen) = order.split_at(held_back);
+        let of = |runs: &[usize]| -> Result<Value> {
+            let files = runs.iter().map(|&run| reports[run].path.clone().into_os_string());
+            let args: Vec<_> = ["saturation", "--format", "json"].map(Into::into).into_iter().chain(files).collect();
+            let finished = ringfence(&args, Duration::from_secs(30))?;
+            ensure!(finished.status.success(), "{}", finished.stderr());
+            Ok(serde_json::from_slice(&finished.stdout)?)
+        };
+        let (before, all) = (of(seen)?, of(&[seen, later].concat())?);
+        let total = |saturation: &Value| saturation["total"].as_f64().context("a total");
+        let new = total(&all)? - total(&before)?;
+        let estimate = |field: &str| before["estimate"][field].as_f64().context("an estimate");
+        expected += estimate("expected")?;
+        found += new;
+        inside += u32::from((estimate("least")?..=estimate("most")?).contains(&new));
+    }
+    let mean = |sum: f64| sum / f64::from(splits);
+    println!("{splits} splits: {:.2} expected, {:.2} found, {inside} inside the interval", mean(expected), mean(found));
+    ensure!((0.5..=2.0).contains(&(expected / found)), "expected {:.2}, found {:.2}", mean(expected), mean(found));
+    ensure!(inside * 100 >= splits * 80, "{inside} of {splits} inside the interval of 90 %");
     Ok(())
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use profile::{Profile, Rule};
 
-use crate::source::who;
+use crate::source::{Runs, who};
 use crate::{Options, Refusal, Runtime};
 use tables::{BASE_SETS, FAMILIES};
 
@@ -43,6 +43,9 @@ pub struct AllowedCall {
 pub enum AllowReason {
     /// The workload made it.
     Observed {
+        /// It was made in a container that was made inside of the workload's.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        nested: bool,
         /// The part of the container's life.
         phase: Phase,
         /// The table that it was made through.
@@ -114,7 +117,7 @@ impl Seccomp {
 const IO_URING: [&str; 3] = ["io_uring_enter", "io_uring_register", "io_uring_setup"];
 
 pub(crate) fn seccomp(
-    runs: &[&Report],
+    runs: &Runs<'_>,
     options: &Options,
     runtimes: &[Runtime],
     no_new_privileges: bool,
@@ -170,20 +173,24 @@ struct Observed {
     left_out: Vec<LeftOutCall>,
 }
 
-/// How often a call was made in one phase through one table.
+/// What is counted by itself: a phase, a table and a call; in nested containers or not.
+type Key = (bool, Phase, Syscall);
+
+/// How often a call was made.
 struct Tally {
     count: u64,
     runs: u32,
     program: Text,
 }
 
-fn observed(runs: &[&Report], options: &Options) -> Result<Observed, Refusal> {
+fn observed(runs: &Runs<'_>, options: &Options) -> Result<Observed, Refusal> {
     let names = SyscallNames::builtin();
-    let mut tallies = BTreeMap::<(Phase, Syscall), Tally>::new();
+    let mut tallies = BTreeMap::<Key, Tally>::new();
     let mut refused = BTreeMap::<String, BTreeSet<Errno>>::new();
-    for run in runs {
-        let uses = run.behaviour.syscalls.uses.iter().filter(|used| options.phases().contains(&used.phase));
-        for used in uses {
+    for (run, is_nested) in runs.each() {
+        // The runtime of a nested container is part of the workload around it.
+        let counts = |used: &&SyscallUse| is_nested || options.phases().contains(&used.phase);
+        for used in run.behaviour.syscalls.uses.iter().filter(counts) {
             if used.count == 0 {
                 let errnos = refused.entry(names.name(used.syscall).into_owned()).or_default();
                 errnos.extend(used.failures.iter().map(|failure| failure.errno));
@@ -193,7 +200,7 @@ fn observed(runs: &[&Report], options: &Options) -> Result<Observed, Refusal> {
                 let Syscall { arch, number } = used.syscall;
                 return Err(Refusal::Unnamed { who: who(run), arch, number });
             }
-            let tally = tallies.entry((used.phase, used.syscall)).or_insert_with(|| Tally {
+            let tally = tallies.entry((is_nested, used.phase, used.syscall)).or_insert_with(|| Tally {
                 count: 0,
                 runs: 0,
                 program: program(used),
@@ -205,13 +212,14 @@ fn observed(runs: &[&Report], options: &Options) -> Result<Observed, Refusal> {
 
     let mut architectures = BTreeSet::new();
     let mut calls = BTreeMap::<String, BTreeSet<AllowReason>>::new();
-    for ((phase, syscall), Tally { count, runs, program }) in tallies {
+    for ((nested, phase, syscall), Tally { count, runs, program }) in tallies {
         architectures.insert(syscall.arch);
-        let reason = AllowReason::Observed { phase, arch: syscall.arch, count, runs, program };
+        let reason = AllowReason::Observed { nested, phase, arch: syscall.arch, count, runs, program };
         calls.entry(names.name(syscall).into_owned()).or_default().insert(reason);
     }
     let mut left_out = Vec::new();
-    if !calls.contains_key("io_uring_enter") && !runs.iter().any(|run| used_ring(run, options)) {
+    if !calls.contains_key("io_uring_enter") && !runs.each().any(|(run, is_nested)| used_ring(run, options, is_nested))
+    {
         for name in IO_URING {
             if calls.remove(name).is_some() {
                 left_out.push(LeftOutCall { name: name.to_owned(), reason: LeftOutReason::RingNotUsed });
@@ -223,9 +231,10 @@ fn observed(runs: &[&Report], options: &Options) -> Result<Observed, Refusal> {
 }
 
 /// Whether something was asked for through a ring: the kernel takes requests of some rings without a call.
-fn used_ring(run: &Report, options: &Options) -> bool {
+fn used_ring(run: &Report, options: &Options, is_nested: bool) -> bool {
     run.behaviour.privileged.operations.iter().any(|one| {
-        options.phases().contains(&one.phase) && one.operation == PrivilegedOperation::IoUringRequest && one.count > 0
+        let counts = is_nested || options.phases().contains(&one.phase);
+        counts && one.operation == PrivilegedOperation::IoUringRequest && one.count > 0
     })
 }
 
