@@ -7,7 +7,7 @@
 # Each container runs `true` under a filter that lets through all but one call that nobody makes. Every system call of the
 # container is traced; those that a process of the runtime enters after it has loaded the filter are its own needs.
 base_set() {
-    local starts=${RINGFENCE_BASE_SET_STARTS:-60} program work runtime version setting user missing=0 tool
+    local starts=${RINGFENCE_BASE_SET_STARTS:-60} program work runtime version setting user lacking=0 tool
     [ $# != 0 ] || set -- runc crun
     for tool in busybox jq "$@"; do
         command -v "$tool" >/dev/null || die "'$tool' is not here: ./x test installs what it needs"
@@ -28,11 +28,11 @@ base_set() {
                     "$program" "$runtime" "$work" "$starts" || die "the starts were not traced"
                 base_set_of "$work/events.ndjson" >"$work/calls"
                 [ -s "$work/calls" ] || die "no call was seen under the filter: was it loaded?"
-                base_set_show "$runtime" "$version" "$setting" "$user" "$starts" <"$work/calls" || missing=1
+                base_set_show "$runtime" "$version" "$setting" "$user" "$starts" <"$work/calls" || lacking=1
             done
         done
     done
-    [ "$missing" = 0 ] || die "crates/recommend/data/base-sets.csv lacks what is marked"
+    [ "$lacking" = 0 ] || die "crates/recommend/data/base-sets.csv lacks what is marked"
 }
 
 # base_set_bundle FOLDER NO_NEW_PRIVILEGES USER : the config.json of the bundle in the folder.

@@ -233,13 +233,16 @@ fn measure(work: &Work<'_>, table: &mut Table, findings: &mut Findings) -> Resul
             format!(">= {}x untraced", short(wanted)),
             speed >= wanted,
         );
-        let per_call = |seconds: f64| seconds * 1e9 / recorded.calls.max(1) as f64;
+        let per_call = |seconds: f64| match seconds * 1e9 / recorded.calls.max(1) as f64 {
+            more @ 0.0.. => format!("{} ns", short(more)),
+            _ => "nothing that can be told".to_owned(),
+        };
         findings.notes.push(format!(
-            "{label}: {} system calls in {} s. The empty programs alone add {} ns to each, a recording {} ns.",
+            "{label}: {} system calls in {} s. The empty programs alone add {} to each, a recording {}.",
             recorded.calls,
             short(base),
-            short(per_call(floor - base)),
-            short(per_call(quarter - base))
+            per_call(floor - base),
+            per_call(quarter - base)
         ));
     }
     findings.at_most(format!("{label}: resident memory of ringfence at its end"), mib(recorded.resident), 40.0, " MiB");
