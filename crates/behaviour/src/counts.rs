@@ -28,7 +28,8 @@ struct Use {
     count: u64,
     first: Option<First>,
     last_boot_ns: u64,
-    failures: BTreeMap<Errno, u64>,
+    /// By errno, and whether they were refused before they were entered.
+    failures: BTreeMap<(Errno, bool), u64>,
 }
 
 impl Counts {
@@ -54,7 +55,8 @@ impl Counts {
             count: used.count,
             first: used.first.as_ref().map(|first| first.freeze(images)),
             last_boot_ns: used.last_boot_ns,
-            failures: failures_in_order(used.failures.iter().map(|(errno, count)| (*errno, *count))),
+            refused: used.failures.iter().filter(|((_, refused), _)| *refused).map(|(_, count)| count).sum(),
+            failures: failures_in_order(used.failures.iter().map(|((errno, _), count)| (*errno, *count))),
         });
         Syscalls { uses: uses.collect() }
     }
@@ -81,7 +83,7 @@ impl Counts {
             return;
         }
         let used = self.entry(failure.phase, failure.syscall, names);
-        let count = used.failures.entry(failure.errno).or_default();
+        let count = used.failures.entry((failure.errno, failure.refused)).or_default();
         if failure.count > *count {
             *count = failure.count;
             if used.count == 0 {
@@ -142,6 +144,7 @@ mod tests {
             phase: Phase::Main,
             syscall,
             errno: Errno(errno),
+            refused: false,
             count,
         });
         Tally { calls: Vec::new(), failures: failures.collect(), at_least: false }
@@ -199,6 +202,17 @@ mod tests {
 
         let uses = counted(&[refused, (8, call(READ, 1, None))]);
         assert_eq!((uses[0].count, uses[0].last_boot_ns), (1, 8));
+    }
+
+    #[test]
+    fn what_was_refused_is_told_apart_and_is_among_the_failures() {
+        let mut tally = failure(READ, &[(1, 3), (1, 2), (11, 4)]);
+        tally.failures[1].refused = true;
+
+        let uses = counted(&[(10, call(READ, 9, None)), (20, tally)]);
+
+        let failures: Vec<_> = uses[0].failures.iter().map(|one| (one.errno.0, one.count)).collect();
+        assert_eq!((uses[0].refused, failures), (2, vec![(1, 5), (11, 4)]));
     }
 
     #[test]

@@ -252,12 +252,8 @@ fn tally() -> impl Strategy<Value = Tally> {
         count,
         first,
     });
-    let failure = (phase(), syscall(), errno(), 0..9_u64).prop_map(|(phase, syscall, errno, count)| FailureTally {
-        phase,
-        syscall,
-        errno,
-        count,
-    });
+    let failure = (phase(), syscall(), errno(), any::<bool>(), 0..9_u64)
+        .prop_map(|(phase, syscall, errno, refused, count)| FailureTally { phase, syscall, errno, refused, count });
     (prop::collection::vec(call, 0..8), prop::collection::vec(failure, 0..8), any::<bool>())
         .prop_map(|(calls, failures, at_least)| Tally { calls, failures, at_least })
 }
@@ -272,10 +268,10 @@ fn syscalls() -> impl Strategy<Value = Syscalls> {
     let count = || prop_oneof![0..9_u64, (u64::MAX - 3)..=u64::MAX];
     let failure = (errno(), count()).prop_map(|(errno, count)| FailureCount { errno, count });
     let name = prop_oneof![Just(None), Just(Some("named")), Just(Some("called"))];
-    let one = (phase(), syscall(), name, count(), first, 0..9_u64, prop::collection::vec(failure, 0..4));
-    let one = one.prop_map(|(phase, syscall, name, count, first, last_boot_ns, failures)| {
+    let one = (phase(), syscall(), name, count(), first, 0..9_u64, count(), prop::collection::vec(failure, 0..4));
+    let one = one.prop_map(|(phase, syscall, name, count, first, last_boot_ns, refused, failures)| {
         let name = name.map_or_else(|| format!("nr {}", syscall.number), str::to_owned);
-        SyscallUse { phase, syscall, name, count, first, last_boot_ns, failures }
+        SyscallUse { phase, syscall, name, count, first, last_boot_ns, refused, failures }
     });
     prop::collection::vec(one, 0..6).prop_map(|uses| Syscalls { uses })
 }

@@ -35,6 +35,8 @@ pub struct FailureTally {
     pub syscall: Syscall,
     /// What it returned.
     pub errno: Errno,
+    /// Whether these were refused before they were entered, by a seccomp filter.
+    pub refused: bool,
     /// How often.
     pub count: u64,
 }
