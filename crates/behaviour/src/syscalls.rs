@@ -63,6 +63,9 @@ pub struct SyscallUse {
     #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
     #[schemars(with = "event::decimal::Digits")]
     pub refused: u64,
+    /// Who was refused first; left out if nobody was, or if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_refused: Option<FirstUse>,
     /// How often it failed, by errno, most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureCount>,
@@ -89,6 +92,7 @@ impl SyscallUse {
             count: self.count.saturating_add(other.count),
             first: [self.first, other.first].into_iter().flatten().min(),
             refused: self.refused.saturating_add(other.refused),
+            first_refused: [self.first_refused, other.first_refused].into_iter().flatten().min(),
             last_boot_ns: self.last_boot_ns.max(other.last_boot_ns),
             failures,
         }

@@ -161,13 +161,13 @@ fn tally(counts: Counts, at_least: bool) -> Tally {
         if count == 0 {
             continue;
         }
+        let first = counts.firsts.get(&(phase, syscall, errno));
+        let first = first.map(|total| (total.first_ns, record::task(&total.first)));
         if errno == 0 {
-            let first =
-                counts.firsts.get(&(phase, syscall, errno)).map(|total| (total.first_ns, record::task(&total.first)));
             tally.calls.push(CallTally { phase, syscall, count, first });
         } else {
             let (errno, refused) = (Errno(errno & !REFUSED), errno & REFUSED != 0);
-            tally.failures.push(FailureTally { phase, syscall, errno, refused, count });
+            tally.failures.push(FailureTally { phase, syscall, errno, refused, count, first });
         }
     }
     tally

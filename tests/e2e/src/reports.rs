@@ -33,6 +33,8 @@ pub struct Entry {
     pub count: u64,
     /// How often it was refused before it was entered.
     pub refused: u64,
+    /// The name of the thread that was refused first, if it is known.
+    pub refused_comm: Option<String>,
     /// How often it failed, by errno.
     pub failures: BTreeMap<String, u64>,
     /// The name of the thread that entered it first, if it is known.
@@ -182,6 +184,7 @@ fn parse(entry: &Value) -> Result<Entry> {
         count: number(&entry["count"])?,
         refused: entry.get("refused").map_or(Ok(0), number)?,
         failures: failures.collect::<Result<_>>()?,
+        refused_comm: entry["first_refused"]["comm"].as_str().map(str::to_owned),
         first_comm: first["comm"].as_str().map(str::to_owned),
         first_executable: first["executable"].as_str().map(str::to_owned),
     })

@@ -181,6 +181,7 @@ fn what_a_filter_refuses_is_counted_apart_from_what_fails() -> Result<()> {
         let kill = report.entry("main", NATIVE, "kill")?.context("no kill")?;
         ensure!((kill.count, kill.refused) == (7, 6), "{old:?}: {kill:?}");
         ensure!(kill.failures == BTreeMap::from([("ESRCH".to_owned(), 7)]), "{old:?}: {kill:?}");
+        ensure!(kill.refused_comm.as_deref() == Some("sh"), "{old:?}: {kill:?}");
         // What only failed was not refused.
         let others = report.syscalls()?.into_iter().filter(|entry| entry.refused > 0 && entry.name != "kill");
         ensure!(others.count() == 0, "{old:?}");
