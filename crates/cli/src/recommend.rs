@@ -123,7 +123,7 @@ enum RuntimeName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum YesNo {
+pub(crate) enum YesNo {
     Yes,
     No,
 }

@@ -15,6 +15,17 @@ use crate::machine::{cache_folder, find_program};
 const RELEASE: &str = "bookworm";
 /// What is installed in it beside the minimum.
 const PACKAGES: [&str; 5] = ["nginx-light", "nodejs", "procps", "python3-minimal", "redis-server"];
+/// What is installed in that of the proofs.
+const PROVEN_PACKAGES: [&str; 8] = [
+    "busybox-static",
+    "nginx-light",
+    "nodejs",
+    "perl",
+    "postgresql-15",
+    "prometheus-node-exporter",
+    "python3",
+    "redis-server",
+];
 /// How long building it may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
 /// The names under which busybox is called in the small image.
@@ -52,10 +63,18 @@ pub fn busybox() -> Result<Rootfs> {
 
 /// A minimal Debian with python3, nginx, redis and node.
 pub fn debian() -> Result<Rootfs> {
-    let packages = PACKAGES.join(",");
-    cached(&format!("{RELEASE}-{}", packages.replace(',', "+")), |root| {
+    debian_with(&PACKAGES)
+}
+
+/// A Debian with what the proofs run: servers, databases, interpreters, and a program in Go.
+pub fn proven() -> Result<Rootfs> {
+    debian_with(&PROVEN_PACKAGES)
+}
+
+fn debian_with(packages: &[&str]) -> Result<Rootfs> {
+    cached(&format!("{RELEASE}-{}", packages.join("+")), |root| {
         let mut bootstrap = command("mmdebstrap", ["--variant=minbase"]);
-        bootstrap.arg(format!("--include={packages}")).arg(RELEASE).arg(root).arg(mirror()?);
+        bootstrap.arg(format!("--include={}", packages.join(","))).arg(RELEASE).arg(root).arg(mirror()?);
         must_within(&mut bootstrap, BUILD_LIMIT).context("build the Debian root file system")?;
         std::fs::create_dir_all(root.join("gate"))?;
         Ok(())
