@@ -28,6 +28,9 @@ pub struct CapabilityNeed {
     pub capability: Capability,
     /// Where it was used, per phase.
     pub evidence: Vec<CapabilityEvidence>,
+    /// How the workload could do without it, in sentences; empty if no way is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub smaller: Vec<Text>,
 }
 
 /// How one capability was used in one phase.
@@ -93,7 +96,11 @@ pub(crate) fn advice(runs: &Runs<'_>, options: &Options) -> CapabilityAdvice {
     CapabilityAdvice {
         add: needs
             .into_iter()
-            .map(|(capability, evidence)| CapabilityNeed { capability, evidence: evidence.into_values().collect() })
+            .map(|(capability, evidence)| CapabilityNeed {
+                capability,
+                evidence: evidence.into_values().collect(),
+                smaller: Vec::new(),
+            })
             .collect(),
         left_out: others
             .into_iter()

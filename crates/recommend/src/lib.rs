@@ -6,22 +6,32 @@
 //! wrong or incomplete for is refused ([`Refusal`]).
 
 mod capabilities;
+mod changes;
 mod docker;
+mod hardening;
 mod refusal;
 mod render;
 mod runtime;
 mod saturation;
+mod score;
 mod seccomp;
 mod source;
 
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
+pub use changes::{CapabilityRemoved, Changes, FilterNow};
 pub use docker::docker_flags;
+pub use hardening::{
+    Access, Advice, DeviceAdvice, DeviceNeed, EgressNeed, EngineSocket, Evidence, Hardening, IngressNeed, LimitAdvice,
+    Medium, MountAction, MountAdvice, NamespaceAdvice, NetworkNeeds, Peer, PortAdvice, ReadOnlyRoot, SystemPath,
+    SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, Verdict, WritableDirectory,
+};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
 pub use saturation::{
     Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
+pub use score::{EscapeLine, EscapeState, Score};
 pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
 pub use source::Source;
 
@@ -89,6 +99,15 @@ pub struct Recommendation {
     pub seccomp: Seccomp,
     /// The capabilities.
     pub capabilities: CapabilityAdvice,
+    /// The rest of the hardening.
+    #[serde(default)]
+    pub hardening: Hardening,
+    /// What is taken away from what the workload can do now.
+    #[serde(default)]
+    pub changes: Changes,
+    /// Which known ways out of a container are open now, and which after.
+    #[serde(default)]
+    pub score: Score,
     /// What whoever takes it should know, in sentences.
     pub notes: Vec<Text>,
 }
@@ -133,6 +152,9 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
         exec: options.exec,
         seccomp,
         capabilities,
+        hardening: Hardening::default(),
+        changes: Changes::default(),
+        score: Score::default(),
     })
 }
 
