@@ -16,6 +16,7 @@ mod saturation;
 mod score;
 mod seccomp;
 mod source;
+mod table;
 
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
 pub use changes::{CapabilityRemoved, Changes, FilterNow};
@@ -152,7 +153,7 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
         exec: options.exec,
         seccomp,
         capabilities,
-        hardening: Hardening::default(),
+        hardening: hardening::hardening(&runs, options),
         changes: Changes::default(),
         score: Score::default(),
     })
