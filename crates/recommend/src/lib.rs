@@ -6,9 +6,12 @@
 //! wrong or incomplete for is refused ([`Refusal`]).
 
 mod capabilities;
+mod capability_table;
 mod changes;
+mod default_profile;
 mod docker;
 mod hardening;
+mod present;
 mod refusal;
 mod render;
 mod runtime;
@@ -141,21 +144,27 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
     let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs.own));
     let seccomp = seccomp::seccomp(&runs, options, &runtimes, no_new_privileges)?;
     let capabilities = capabilities::advice(&runs, options);
+    let hardening = hardening::hardening(&runs, options);
+    let present = present::Present::of(&runs);
+    let changes = changes::changes(&runs, &present, &seccomp, &capabilities);
+    let score = score::score(&runs, &present, &seccomp, &capabilities, &hardening, no_new_privileges);
+    let mut notes = notes(&runs.own, options, no_new_privileges, &seccomp);
+    notes.extend(score.note());
     Ok(Recommendation {
         schema_version: FormatVersion,
         ringfence_version: version.into(),
         sources: runs.own.iter().map(|run| Source::of(run)).collect(),
         nested: runs.nested.iter().map(|run| Source::of(run)).collect(),
         incomplete,
-        notes: notes(&runs.own, options, no_new_privileges, &seccomp),
+        notes,
         runtimes,
         no_new_privileges,
         exec: options.exec,
         seccomp,
         capabilities,
-        hardening: hardening::hardening(&runs, options),
-        changes: Changes::default(),
-        score: Score::default(),
+        hardening,
+        changes,
+        score,
     })
 }
 
