@@ -7,23 +7,37 @@
 
 mod amend;
 mod capabilities;
+mod capability_table;
+mod changes;
+mod default_profile;
 mod docker;
+mod hardening;
+mod present;
 mod refusal;
 mod render;
 mod runtime;
 mod saturation;
+mod score;
 mod seccomp;
 mod source;
+mod table;
 
 pub use amend::{Missing, MissingPermission};
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
+pub use changes::{CapabilityRemoved, Changes, FilterNow};
 pub use docker::docker_flags;
+pub use hardening::{
+    Access, Advice, DeviceAdvice, DeviceNeed, EgressNeed, EngineSocket, Evidence, Hardening, IngressNeed, LimitAdvice,
+    Medium, MountAction, MountAdvice, NamespaceAdvice, NetworkNeeds, Peer, PortAdvice, ReadOnlyRoot, SystemPath,
+    SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, Verdict, WritableDirectory,
+};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
 pub use saturation::{
     Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
+pub use score::{EscapeLine, EscapeState, Score};
 pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
 pub use source::Source;
 
@@ -91,6 +105,15 @@ pub struct Recommendation {
     pub seccomp: Seccomp,
     /// The capabilities.
     pub capabilities: CapabilityAdvice,
+    /// The rest of the hardening.
+    #[serde(default)]
+    pub hardening: Hardening,
+    /// What is taken away from what the workload can do now.
+    #[serde(default)]
+    pub changes: Changes,
+    /// Which known ways out of a container are open now, and which after.
+    #[serde(default)]
+    pub score: Score,
     /// What whoever takes it should know, in sentences.
     pub notes: Vec<Text>,
 }
@@ -164,18 +187,27 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
     let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs.own));
     let seccomp = seccomp::seccomp(&runs, options, &runtimes, no_new_privileges)?;
     let capabilities = capabilities::advice(&runs, options);
+    let hardening = hardening::hardening(&runs, options);
+    let present = present::Present::of(&runs);
+    let changes = changes::changes(&runs, &present, &seccomp, &capabilities);
+    let score = score::score(&runs, &present, &seccomp, &capabilities, &hardening, no_new_privileges);
+    let mut notes = notes(&runs.own, options, no_new_privileges, &seccomp);
+    notes.extend(score.note());
     Ok(Recommendation {
         schema_version: FormatVersion,
         ringfence_version: version.into(),
         sources: runs.own.iter().map(|run| Source::of(run)).collect(),
         nested: runs.nested.iter().map(|run| Source::of(run)).collect(),
         incomplete,
-        notes: notes(&runs.own, options, no_new_privileges, &seccomp),
+        notes,
         runtimes,
         no_new_privileges,
         exec: options.exec,
         seccomp,
         capabilities,
+        hardening,
+        changes,
+        score,
     })
 }
 

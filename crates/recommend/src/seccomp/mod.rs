@@ -37,6 +37,13 @@ pub struct AllowedCall {
     pub reasons: Vec<AllowReason>,
 }
 
+impl AllowedCall {
+    /// Whether it was added because it turned out to be missing.
+    pub(crate) fn is_amended(&self) -> bool {
+        self.reasons.iter().any(|reason| matches!(reason, AllowReason::Denied { .. }))
+    }
+}
+
 /// Why a call is allowed. In the order of their weight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "because", rename_all = "kebab-case")]
