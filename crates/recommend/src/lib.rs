@@ -16,6 +16,7 @@ mod saturation;
 mod score;
 mod seccomp;
 mod source;
+mod table;
 mod targets;
 
 pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
@@ -157,7 +158,7 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
         exec: options.exec,
         seccomp,
         capabilities,
-        hardening: Hardening::default(),
+        hardening: hardening::hardening(&runs, options),
         access_control: access_control::access_control(&runs, options),
         changes: Changes::default(),
         score: Score::default(),

@@ -14,8 +14,12 @@ pub struct Score {
     pub closed_before: u32,
     /// Closed after; whether they are open now is not known.
     pub closed_unknown_before: u32,
-    /// Open after, as far as its system calls, capabilities and settings say.
+    /// Open now and after, as far as its system calls, capabilities and settings say.
     pub open: u32,
+    /// Closed now, and opened by the recommendation, because what it allows is wider in that.
+    pub opened: u32,
+    /// Open after; whether they are open now is not known.
+    pub open_unknown_before: u32,
     /// What is known does not say whether they are open after.
     pub unknown: u32,
     /// Each of them, in the order of the table.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::settings::Settings;
 use crate::path::Engine;
 
 /// Where a fact came from.
@@ -168,6 +169,9 @@ pub struct Metadata {
     pub security: Security,
     /// The ports that are forwarded to it, in order.
     pub published_ports: Option<Vec<PublishedPort>>,
+    /// What it was made with beside that.
+    #[serde(default)]
+    pub settings: Option<Settings>,
     /// The pod it belongs to.
     pub pod: Option<Pod>,
     /// The directory of its OCI bundle.
@@ -195,6 +199,7 @@ impl Metadata {
             created: None,
             pid: None,
             published_ports: None,
+            settings: None,
             security: Security::default(),
             pod: None,
             bundle: None,
@@ -226,6 +231,7 @@ impl Metadata {
             created,
             pid,
             published_ports,
+            settings,
             pod,
             bundle
         );

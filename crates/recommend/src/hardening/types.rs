@@ -109,7 +109,8 @@ impl Medium {
 pub struct UserAdvice {
     /// About starting it as `user`.
     pub advice: Advice,
-    /// Whom to start it as; none if it must be root, if it is not known, or if it is started as such a one already.
+    /// Whom to start it as, if the verdict is to apply. With another verdict whom it goes on as, and so could be tried as; none if
+    /// there is nobody.
     pub user: Option<UserIds>,
     /// The ids that its programs ran with, as the first user namespace numbers them.
     pub seen: Vec<UserIds>,
@@ -238,7 +239,7 @@ pub enum SystemPathKind {
 /// A namespace that is shared with the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamespaceAdvice {
-    /// Which: `cgroup`, `ipc`, `mount`, `net`, `pid`, `user` or `uts`.
+    /// Which: `cgroup`, `ipc`, `mount`, `net`, `pid` or `uts`; or `unknown`.
     pub namespace: Text,
     /// About giving it its own.
     pub advice: Advice,
