@@ -91,7 +91,7 @@ fn sockets(used: &AccessControl) -> BTreeSet<String> {
 
 /// Mounts, without their options: those are in the filter's hands.
 fn mounts(used: &AccessControl) -> BTreeSet<String> {
-    let quoted = |text: &event::Text| quoting::writable(text).map(|path| format!("\"{}\"", quoting::apparmor(path)));
+    let quoted = |text: &event::Text| path_of(text).map(|path| format!("\"{}\"", quoting::apparmor(path)));
     let mut rules = BTreeSet::new();
     for one in &used.operations {
         match one.operation {
@@ -129,14 +129,14 @@ fn files(used: &AccessControl) -> Vec<String> {
         rules.entry(path.to_owned()).or_default().extend(letters.chars());
     }
     for file in &used.files {
-        let Some(path) = quoting::writable(&file.path) else {
+        let Some(path) = path_of(&file.path) else {
             unsaid.insert(quoting::comment(&format!("{} cannot be written here: it is denied", file.path.shown())));
             continue;
         };
         rules.entry(pattern(path, file)).or_default().extend(letters(file));
     }
     for link in &used.links {
-        let (Some(path), Some(target)) = (quoting::writable(&link.path), quoting::writable(&link.target)) else {
+        let (Some(path), Some(target)) = (path_of(&link.path), path_of(&link.target)) else {
             unsaid.insert(quoting::comment(&format!(
                 "the link {} cannot be written here: it is denied",
                 link.path.shown()
@@ -154,6 +154,11 @@ fn files(used: &AccessControl) -> Vec<String> {
     };
     let rules = rules.into_iter().filter(|(_, letters)| !letters.is_empty()).map(rule);
     rules.chain(unsaid).collect()
+}
+
+/// The path, if it can be written between quotes: how a quote or a backslash is escaped there differs between parsers.
+fn path_of(path: &event::Text) -> Option<&str> {
+    quoting::writable(path).filter(|path| !path.contains(['"', '\\']))
 }
 
 fn letters(file: &FileNeed) -> Vec<char> {

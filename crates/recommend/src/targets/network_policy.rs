@@ -1,5 +1,6 @@
 //! A `NetworkPolicy` for Kubernetes: who may come in on which ports, and what may be gone out to.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use event::Protocol;
@@ -104,7 +105,8 @@ fn out(need: &EgressNeed, protocol: &'static str) -> Yaml {
 
 /// A peer in a comment.
 fn who(peer: &Peer) -> String {
-    let names: Vec<_> = peer.containers.iter().chain(&peer.names).map(|name| name.shown()).collect();
+    let names: BTreeSet<_> = peer.containers.iter().chain(&peer.names).map(|name| name.shown()).collect();
+    let names: Vec<_> = names.into_iter().collect();
     let address = peer.address.shown();
     if names.is_empty() { address.into_owned() } else { format!("{address} is {}", names.join(", ")) }
 }

@@ -27,11 +27,11 @@ pub(super) fn unit(word: &str) -> String {
     format!("\"{}\"", doubled.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-/// A path in an AppArmor profile that stands for itself alone: apparmor.d(5), "Globbing".
+/// A path without quotes and backslashes as an AppArmor profile has it, standing for itself alone: apparmor.d(5), "Globbing".
 pub(super) fn apparmor(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len() + 2);
     for c in path.chars() {
-        if "*?[]{}^\"\\@,#".contains(c) {
+        if "*?[]{}^@,#".contains(c) {
             escaped.push('\\');
         }
         escaped.push(c);
