@@ -20,8 +20,8 @@ use serde_json::Value;
 
 const STEP: Duration = Duration::from_secs(120);
 /// Needs CAP_CHOWN, and two directories that can be written.
-const SCRIPT: &str = "echo x > /tmp/a && chown 5:5 /tmp/a && rm /tmp/a && echo y > /var/b && cat /var/b && echo done";
-const SAYS: &str = "y\ndone\n";
+const SCRIPT: &str = "echo x > /tmp/a && chown 5:5 /tmp/a && rm /tmp/a && echo y > /run/b && cat /run/b && echo worked";
+const SAYS: &str = "y\nworked\n";
 
 /// Runs the script with a target's words, and then with words that lack something, each of which must be missed.
 fn works_and_misses(written: &Written, profile: &Path, run: impl Fn(&[&str]) -> Result<Finished>) -> Result<()> {
@@ -112,7 +112,7 @@ fn docker_takes_the_flags_and_misses_what_is_taken_away() -> Result<()> {
 fn docker_gives_enosys_by_a_profile_without_any_errno() -> Result<()> {
     need!("dockerd", "runc", "busybox", "gcc");
     let _alone = alone()?;
-    let numbers = if NATIVE == "x86_64" { ["165", "435", "400"] } else { ["40", "435", "400"] };
+    let numbers = if NATIVE == "x86_64" { ["165", "425", "400"] } else { ["40", "425", "400"] };
     let (docker, report) = recorded_by_docker()?;
     let work = tempfile::tempdir()?;
     std::fs::copy(program("errnos")?, work.path().join("errnos"))?;
@@ -218,11 +218,11 @@ fn compose_merges_the_file_and_misses_what_is_taken_away() -> Result<()> {
                 finish(&mut run, STEP)
             };
             let up = run(&["up", "--abort-on-container-exit", "--exit-code-from", service.trim_end_matches(':')])?;
-            let (status, says) = (up.status, up.stdout() + &up.stderr());
+            let says = up.stdout() + &up.stderr();
             let down = run(&["down", "--volumes"])?;
             ensure!(down.status.success(), "{}", down.stderr());
-            ensure!(status.success() == works, "{compose:?} {file}: {status}: {says}\n{}", written.text);
-            ensure!(says.contains("done") == works, "{compose:?} {file}: {says}");
+            // Release 1 of compose does not end with the container's status.
+            ensure!(says.contains("worked") == works, "{compose:?} {file}: {says}\n{}", written.text);
         }
     }
     Ok(())
@@ -271,8 +271,8 @@ fn runc_and_crun_take_the_changed_config_and_miss_what_is_taken_away() -> Result
         }
         ensure!(run(capability)? != SAYS, "{name}: it works without CAP_CHOWN");
         let mut mount = changed.clone();
-        mount["mounts"].as_array_mut().context("mounts")?.retain(|mount| mount["destination"] != "/var");
-        ensure!(run(mount)? != SAYS, "{name}: it works without a writable /var: {changed:#}");
+        mount["mounts"].as_array_mut().context("mounts")?.retain(|mount| mount["destination"] != "/run");
+        ensure!(run(mount)? != SAYS, "{name}: it works without a writable /run: {changed:#}");
     }
     Ok(())
 }
