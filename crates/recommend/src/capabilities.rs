@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
+use crate::capability_table::about;
 use crate::source::Runs;
 
 /// What to do with capabilities: drop all, then add these.
@@ -99,7 +100,7 @@ pub(crate) fn advice(runs: &Runs<'_>, options: &Options) -> CapabilityAdvice {
             .map(|(capability, evidence)| CapabilityNeed {
                 capability,
                 evidence: evidence.into_values().collect(),
-                smaller: Vec::new(),
+                smaller: about(capability).and_then(|about| about.smaller).map(Text::from).into_iter().collect(),
             })
             .collect(),
         left_out: others

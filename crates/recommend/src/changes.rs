@@ -1,8 +1,17 @@
 //! What the recommendation takes away from what the workload can do now.
 
-use event::{Capability, Text};
+use std::collections::BTreeSet;
+
+use event::{Capability, SyscallNames, Text};
+use report::counted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::capability_table::about;
+use crate::default_profile::{self, Passage};
+use crate::present::Present;
+use crate::source::Runs;
+use crate::{CapabilityAdvice, Seccomp};
 
 /// What is open now and after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,4 +65,53 @@ pub struct CapabilityRemoved {
     pub safe: Text,
     /// What would fail if it were needed after all, in a sentence.
     pub breaks: Text,
+}
+
+pub(crate) fn changes(runs: &Runs<'_>, present: &Present<'_>, seccomp: &Seccomp, advice: &CapabilityAdvice) -> Changes {
+    let names = SyscallNames::builtin();
+    let tables = seccomp.architectures.iter().flat_map(|&arch| names.all(arch).map(|(_, name)| name));
+    let known: BTreeSet<&str> = tables.collect();
+    let passages = known.iter().map(|call| Some((*call, present.passage(call)?)));
+    let now: Option<BTreeSet<&str>> = passages.collect::<Option<Vec<_>>>().map(|passages| {
+        passages.into_iter().filter(|(_, passage)| *passage != Passage::Closed).map(|(call, _)| call).collect()
+    });
+    let after: BTreeSet<&str> = seccomp.allowed.iter().map(|call| call.name.as_str()).collect();
+    let texts = |calls: Vec<&str>| calls.into_iter().map(Text::from).collect();
+    let closed = now.as_ref().map(|now| now.difference(&after).copied().collect()).unwrap_or_default();
+    let opened = now.as_ref().map(|now| after.difference(now).copied().collect()).unwrap_or_default();
+
+    let count = |amount: usize| u32::try_from(amount).unwrap_or(u32::MAX);
+    let added: BTreeSet<Capability> = advice.add.iter().map(|need| need.capability).collect();
+    let now_held = present.capabilities;
+    Changes {
+        filter: present.filter,
+        filter_reason: present.filter_reason.into(),
+        calls_now: now.as_ref().map(|now| count(now.len())),
+        calls_after: count(after.len()),
+        calls_closed: texts(closed),
+        calls_opened: texts(opened),
+        capabilities_now: now_held.map(|held| held.0.count_ones()),
+        capabilities_after: count(added.len()),
+        capabilities_removed: now_held
+            .map(|held| held.iter().filter(|one| !added.contains(one)).map(|one| removed(one, runs, advice)).collect())
+            .unwrap_or_default(),
+        capabilities_added: now_held
+            .map(|held| added.iter().copied().filter(|one| !held.contains(*one)).collect())
+            .unwrap_or_default(),
+        docker_default_capabilities: now_held.map(|held| held == default_profile::capabilities()),
+    }
+}
+
+fn removed(capability: Capability, runs: &Runs<'_>, advice: &CapabilityAdvice) -> CapabilityRemoved {
+    let left_out = advice.left_out.iter().find(|one| one.capability == capability);
+    let reasons = left_out.map(|one| one.reasons.iter().map(|reason| reason.shown().into_owned()).collect::<Vec<_>>());
+    let safe = match reasons {
+        Some(reasons) => reasons.join("; "),
+        None => format!("the kernel was not asked for it in {}", counted(runs.own.len() as u64, "run", "runs")),
+    };
+    let breaks = match about(capability) {
+        Some(about) => format!("{} fails with EPERM", about.fails),
+        None => "what needs it fails with EPERM".to_owned(),
+    };
+    CapabilityRemoved { capability, safe: safe.as_str().into(), breaks: breaks.as_str().into() }
 }

@@ -7,8 +7,11 @@
 
 mod access_control;
 mod capabilities;
+mod capability_table;
 mod changes;
+mod default_profile;
 mod hardening;
+mod present;
 mod refusal;
 mod render;
 mod runtime;
@@ -146,22 +149,28 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
     let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs.own));
     let seccomp = seccomp::seccomp(&runs, options, &runtimes, no_new_privileges)?;
     let capabilities = capabilities::advice(&runs, options);
+    let hardening = hardening::hardening(&runs, options);
+    let present = present::Present::of(&runs);
+    let changes = changes::changes(&runs, &present, &seccomp, &capabilities);
+    let score = score::score(&runs, &present, &seccomp, &capabilities, &hardening, no_new_privileges);
+    let mut notes = notes(&runs.own, options, no_new_privileges, &seccomp);
+    notes.extend(score.note());
     Ok(Recommendation {
         schema_version: FormatVersion,
         ringfence_version: version.into(),
         sources: runs.own.iter().map(|run| Source::of(run)).collect(),
         nested: runs.nested.iter().map(|run| Source::of(run)).collect(),
         incomplete,
-        notes: notes(&runs.own, options, no_new_privileges, &seccomp),
+        notes,
         runtimes,
         no_new_privileges,
         exec: options.exec,
         seccomp,
         capabilities,
-        hardening: hardening::hardening(&runs, options),
+        hardening,
         access_control: access_control::access_control(&runs, options),
-        changes: Changes::default(),
-        score: Score::default(),
+        changes,
+        score,
     })
 }
 

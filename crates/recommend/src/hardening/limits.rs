@@ -1,6 +1,6 @@
 //! Limits of tasks, memory and CPU time, each the most that was seen and a margin; and limits of each process.
 
-use event::{Resource, Text};
+use event::{Phase, Resource, Text};
 use report::{Report, counted};
 
 use super::seen::{Seen, Tally, sentence};
@@ -106,7 +106,9 @@ pub(super) fn cpu(seen: &Seen<'_>) -> LimitAdvice {
 pub(super) fn ulimits(seen: &Seen<'_>) -> Vec<UlimitAdvice> {
     let mut dumps = Tally::default();
     for (number, run) in seen.own.iter().enumerate() {
-        for process in run.behaviour.processes.processes.iter().filter(|process| seen.counts(process.phase)) {
+        // The workload's first process was made by the runtime.
+        let is_own = |phase: Phase| phase != Phase::Exec || seen.counts(phase);
+        for process in run.behaviour.processes.processes.iter().filter(|process| is_own(process.phase)) {
             if let Some(signal) = process.signal.filter(|signal| DUMPS_CORE.contains(signal)) {
                 let program = process.executable().cloned().unwrap_or_default();
                 dumps.add(number, &format!("ended by signal {signal}"), &Text::default(), process.phase, program, 1);

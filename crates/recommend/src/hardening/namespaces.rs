@@ -125,7 +125,9 @@ fn pid(seen: &Seen<'_>) -> Advice {
     });
     let mut looks = Tally::default();
     for (number, run) in seen.own.iter().enumerate() {
-        let own: BTreeSet<u32> = run.behaviour.processes.processes.iter().map(|process| process.id.pid).collect();
+        let processes = run.behaviour.processes.processes.iter();
+        let own: BTreeSet<u32> =
+            processes.flat_map(|process| [Some(process.id.pid), process.pid_inside]).flatten().collect();
         for used in run.behaviour.files.paths.iter().filter(|used| seen.counts(used.phase)) {
             let path = used.path.as_bytes();
             if path == b"/proc" && used.accesses.has(FileAccess::Listed) {
