@@ -11,6 +11,7 @@ use e2e::engines::{Containerd, Docker, Engine, Podman};
 use e2e::machine::{alone, unique_name};
 use e2e::overlay::Overlay;
 use e2e::programs::program;
+use e2e::recommended::{Recommended, Setting, Started};
 use e2e::recorder::Recorder;
 use e2e::reports::{NATIVE, Report};
 use e2e::runtime::Runtime;
@@ -130,6 +131,29 @@ fn docker_gives_enosys_by_a_profile_without_any_errno() -> Result<()> {
 
     let expected: String = numbers.iter().zip([1, 38, 38]).map(|(number, errno)| format!("{number} {errno}\n")).collect();
     ensure!(says == expected, "{says:?}, not {expected:?}");
+    Ok(())
+}
+
+/// glibc goes on from what is denied there as it does from what a kernel lacks.
+#[test]
+#[ignore = "needs root"]
+fn runc_and_crun_run_a_workload_by_a_profile_without_any_errno() -> Result<()> {
+    need!("runc", "crun", "gcc", "mmdebstrap", "busybox");
+    let _alone = alone()?;
+    for runtime in ["runc", "crun"] {
+        let started = Started::new("python3", Setting { runtime, no_new_privileges: false, uid: 0 })?;
+        let runs = started.runs(None, 2)?;
+        let reports = runs.reports()?;
+        let mut recommended = Recommended::from(&reports)?;
+        // Without the families: threads are then made by the clone(2) or clone3(2) that was seen, whichever is tried first.
+        let more = ["--oci-min", "1.0", "--without-siblings"];
+        let mut words: Vec<&std::ffi::OsStr> = more.iter().map(AsRef::as_ref).collect();
+        words.push(reports[1].path.as_os_str());
+        let written = target(&reports[0].path, "seccomp", &words)?;
+        ensure!(!written.text.contains("rrnoRet") && written.text.contains("SCMP_ACT_TRACE"), "{}", written.text);
+        recommended.profile = serde_json::from_str(&written.text)?;
+        started.must_work(&recommended, 3).with_context(|| runtime)?;
+    }
     Ok(())
 }
 
