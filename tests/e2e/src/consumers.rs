@@ -52,7 +52,8 @@ pub fn kubectl() -> Result<PathBuf> {
 
 /// A command that checks resources of Kubernetes by its own schema of one version.
 pub fn kubernetes_validate(version: &str) -> Result<Command> {
-    let python = must_within(&mut command("python3", ["-c", "import sys; print(sys.implementation.cache_tag)"]), LIMIT)?;
+    let python =
+        must_within(&mut command("python3", ["-c", "import sys; print(sys.implementation.cache_tag)"]), LIMIT)?;
     let folder = cached_folder(&format!("{}-{}", VALIDATE.replace("==", "-"), python.trim()), |place| {
         let mut pip = command("python3", ["-m", "pip", "install", "--quiet", "--target"]);
         must_within(pip.arg(place).arg(VALIDATE), Duration::from_secs(300)).context("kubernetes-validate")?;

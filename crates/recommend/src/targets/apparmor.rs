@@ -67,7 +67,7 @@ pub(super) fn profile(recommendation: &Recommendation, settings: &Settings) -> O
         line(format!("  {rule}"));
     }
     line("}".to_owned());
-    Output { text, notes: Vec::new() }
+    Output::of(text)
 }
 
 fn sockets(used: &AccessControl) -> BTreeSet<String> {

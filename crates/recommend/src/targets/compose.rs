@@ -70,7 +70,7 @@ pub(super) fn file(settings: Settings, profile: &str) -> Output {
     if !volumes.is_empty() {
         document.push(pair("volumes", volumes));
     }
-    Output { text: Yaml::document(document), notes: Vec::new() }
+    Output::of(Yaml::document(document))
 }
 
 /// Compose puts variables of the environment in where a `$` is.

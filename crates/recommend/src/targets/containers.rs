@@ -32,7 +32,7 @@ pub(super) fn docker(settings: Settings, profile: &str) -> Output {
         }
     }
     flags.extend(limits(&settings));
-    line(&flags, settings.notes)
+    line(flags, settings.notes)
 }
 
 /// Arguments for `podman run`.
@@ -46,7 +46,7 @@ pub(super) fn podman(settings: Settings, profile: &str) -> Output {
         }
     }
     flags.extend(limits(&settings));
-    line(&flags, settings.notes)
+    line(flags, settings.notes)
 }
 
 /// Arguments for `nerdctl run`.

@@ -78,5 +78,5 @@ pub(super) fn flags(mut settings: Settings, profile: &str) -> Output {
     for (_, what) in cannot.iter().filter(|(is_set, _)| *is_set) {
         settings.notes.push(format!("ctr 1.6 has no option for {what}"));
     }
-    line(&flags, settings.notes)
+    line(flags, settings.notes)
 }

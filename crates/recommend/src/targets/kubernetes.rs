@@ -90,7 +90,7 @@ pub(super) fn pod(settings: Settings, profile: &str) -> Result<Output, TargetErr
         pair("metadata", vec![pair("name", settings.name)]),
         pair("spec", spec),
     ]);
-    Ok(Output { text: Yaml::document(document), notes: Vec::new() })
+    Ok(Output::of(Yaml::document(document)))
 }
 
 /// The directories that stay writable, if the root file system can be read-only here: a volume of a pod is empty.

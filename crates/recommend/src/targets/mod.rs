@@ -157,7 +157,7 @@ impl Target {
         let settings = Settings::of(recommendation);
         let file = if self.names_profile() { beside.profile.ok_or(TargetError::NoProfile(self.name()))? } else { "" };
         Ok(match self {
-            Target::Seccomp => Output { text: profile.to_json(), notes: Vec::new() },
+            Target::Seccomp => Output::of(profile.to_json()),
             Target::Docker => containers::docker(settings, file),
             Target::Podman => containers::podman(settings, file),
             Target::Nerdctl => containers::nerdctl(settings, file),
@@ -188,8 +188,16 @@ pub struct Beside<'a> {
 pub struct Output {
     /// Its text.
     pub text: String,
+    /// The same as words, of a target that is arguments; else empty.
+    pub words: Vec<String>,
     /// What whoever takes it should know and the format has no place for; safe for a terminal.
     pub notes: Vec<String>,
+}
+
+impl Output {
+    fn of(text: String) -> Output {
+        Output { text, ..Output::default() }
+    }
 }
 
 /// Why a target cannot be written.
@@ -226,12 +234,12 @@ pub enum TargetError {
 }
 
 /// Arguments on one line, as a shell takes them.
-fn line(words: &[String], mut notes: Vec<String>) -> Output {
+fn line(words: Vec<String>, mut notes: Vec<String>) -> Output {
     if words.iter().any(|word| !quoting::is_shell_word(word)) {
         notes.push("some words are in quotes: paste the line, as $(...) does not read quotes".to_owned());
     }
-    let words: Vec<String> = words.iter().map(|word| quoting::shell(word)).collect();
-    Output { text: words.join(" ") + "\n", notes }
+    let quoted: Vec<String> = words.iter().map(|word| quoting::shell(word)).collect();
+    Output { text: quoted.join(" ") + "\n", words, notes }
 }
 
 /// The name without `CAP_`, as every version of every engine takes it.

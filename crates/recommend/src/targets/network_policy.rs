@@ -71,7 +71,7 @@ pub(super) fn policy(recommendation: &Recommendation, settings: &Settings) -> Re
             ],
         ),
     ]);
-    Ok(Output { text: Yaml::document(document), notes: Vec::new() })
+    Ok(Output::of(Yaml::document(document)))
 }
 
 /// What may be gone out to over one port.

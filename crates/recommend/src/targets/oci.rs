@@ -66,7 +66,7 @@ pub(super) fn config(mut settings: Settings, profile: &Profile, config: &str) ->
             device.path
         ));
     }
-    Ok(Output { text: report::json(&config), notes: settings.notes })
+    Ok(Output { notes: settings.notes, ..Output::of(report::json(&config)) })
 }
 
 /// The capability sets and no_new_privileges. Sets that the bundle keeps small stay so.

@@ -30,7 +30,7 @@ pub(super) fn profile(settings: &Settings, profile: &Profile) -> Output {
             ],
         ),
     ]);
-    Output { text: Yaml::document(document), notes: Vec::new() }
+    Output::of(Yaml::document(document))
 }
 
 /// A rule has in the resource what it has in a profile.

@@ -33,7 +33,7 @@ pub(super) fn file(settings: Settings, profile: &str) -> Result<Output, TargetEr
     keys(&settings, profile, |name, value| {
         let _ = writeln!(text, "{name}={}", value.replace('%', "%%"));
     });
-    Ok(Output { text, notes: Vec::new() })
+    Ok(Output::of(text))
 }
 
 fn keys(settings: &Settings, profile: &str, mut key: impl FnMut(&str, String)) {

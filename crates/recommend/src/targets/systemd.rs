@@ -55,7 +55,7 @@ pub(super) fn options(recommendation: &Recommendation, profile: &Profile, settin
     sockets(&mut unit, used);
     namespaces(&mut unit, used);
     limits(&mut unit, settings);
-    Output { text: unit.text, notes: Vec::new() }
+    Output::of(unit.text)
 }
 
 struct Unit {
@@ -87,8 +87,10 @@ fn calls(unit: &mut Unit, profile: &Profile, recommendation: &Recommendation) {
         names.into_iter().collect()
     };
     let allowed = of(&|rule| rule.action == "SCMP_ACT_ALLOW");
-    let unknown = of(&|rule| rule.action == "SCMP_ACT_ERRNO" && rule.errno_ret == Some(ENOSYS));
-    unit.comment("Arguments of calls cannot be said here.");
+    let mut unknown = of(&|rule| rule.action == "SCMP_ACT_ERRNO" && rule.errno_ret == Some(ENOSYS));
+    // A call that is allowed with some arguments only is allowed with all here.
+    unknown.retain(|name| allowed.binary_search(name).is_err());
+    unit.comment("Conditions on arguments cannot be said here: a call is allowed with all of them.");
     unit.set("SystemCallFilter", &allowed.join(" "));
     if !unknown.is_empty() {
         let unknown: Vec<String> = unknown.iter().map(|name| format!("{name}:ENOSYS")).collect();

@@ -130,7 +130,7 @@ fn each_target_has_each_setting_or_says_that_it_cannot() {
             ],
         ),
     ] {
-        let Output { text, notes } = written(target, &recommendation);
+        let Output { text, notes, .. } = written(target, &recommendation);
         let all = text + &notes.join("\n");
         for part in has {
             assert!(all.contains(part), "{}: {part:?} is not in\n{all}", target.name());
@@ -165,7 +165,7 @@ fn a_directory_that_no_format_can_name_leaves_the_root_writable() {
     for path in ["/a\nb", "/a:b", "/a,b", "relative", "/a\u{202e}"] {
         let recommendation = recommendation("web", path);
         for target in [Target::Docker, Target::Podman, Target::Ctr, Target::Compose, Target::Kubernetes, Target::Oci] {
-            let Output { text, notes } = written(target, &recommendation);
+            let Output { text, notes, .. } = written(target, &recommendation);
             let settings =
                 ["--read-only", "eadonly\": true", "read_only: ", "ReadOnly=", "readOnlyRootFilesystem: true"];
             assert!(!settings.iter().any(|setting| text.contains(setting)), "{path:?}: {text}");

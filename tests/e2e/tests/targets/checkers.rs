@@ -103,7 +103,8 @@ fn no_name_changes_what_yaml_says() -> Result<()> {
         ensure!(keys(&document).is_subset(&["services", "volumes"].into()), "{document:#}");
         let services = document["services"].as_object().context("services")?;
         ensure!(services.len() == 1, "{document:#}");
-        let known = ["security_opt", "cap_drop", "cap_add", "read_only", "tmpfs", "volumes", "user", "pids_limit", "mem_limit"];
+        let known =
+            ["security_opt", "cap_drop", "cap_add", "read_only", "tmpfs", "volumes", "user", "pids_limit", "mem_limit"];
         let known: BTreeSet<&str> = known.into_iter().chain(["cpus", "ulimits", "devices"]).collect();
         for service in services.values() {
             ensure!(keys(service).is_subset(&known), "{service:#}");
@@ -128,7 +129,10 @@ fn the_operators_resource_has_the_fields_of_its_definition() -> Result<()> {
     }
     let reports = Reports::new()?;
     for document in read_yaml(&reports.targets("seccomp-operator", false)?)? {
-        ensure!(document["apiVersion"] == "security-profiles-operator.x-k8s.io/v1beta1" && document["kind"] == "SeccompProfile");
+        ensure!(
+            document["apiVersion"] == "security-profiles-operator.x-k8s.io/v1beta1"
+                && document["kind"] == "SeccompProfile"
+        );
         let spec = &document["spec"];
         ensure!(keys(spec) == ["architectures", "defaultAction", "syscalls"].into(), "{spec:#}");
         let rules = spec["syscalls"].as_array().context("rules")?;
@@ -151,7 +155,8 @@ fn kubernetes_takes_pods_and_policies() -> Result<()> {
     let mut files = reports.targets("kubernetes", true)?;
     files.extend(reports.targets("network-policy", false)?);
     for version in ["1.25", "1.37"] {
-        must_within(kubernetes_validate(version)?.args(&files), STEP).with_context(|| format!("Kubernetes {version}"))?;
+        must_within(kubernetes_validate(version)?.args(&files), STEP)
+            .with_context(|| format!("Kubernetes {version}"))?;
         // The checker checks.
         let wrong = reports.folder.path().join("wrong.yaml");
         let text = std::fs::read_to_string(&files[0])?.replace("readOnlyRootFilesystem", "readOnlyRoot");
@@ -182,14 +187,17 @@ fn kubectl_1_20_knows_each_field() -> Result<()> {
 /// Everything of one is in the other.
 fn is_in(one: &Value, other: &Value) -> Result<()> {
     match (one, other) {
-        (Value::Object(fields), _) => fields.iter().try_for_each(|(key, value)| is_in(value, &other[key]).with_context(|| key.clone())),
+        (Value::Object(fields), _) => {
+            fields.iter().try_for_each(|(key, value)| is_in(value, &other[key]).with_context(|| key.clone()))
+        }
         (Value::Array(items), Value::Array(others)) => {
             ensure!(items.len() == others.len(), "{items:?}, {others:?}");
             items.iter().zip(others).try_for_each(|(item, other)| is_in(item, other))
         }
         _ => {
             // Quantities are written anew.
-            let is_quantity = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+            let is_quantity =
+                |value: &Value| value.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
             ensure!(one == other || is_quantity(one) && is_quantity(other), "{one} is not {other}");
             Ok(())
         }
@@ -211,7 +219,8 @@ fn systemd_takes_the_options_and_finds_the_service_less_exposed() -> Result<()> 
             let verified = finish(verify.arg(&unit), STEP)?;
             let said = verified.stderr();
             let of_ours = said.lines().filter(|line| line.contains(&name));
-            let complaints: Vec<&str> = of_ours.filter(|line| !line.contains("Failed to parse system call, ignoring: ")).collect();
+            let complaints: Vec<&str> =
+                of_ours.filter(|line| !line.contains("Failed to parse system call, ignoring: ")).collect();
             ensure!(complaints.is_empty(), "{complaints:?} of\n{text}");
             let mut security = command("systemd-analyze", ["--no-pager", "security", "--offline=1"]);
             let printed = must_within(security.arg(&unit), STEP)?;
@@ -256,7 +265,9 @@ fn quadlet_makes_a_command_of_each_key() -> Result<()> {
         ensure!(finished.status.success(), "{}", finished.stderr());
         let start = made.lines().find(|line| line.starts_with("ExecStart=")).with_context(|| finished.stderr())?;
         let profile = reports.folder.path().join(format!("profile-{at}.json"));
-        for part in [format!("--security-opt seccomp={}", profile.display()), "--cap-drop all".into(), "--read-only ".into()] {
+        for part in
+            [format!("--security-opt seccomp={}", profile.display()), "--cap-drop all".into(), "--read-only ".into()]
+        {
             ensure!(start.contains(&part), "{part} is not in {start}");
         }
     }

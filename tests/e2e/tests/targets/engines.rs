@@ -40,7 +40,8 @@ fn works_and_misses(written: &Written, profile: &Path, run: impl Fn(&[&str]) -> 
         // ctr takes away by name.
         Err(_) => [&words[..], &["--cap-drop", "CAP_CHOWN"]].concat(),
     };
-    let writable = without(&words, "--tmpfs", "/tmp").or_else(|_| without(&words, "--mount", "type=tmpfs,src=tmpfs,dst=/tmp"))?;
+    let writable =
+        without(&words, "--tmpfs", "/tmp").or_else(|_| without(&words, "--mount", "type=tmpfs,src=tmpfs,dst=/tmp"))?;
     for (what, words) in [("chown(2)", calls), ("CAP_CHOWN", capability), ("a writable /tmp", writable)] {
         let missed = run(&words)?;
         ensure!(missed.stdout() != SAYS, "it works without {what}: {words:?}");
@@ -129,7 +130,8 @@ fn docker_gives_enosys_by_a_profile_without_any_errno() -> Result<()> {
     args.extend(numbers);
     let says = docker.docker(&args)?;
 
-    let expected: String = numbers.iter().zip([1, 38, 38]).map(|(number, errno)| format!("{number} {errno}\n")).collect();
+    let expected: String =
+        numbers.iter().zip([1, 38, 38]).map(|(number, errno)| format!("{number} {errno}\n")).collect();
     ensure!(says == expected, "{says:?}, not {expected:?}");
     Ok(())
 }
