@@ -1,16 +1,16 @@
 //! The least permission that a workload needs, derived from reports of what it did.
 //!
 //! [`recommend`] takes reports of one workload and gives a [`Recommendation`]: the system calls and capabilities that
-//! it needs, each with the evidence. [`Profile`] and [`docker_flags`] are the forms that runtimes and engines take.
+//! it needs, each with the evidence. [`Profile`] and [`Target`] are the forms that runtimes, engines and others take.
 //! Pure: the same reports and options give the same bytes, in whatever order the reports are. What the answer would be
 //! wrong or incomplete for is refused ([`Refusal`]).
 
 mod amend;
+mod access_control;
 mod capabilities;
 mod capability_table;
 mod changes;
 mod default_profile;
-mod docker;
 mod hardening;
 mod present;
 mod refusal;
@@ -21,11 +21,12 @@ mod score;
 mod seccomp;
 mod source;
 mod table;
+mod targets;
 
 pub use amend::{Missing, MissingPermission};
+pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
 pub use changes::{CapabilityRemoved, Changes, FilterNow};
-pub use docker::docker_flags;
 pub use hardening::{
     Access, Advice, DeviceAdvice, DeviceNeed, EgressNeed, EngineSocket, Evidence, Hardening, IngressNeed, LimitAdvice,
     Medium, MountAction, MountAdvice, NamespaceAdvice, NetworkNeeds, Peer, PortAdvice, ReadOnlyRoot, SystemPath,
@@ -40,6 +41,7 @@ pub use saturation::{
 pub use score::{EscapeLine, EscapeState, Score};
 pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
 pub use source::Source;
+pub use targets::{Beside, Output, Target, TargetError, docker_flags};
 
 use behaviour::CheckMeaning;
 use event::{Phase, Text};
@@ -108,6 +110,9 @@ pub struct Recommendation {
     /// The rest of the hardening.
     #[serde(default)]
     pub hardening: Hardening,
+    /// What it used of files, sockets and namespaces.
+    #[serde(default)]
+    pub access_control: AccessControl,
     /// What is taken away from what the workload can do now.
     #[serde(default)]
     pub changes: Changes,
@@ -206,6 +211,7 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
         seccomp,
         capabilities,
         hardening,
+        access_control: access_control::access_control(&runs, options),
         changes,
         score,
     })

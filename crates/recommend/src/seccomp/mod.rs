@@ -1,5 +1,6 @@
 //! System calls: which are allowed, why each, and what is denied though it was tried.
 
+mod oci;
 mod profile;
 mod tables;
 
