@@ -1,11 +1,13 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
 mod containers;
+mod diff;
 mod doctor;
 mod exit;
 mod fields;
 mod generate;
 mod map;
+mod merge;
 mod observe;
 mod privilege;
 mod recommend;
@@ -39,6 +41,8 @@ enum Command {
     Map(map::MapArgs),
     Recommend(Box<recommend::RecommendArgs>),
     Saturation(saturation::SaturationArgs),
+    Merge(merge::MergeArgs),
+    Diff(diff::DiffArgs),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -71,6 +75,8 @@ fn main() -> ExitCode {
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),
         Command::Saturation(args) => saturation::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

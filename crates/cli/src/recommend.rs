@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use event::Text;
 
 use crate::exit;
-use crate::report::{load, terminal_width, wants_colour};
+use crate::report::{load_all, terminal_width, wants_colour};
 
 /// Recommend the least permission that a workload needs.
 ///
@@ -71,7 +71,7 @@ pub(crate) struct RecommendArgs {
 /// Reports of one workload.
 #[derive(Args)]
 pub(crate) struct Sources {
-    /// Reports' files, or containers' names or ids, as `ringfence report` takes them; `-` for standard input.
+    /// Reports' or merged files, or containers' names or ids, as `ringfence report` takes them; `-` for standard input.
     #[arg(value_name = "FILE|CONTAINER", required_unless_present = "schema")]
     reports: Vec<OsString>,
 
@@ -90,7 +90,8 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn load(&self) -> anyhow::Result<Vec<Report>> {
-        self.reports.iter().map(|name| load(name, self.dir.as_deref())).collect()
+        let each = self.reports.iter().map(|name| load_all(name, self.dir.as_deref()));
+        Ok(each.collect::<anyhow::Result<Vec<Vec<Report>>>>()?.concat())
     }
 
     /// What these say of how the reports are taken.
@@ -161,7 +162,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
         Some(Target::Seccomp) => {
             let profile = Profile::new(&recommendation.seccomp).to_json();
             match &args.out {
-                Some(out) => write(out, &profile)?,
+                Some(out) => write(out, &profile, READABLE)?,
                 None => print(&profile)?,
             }
         }
@@ -171,7 +172,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
             // A path that docker finds from any folder, and that is no option.
             let path = std::path::absolute(out).with_context(|| format!("cannot tell where {} is", out.display()))?;
             let name = path.to_str().with_context(|| format!("docker takes only UTF-8: {} is not", path.display()))?;
-            write(out, &Profile::new(&recommendation.seccomp).to_json())?;
+            write(out, &Profile::new(&recommendation.seccomp).to_json(), READABLE)?;
             let flags: Vec<String> =
                 docker_flags(&recommendation, name).iter().map(|flag| quoted(&Text::from(flag.as_str()))).collect();
             print(&(flags.join(" ") + "\n"))?;
@@ -191,13 +192,16 @@ pub(crate) fn print(output: &str) -> anyhow::Result<()> {
     out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
+/// The mode of a file that says nothing about what a workload did.
+const READABLE: u32 = 0o644;
+
 /// Writes a file whole or not at all.
-fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().as_bytes().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new()
         .prefix(".ringfence-")
-        .permissions(Permissions::from_mode(0o644))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)
         .with_context(cannot)?;
     file.write_all(content.as_bytes()).and_then(|()| file.as_file().sync_all()).with_context(cannot)?;

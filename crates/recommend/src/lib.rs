@@ -6,7 +6,11 @@
 //! wrong or incomplete for is refused ([`Refusal`]).
 
 mod capabilities;
+mod diff;
 mod docker;
+mod filter;
+mod permissions;
+mod presence;
 mod refusal;
 mod render;
 mod runtime;
@@ -15,7 +19,13 @@ mod seccomp;
 mod source;
 
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
+pub use diff::{
+    Change, Changed, Compared, DIFF_VERSION, Diff, DiffError, Direction, Subject, SubjectError, diff,
+    table as diff_table,
+};
 pub use docker::docker_flags;
+pub use filter::{Decision, Filter, MAX_PROFILE_BYTES, ProfileError};
+pub use presence::{PermissionPresence, Presence, table as presence_table};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;

@@ -5,8 +5,7 @@ mod table;
 
 use std::collections::BTreeMap;
 
-use behaviour::CheckMeaning;
-use event::{SyscallNames, Text};
+use event::Text;
 use report::{FormatVersion, Report, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use estimate::Estimate;
 pub use table::table;
 
+use crate::permissions::permissions;
 use crate::{Options, Refusal, refusal, source};
 
 /// The version of the format that this program writes.
@@ -103,7 +103,7 @@ pub fn saturation(reports: &[Report], options: &Options) -> Result<Saturation, R
         let begin = run.window.begin.boot_ns;
         let observed_ns = run.window.end.boot_ns.saturating_sub(begin);
         let mut new = Vec::new();
-        for (name, first_ns) in permissions(run, options) {
+        for (name, first_ns) in permissions(run, options.phases()) {
             let times = seen.entry(name.clone()).or_default();
             if *times == 0 {
                 new.push(NewPermission { name, after_ns: first_ns.saturating_sub(begin).min(observed_ns) });
@@ -136,24 +136,4 @@ pub fn saturation(reports: &[Report], options: &Options) -> Result<Saturation, R
 
 fn of_size(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
-}
-
-/// The system calls and capabilities that a run needed, and when it used each first.
-fn permissions(run: &Report, options: &Options) -> BTreeMap<Text, u64> {
-    let names = SyscallNames::builtin();
-    let mut found = BTreeMap::<Text, u64>::new();
-    let mut take = |name: Text, boot_ns: u64| {
-        found.entry(name).and_modify(|first| *first = boot_ns.min(*first)).or_insert(boot_ns);
-    };
-    for used in &run.behaviour.syscalls.uses {
-        if options.phases().contains(&used.phase) && used.count > 0 {
-            take(names.name(used.syscall).as_ref().into(), used.first.as_ref().map_or(0, |first| first.boot_ns));
-        }
-    }
-    for used in &run.behaviour.capabilities.uses {
-        if options.phases().contains(&used.phase) && used.meaning() == CheckMeaning::Used {
-            take(used.capability.to_string().into(), used.first.by.boot_ns);
-        }
-    }
-    found
 }
