@@ -113,10 +113,10 @@ fn tables_are_compared_as_hosts_have_them() {
     let listed = with(json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_ARM"]));
     assert_eq!(of(&mapped, &listed).changes, []);
     let found = of(&mapped, &with(json!(["SCMP_ARCH_X86_64"])));
-    assert_eq!(lines(&found), [
-        "- arm: filtered -> every call kills the thread",
-        "- x86: filtered -> every call kills the thread",
-    ]);
+    assert_eq!(
+        lines(&found),
+        ["- arm: filtered -> every call kills the thread", "- x86: filtered -> every call kills the thread",]
+    );
     let found = of(&with(json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_S390X"])), &with(json!(["SCMP_ARCH_X86_64"])));
     assert_eq!(lines(&found)[0], "- SCMP_ARCH_S390X: listed -> not listed");
 }
@@ -133,11 +133,14 @@ fn a_socket_call_of_32_bit_x86_goes_two_ways() {
     let found = of(&with(json!(["read"])), &with(json!(["read", "accept"])));
 
     // x86 has no number for accept of its own.
-    assert_eq!(lines(&found), [
-        "+ accept (x86_64): ENOSYS -> allowed",
-        "+ socketcall (x86): ENOSYS -> allowed if arg0 == 0x5, else ENOSYS",
-        "for example arg0=0x5: ENOSYS, then allowed",
-    ]);
+    assert_eq!(
+        lines(&found),
+        [
+            "+ accept (x86_64): ENOSYS -> allowed",
+            "+ socketcall (x86): ENOSYS -> allowed if arg0 == 0x5, else ENOSYS",
+            "for example arg0=0x5: ENOSYS, then allowed",
+        ]
+    );
 }
 
 #[test]
@@ -184,10 +187,10 @@ fn a_report_with_a_profile_says_what_the_profile_lacks() {
         {"names": ["execve"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_NE"}]}
     ));
     let found = diff(&report, &subject(&profile), "0.0.0").expect("comparable");
-    assert_eq!(lines(&found)[..2], [
-        "~ execve (x86_64): made -> allowed if arg1 != 0x0, else ENOSYS",
-        "- openat (x86_64): made -> ENOSYS",
-    ]);
+    assert_eq!(
+        lines(&found)[..2],
+        ["~ execve (x86_64): made -> allowed if arg1 != 0x0, else ENOSYS", "- openat (x86_64): made -> ENOSYS",]
+    );
     let turned = diff(&subject(&profile), &report, "0.0.0").expect("comparable");
     assert_eq!(turned.changes, found.changes);
 }
@@ -300,7 +303,10 @@ fn dockers_default_profile_is_read_and_compared() {
     let mut more = docker.clone();
     more["syscalls"].as_array_mut().expect("rules").push(json!({"names": ["mount"], "action": "SCMP_ACT_ALLOW"}));
     let found = of(&docker, &more);
-    assert_eq!(lines(&found)[..1], ["+ mount (x86_64, x86, x32, aarch64, arm), without CAP_SYS_ADMIN: EPERM -> allowed"]);
+    assert_eq!(
+        lines(&found)[..1],
+        ["+ mount (x86_64, x86, x32, aarch64, arm), without CAP_SYS_ADMIN: EPERM -> allowed"]
+    );
     assert_eq!(found.changes.len(), 1);
 }
 
