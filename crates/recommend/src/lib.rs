@@ -30,7 +30,7 @@ pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
 pub use saturation::{
-    Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
+    CurvePoint, Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
 pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
 pub use source::Source;

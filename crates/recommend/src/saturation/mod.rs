@@ -6,7 +6,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use event::Text;
-use report::{FormatVersion, Report, Timestamp};
+use report::{FormatVersion, Report, Timestamp, counted, duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +29,13 @@ pub struct Saturation {
     pub schema_version: FormatVersion<SATURATION_VERSION>,
     /// What the reports do not show, in sentences; not empty only if that was allowed.
     pub incomplete: Vec<Text>,
+    /// It in one sentence: for how long nothing was new, and how much more is expected.
+    pub summary: Text,
     /// The runs, in the order in which they began.
     pub runs: Vec<RunAdds>,
+    /// How many permissions were known after how much observed time, all runs one after another: a point for each time when one was
+    /// new, and one for the end.
+    pub curve: Vec<CurvePoint>,
     /// How many permissions were needed in all.
     pub total: u32,
     /// How many of them were seen in one run only.
@@ -62,6 +67,19 @@ pub struct RunAdds {
     /// System calls and capabilities that are new in it, in the order of their first use.
     pub new: Vec<NewPermission>,
     /// How many there are with it.
+    pub total: u32,
+}
+
+/// A point of the curve of permissions over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CurvePoint {
+    /// For how long had been observed, in nanoseconds.
+    #[serde(with = "event::decimal")]
+    #[schemars(with = "event::decimal::Digits")]
+    pub observed_ns: u64,
+    /// How many runs had begun.
+    pub runs: u32,
+    /// How many permissions were known.
     pub total: u32,
 }
 
@@ -118,20 +136,59 @@ pub fn saturation(reports: &[Report], options: &Options) -> Result<Saturation, R
         let (name, begin) = (source::who(run).as_str().into(), run.window.begin.wall);
         adds.push(RunAdds { name, begin, observed_ns, new, total: of_size(seen.len()) });
     }
+    let curve = curve(&adds);
     let in_runs = |wanted: u32| of_size(seen.values().filter(|&&times| times == wanted).count());
     let (in_one_run, in_two_runs) = (in_runs(1), in_runs(2));
+    let estimate = (adds.len() >= FEWEST_RUNS)
+        .then(|| Estimate::of(of_size(adds.len()), in_one_run, in_two_runs, of_size(adds.len())));
     Ok(Saturation {
         schema_version: FormatVersion,
         incomplete,
+        summary: summary(quiet_ns, runs_without_new, estimate.as_ref()).as_str().into(),
+        curve,
         total: of_size(seen.len()),
         in_one_run,
         in_two_runs,
         runs_without_new,
         quiet_ns,
-        estimate: (adds.len() >= FEWEST_RUNS)
-            .then(|| Estimate::of(of_size(adds.len()), in_one_run, in_two_runs, of_size(adds.len()))),
+        estimate,
         runs: adds,
     })
+}
+
+/// `no new system call or capability in the last 41 min 00 s and 3 runs; expect about 0.4 more`.
+fn summary(quiet_ns: u64, runs_without_new: u32, estimate: Option<&Estimate>) -> String {
+    let quiet = duration(quiet_ns);
+    let since = match runs_without_new {
+        0 => format!("the last {quiet} of the last run"),
+        runs => format!("the last {quiet} and {}", counted(runs.into(), "run", "runs")),
+    };
+    let more = match estimate {
+        Some(estimate) => format!("expect about {:.1} more", estimate.expected),
+        None => "three runs are needed to say what others may add".to_owned(),
+    };
+    format!("no new system call or capability in {since}; {more}")
+}
+
+fn curve(runs: &[RunAdds]) -> Vec<CurvePoint> {
+    let mut curve = Vec::<CurvePoint>::new();
+    let (mut before, mut total) = (0_u64, 0);
+    for (at, run) in runs.iter().enumerate() {
+        for new in &run.new {
+            total += 1;
+            let point = CurvePoint { observed_ns: before.saturating_add(new.after_ns), runs: of_size(at + 1), total };
+            match curve.last_mut().filter(|last| (last.observed_ns, last.runs) == (point.observed_ns, point.runs)) {
+                Some(last) => *last = point,
+                None => curve.push(point),
+            }
+        }
+        before = before.saturating_add(run.observed_ns);
+    }
+    let end = CurvePoint { observed_ns: before, runs: of_size(runs.len()), total };
+    if curve.last() != Some(&end) {
+        curve.push(end);
+    }
+    curve
 }
 
 fn of_size(size: usize) -> u32 {
