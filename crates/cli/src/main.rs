@@ -14,6 +14,7 @@ mod recommend;
 mod record;
 mod report;
 mod saturation;
+mod scenario;
 mod signals;
 mod trace;
 mod units;
@@ -43,6 +44,8 @@ enum Command {
     Saturation(saturation::SaturationArgs),
     Merge(merge::MergeArgs),
     Diff(diff::DiffArgs),
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Saturation(args) => saturation::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Scenario(command) => scenario::run(&command),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

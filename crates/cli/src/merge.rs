@@ -49,7 +49,7 @@ pub(crate) struct MergeArgs {
 }
 
 /// The mode of a report: command lines can hold secrets.
-const PRIVATE: u32 = 0o600;
+pub(crate) const PRIVATE: u32 = 0o600;
 
 pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
