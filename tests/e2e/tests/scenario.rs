@@ -1,7 +1,7 @@
 //! `ringfence scenario`: what each scenario added, on a real engine, and what follows from all of them.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::command::Finished;
@@ -74,6 +74,7 @@ fn each_scenario_says_what_it_added_and_the_recommendation_has_it() -> Result<()
 
     let finished = run(&["--out", text(&out)?, "--all"])?;
 
+    println!("{}", finished.stdout());
     // One scenario does not end as the plan says.
     let (table, says) = (finished.stdout(), finished.stderr());
     ensure!(finished.status.code() == Some(1), "{:?}: {says}", finished.status);
@@ -105,6 +106,15 @@ fn each_scenario_says_what_it_added_and_the_recommendation_has_it() -> Result<()
     let refused = run(&[])?;
     ensure!(refused.status.code() == Some(2), "{:?}", refused.status);
     ensure!(refused.stderr().contains("docker cannot start"), "{}", refused.stderr());
+    nothing_is_left(&docker)?;
+
+    // Nor does what is ended by a signal, which comes here from the command itself.
+    std::fs::write(&file, plan("docker").replace("exit 7", "kill -INT $PPID; sleep 100"))?;
+    let began = Instant::now();
+    let ended = run(&[])?;
+    ensure!(ended.status.code() == Some(2), "{:?}", ended.status);
+    ensure!(ended.stderr().contains("ended by a signal"), "{}", ended.stderr());
+    ensure!(began.elapsed() < Duration::from_secs(90), "the command was waited for");
     nothing_is_left(&docker)
 }
 
