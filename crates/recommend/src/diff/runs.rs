@@ -92,7 +92,7 @@ fn used(name: &str, is_new: bool) -> Change {
 pub(super) fn lacks(reports: &[Report], filter: &Filter, found: &mut Found) -> Result<(), DiffError> {
     let done = Done::of(reports, found)?;
     for (arch, name) in &done.calls {
-        let host = Host::ALL.into_iter().find(|host| host.tables().contains(arch)).unwrap_or(Host::X86_64);
+        let host = Host::of(*arch);
         if !filter.tables(host).contains(arch) {
             let mut change = used(name, false);
             change.after = "the table is not listed: kills the thread".into();
@@ -129,7 +129,7 @@ pub(super) fn lacks(reports: &[Report], filter: &Filter, found: &mut Found) -> R
     let arches: BTreeSet<Arch> = done.calls.iter().map(|(arch, _)| *arch).collect();
     for arch in arches {
         let mut more = 0_u64;
-        let host = Host::ALL.into_iter().find(|host| host.tables().contains(&arch)).unwrap_or(Host::X86_64);
+        let host = Host::of(arch);
         let decider = Decider::new(filter, host, arch);
         for (_, name) in names.all(arch).filter(|(_, name)| !done.calls.contains(&(arch, (*name).to_owned()))) {
             let mut diagram = Diagram::default();

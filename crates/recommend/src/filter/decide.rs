@@ -34,6 +34,23 @@ struct Case {
     conditions: Vec<Condition>,
 }
 
+impl Filter {
+    /// What is decided on a call of a table for each of these lists of arguments, where the container has no capability and the
+    /// kernel is older than any that a rule depends on. None if rules contradict each other, or there are too many.
+    pub fn decisions(&self, arch: Arch, name: &str, arguments: &[[u64; 6]]) -> Option<Vec<Decision>> {
+        let host = Host::of(arch);
+        if !self.tables(host).contains(&arch) {
+            return Some(vec![Decision::KillThread; arguments.len()]);
+        }
+        let mut diagram = Diagram::default();
+        let decided = Decider::new(self, host, arch).decide(name, &World::default(), &mut diagram).ok()?;
+        if decided.is_ambiguous {
+            return None;
+        }
+        arguments.iter().map(|arguments| diagram.of(decided.function, *arguments)).collect()
+    }
+}
+
 /// Decides on the calls of one table on one host.
 pub(crate) struct Decider<'f> {
     filter: &'f Filter,

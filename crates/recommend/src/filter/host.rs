@@ -20,6 +20,14 @@ impl Host {
         }
     }
 
+    /// The host that may have a table.
+    pub(crate) fn of(arch: Arch) -> Host {
+        match arch {
+            Arch::X86_64 | Arch::X86 | Arch::X32 => Host::X86_64,
+            Arch::Aarch64 | Arch::Arm => Host::Aarch64,
+        }
+    }
+
     /// What Go, and so Docker's profiles, call it.
     pub(crate) fn go_name(self) -> &'static str {
         match self {

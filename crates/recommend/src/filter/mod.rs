@@ -16,8 +16,6 @@
 mod decide;
 mod diagram;
 mod host;
-#[cfg(test)]
-mod oracle;
 mod read;
 
 use std::collections::BTreeSet;
