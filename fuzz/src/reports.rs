@@ -19,7 +19,7 @@ pub fn check(bytes: &[u8]) {
         }
         Err(error) => return check_error(&error, bytes),
     };
-    assert_eq!(parse_reports(bytes).expect("a file with one report"), [report.clone()]);
+    assert_eq!(parse_reports(bytes).expect("a file with one report"), std::slice::from_ref(&report));
 
     let summary = summary.expect("a report has a summary");
     assert_eq!((summary.run, summary.begin), (report.container.run, report.window.begin.wall));

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use event::Text;
 
-use crate::recommend::{print, write};
+use crate::recommend::{Format, print, write};
 use crate::report::{load_all, terminal_width, wants_colour};
 
 /// Put the reports of several runs of one workload into one file, and show what each run showed.
@@ -35,7 +35,11 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Also list what every run showed.
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Also list what every run showed (json always does).
     #[arg(long)]
     all: bool,
 
@@ -44,7 +48,7 @@ pub(crate) struct MergeArgs {
     dir: Option<PathBuf>,
 
     /// Print the JSON Schema of merged files instead.
-    #[arg(long, conflicts_with_all = ["reports", "out", "all", "dir"])]
+    #[arg(long, conflicts_with_all = ["reports", "out", "format", "all", "dir"])]
     schema: bool,
 }
 
@@ -72,8 +76,14 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let names = called_apart(&runs.own);
     let columns: Vec<(Text, Vec<&Report>)> =
         names.iter().zip(&runs.own).map(|(name, run)| (name.as_str().into(), vec![*run])).collect();
-    let options = TableOptions { width: terminal_width(), colour: wants_colour(), all: args.all };
-    print(&presence_table(&Presence::of(&columns), ("RUN", "run"), &options))?;
+    let presence = Presence::of(&columns);
+    print(&match args.format {
+        Format::Table => {
+            let options = TableOptions { width: terminal_width(), colour: wants_colour(), all: args.all };
+            presence_table(&presence, ("RUN", "run"), &options)
+        }
+        Format::Json => presence.to_json(),
+    })?;
     if !runs.nested.is_empty() {
         let nested = counted(runs.nested.len() as u64, "container", "containers");
         eprintln!("ringfence: with {nested} that were made inside of these, which the table does not show");

@@ -1,5 +1,6 @@
 //! `ringfence scenario`.
 
+mod kept;
 mod plan;
 mod pump;
 mod started;
@@ -21,13 +22,14 @@ use event::{SyscallNames, Text};
 
 use crate::merge::PRIVATE;
 use crate::observe::explain;
-use crate::recommend::{print, write};
+use crate::recommend::{Format, print, write};
 use crate::report::{terminal_width, wants_colour};
 use crate::signals::Signals;
 use crate::{exit, units};
+use kept::Kept;
 use plan::{Engine, Plan, START, Scenario};
 use pump::Pump;
-use started::{LABEL, Started, Sweep};
+use started::{Started, Sweep};
 use template::Template;
 
 /// How long the report of a container that has ended may take.
@@ -77,7 +79,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Also list what every scenario showed.
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Also list what every scenario showed (json always does).
     #[arg(long)]
     all: bool,
 
@@ -112,14 +118,14 @@ fn record(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut plan = read(&args.plan)?;
     plan.container.engine = args.engine.unwrap_or(plan.container.engine);
     let signals = Signals::catch().context("cannot catch signals")?;
-    let reports = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::new(Mutex::new(Kept::default()));
     let label = unique();
-    let recording = Recording::start(settings(&label, args.buffer, Arc::clone(&reports))).map_err(explain)?;
+    let recording = Recording::start(settings(args.buffer, Arc::clone(&kept))).map_err(explain)?;
     let mut pump = Pump::new(recording, signals);
     let _sweep = Sweep { engine: plan.container.engine, label: label.clone() };
     let mut outcomes = Vec::new();
     for scenario in std::iter::once(None).chain(plan.scenarios.iter().map(Some)) {
-        let outcome = one(&mut pump, &plan, scenario, &label, &reports)?;
+        let outcome = one(&mut pump, &plan, scenario, &label, &kept)?;
         if !args.quiet {
             let problem = outcome.problem.as_deref().unwrap_or("as expected");
             eprintln!("{}: {problem}", outcome.name);
@@ -135,16 +141,23 @@ fn record(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let columns: Vec<(Text, Vec<&Report>)> =
         outcomes.iter().map(|one| (one.name.as_str().into(), one.reports.iter().collect())).collect();
-    let options = TableOptions { width: terminal_width(), colour: wants_colour(), all: args.all };
-    print(&presence_table(&Presence::of(&columns), ("SCENARIO", "scenario"), &options))?;
+    let presence = Presence::of(&columns);
+    print(&match args.format {
+        Format::Table => {
+            let options = TableOptions { width: terminal_width(), colour: wants_colour(), all: args.all };
+            presence_table(&presence, ("SCENARIO", "scenario"), &options)
+        }
+        Format::Json => presence.to_json(),
+    })?;
     let failed: Vec<&str> = outcomes.iter().filter(|one| one.problem.is_some()).map(|one| one.name.as_str()).collect();
     if !failed.is_empty() {
         eprintln!("ringfence: not as the plan expects: {}", failed.join(", "));
     }
-    if ended.with_gaps > 0 || ended.not_recorded > 0 {
+    let has_gaps = outcomes.iter().flat_map(|one| &one.reports).any(Report::has_gaps) || ended.not_recorded > 0;
+    if has_gaps {
         eprintln!("ringfence: something was lost or not recorded: a recommendation from this is refused");
     }
-    let is_whole = failed.is_empty() && ended.with_gaps == 0 && ended.not_recorded == 0;
+    let is_whole = failed.is_empty() && !has_gaps;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
@@ -154,13 +167,15 @@ fn one(
     plan: &Plan,
     scenario: Option<&Scenario>,
     label: &str,
-    reports: &Mutex<Vec<Report>>,
+    kept: &Mutex<Kept>,
 ) -> anyhow::Result<Outcome> {
     let name = scenario.map_or(START, |scenario| &scenario.name);
     let flags = scenario.map_or(&[][..], |scenario| &scenario.flags);
     let container = format!("ringfence-{label}-{name}");
     let cannot = || format!("scenario {name}");
-    let started = Started::start(pump, &plan.container, flags, container, label).with_context(cannot)?;
+    let kept = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let started =
+        Started::start(pump, &plan.container, flags, container, label, |id| kept().expect(id)).with_context(cannot)?;
     let finished = match scenario {
         _ if started.not_ready.is_some() => None,
         Some(Scenario { run: Some(words), timeout, .. }) => Some(started.on_host(pump, words, *timeout)),
@@ -169,13 +184,7 @@ fn one(
     };
     let finished = finished.transpose().with_context(cannot)?;
     started.stop(pump, plan.container.stop_timeout).with_context(cannot)?;
-    let of_it =
-        |report: &Report| report.container.name.as_ref().is_some_and(|its| its.as_bytes() == started.name.as_bytes());
-    let taken = || -> Vec<Report> {
-        let all = reports.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter(|report| of_it(report)).cloned().collect()
-    };
-    let has_come = pump.until(REPORT_LIMIT, || !taken().is_empty())?;
+    let has_come = pump.until(REPORT_LIMIT, || kept().has(&started.id))?;
     ensure!(
         has_come,
         "scenario {name}: the container {} ended and no report of it came: is it recorded by `ringfence record {}`?",
@@ -185,7 +194,11 @@ fn one(
     let expected = scenario.map_or(0, |scenario| scenario.expect);
     let problem = finished.filter(|finished| finished.status.and_then(|status| status.code()) != Some(expected));
     let problem = problem.map(|finished| format!("not exit status {expected} but {}", finished.said()));
-    Ok(Outcome { name: name.to_owned(), problem: started.not_ready.clone().or(problem), reports: taken() })
+    Ok(Outcome {
+        name: name.to_owned(),
+        problem: started.not_ready.clone().or(problem),
+        reports: kept().of(&started.id),
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Plan> {
@@ -204,9 +217,10 @@ fn unique() -> String {
     format!("{}-{}", std::process::id(), now.as_millis() % 1_000_000_000)
 }
 
-fn settings(label: &str, ring_bytes: u32, reports: Arc<Mutex<Vec<Report>>>) -> Settings {
+fn settings(ring_bytes: u32, kept: Arc<Mutex<Kept>>) -> Settings {
     Settings {
-        targets: vec![Target::Label(LABEL.to_owned(), label.to_owned())],
+        // Which of them are ours their ids say, as soon as the engine has said those.
+        targets: vec![Target::All],
         ring_bytes,
         events: None,
         names: SyscallNames::builtin(),
@@ -218,7 +232,7 @@ fn settings(label: &str, ring_bytes: u32, reports: Arc<Mutex<Vec<Report>>>) -> S
         sockets: Sockets::usual(Path::new("/")),
         as_old_kernel: false,
         save: Some(Box::new(move |report: &Report| {
-            reports.lock().unwrap_or_else(PoisonError::into_inner).push(report.clone());
+            kept.lock().unwrap_or_else(PoisonError::into_inner).keep(report);
             Ok(PathBuf::new())
         })),
     }

@@ -25,7 +25,7 @@ pub use diff::{
 };
 pub use docker::docker_flags;
 pub use filter::{Decision, Filter, MAX_PROFILE_BYTES, ProfileError};
-pub use presence::{PermissionPresence, Presence, table as presence_table};
+pub use presence::{PRESENCE_VERSION, PermissionPresence, Presence, table as presence_table};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;

@@ -173,7 +173,7 @@ fn dockers_conditions_on_capabilities_and_kernels_are_compared_in_each_case() {
 #[test]
 fn a_report_with_a_profile_says_what_the_profile_lacks() {
     let web = example("web");
-    let recommendation = recommend(&[web.clone()], &Options::default(), "0.0.0").expect("a recommendation");
+    let recommendation = recommend(std::slice::from_ref(&web), &Options::default(), "0.0.0").expect("a recommendation");
     let subject_of = |text: String| Subject::parse(text.as_bytes()).expect("our own file");
     let (report, allowed) = (subject_of(web.to_json()), subject_of(recommendation.to_json()));
     let mut profile: Value = serde_json::from_str(&Profile::new(&recommendation.seccomp).to_json()).expect("JSON");

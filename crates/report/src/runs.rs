@@ -1,7 +1,7 @@
 //! The runs that reports are of: one report each, the containers inside of them told apart, and whether all are one workload.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event::{RunId, Text};
 use schemars::JsonSchema;
@@ -22,14 +22,21 @@ impl<'r> Runs<'r> {
     /// Of several reports of one run the longest counts, and its JSON decides where nothing else does.
     pub fn of(reports: &'r [Report]) -> Runs<'r> {
         let all = one_each(reports);
-        let place = |report: &Report| (report.host.boot_id.clone(), report.window.recording.map(|at| at.boot_ns));
-        let is_parent = |outer: &&Report, inner: &Report| {
-            let parent = inner.container.parent.as_ref();
-            parent.is_some_and(|parent| parent.run == outer.container.run)
-                && place(outer) == place(inner)
-                && identity(outer) != identity(inner)
+        // What a child says of its parent: the run, in the same recording of the same boot.
+        let place = |report: &Report, run: RunId| {
+            (report.host.boot_id.clone(), report.window.recording.map(|at| at.boot_ns), run)
         };
-        let (nested, own) = all.iter().partition(|run| all.iter().any(|outer| is_parent(outer, run)));
+        let mut outer = BTreeMap::<_, Vec<usize>>::new();
+        for (at, run) in all.iter().enumerate() {
+            outer.entry(place(run, run.container.run)).or_default().push(at);
+        }
+        let (mut own, mut nested) = (Vec::new(), Vec::new());
+        for (at, run) in all.iter().enumerate() {
+            let parents = run.container.parent.as_ref().and_then(|parent| outer.get(&place(run, parent.run)));
+            // Nothing was made inside of itself, whatever a file says.
+            let is_nested = parents.is_some_and(|parents| parents.iter().any(|&parent| parent != at));
+            if is_nested { nested.push(*run) } else { own.push(*run) }
+        }
         Runs { own, nested }
     }
 
@@ -48,8 +55,11 @@ impl<'r> Runs<'r> {
 /// One report of each run, ordered by what tells runs apart.
 pub(crate) fn one_each(reports: &[Report]) -> Vec<&Report> {
     let mut runs: Vec<(_, &Report)> = reports.iter().map(|report| (identity(report), report)).collect();
-    runs.sort_by_cached_key(|(identity, report)| {
-        (identity.clone(), Reverse(report.window.end.boot_ns), report.to_json())
+    // The longest of a run comes first; its JSON decides where nothing else does.
+    runs.sort_by(|(one_is, one), (other_is, other)| {
+        let end = |report: &Report| Reverse(report.window.end.boot_ns);
+        let known = one_is.cmp(other_is).then_with(|| end(one).cmp(&end(other)));
+        known.then_with(|| one.to_json().cmp(&other.to_json()))
     });
     runs.dedup_by(|(next, _), (kept, _)| next == kept);
     runs.into_iter().map(|(_, report)| report).collect()

@@ -98,6 +98,11 @@ pub fn ringfence_beside<S: AsRef<std::ffi::OsStr>>(
     finish(beside(socket, usual)?.args(args).stdin(Stdio::null()), limit)
 }
 
+/// The same with another PATH: programs of the test come first.
+pub fn ringfence_with_path<S: AsRef<std::ffi::OsStr>>(path: &str, args: &[S], limit: Duration) -> Result<Finished> {
+    finish(Command::new(binary()?).args(args).env("PATH", path).stdin(Stdio::null()), limit)
+}
+
 /// What a recording left.
 #[derive(Debug)]
 pub struct Recording {

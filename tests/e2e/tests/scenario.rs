@@ -1,13 +1,14 @@
 //! `ringfence scenario`: what each scenario added, on a real engine, and what follows from all of them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::command::Finished;
-use e2e::engines::{Docker, Engine};
-use e2e::machine::alone;
-use e2e::recorder::{ringfence, ringfence_beside};
+use e2e::engines::{Docker, Engine, Podman};
+use e2e::machine::{alone, find_program};
+use e2e::recorder::{ringfence, ringfence_beside, ringfence_with_path};
 use e2e::reports::list;
 use e2e::workloads::BUSYBOX_IMAGE;
 use e2e::{need, rootfs};
@@ -116,6 +117,45 @@ fn each_scenario_says_what_it_added_and_the_recommendation_has_it() -> Result<()
     ensure!(ended.stderr().contains("ended by a signal"), "{}", ended.stderr());
     ensure!(began.elapsed() < Duration::from_secs(90), "the command was waited for");
     nothing_is_left(&docker)
+}
+
+/// Podman's API does not listen here: the containers are told by their ids alone.
+#[test]
+#[ignore = "needs root"]
+fn podman_starts_the_containers_as_well() -> Result<()> {
+    need!("podman", "crun", "busybox");
+    let _alone = alone()?;
+    let podman = Podman::new("crun")?;
+    podman.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
+    let folder = tempfile::tempdir()?;
+    let (file, program) = (folder.path().join("plan.toml"), folder.path().join("podman"));
+    let with_host = plan("podman").replace("\"--stop-signal\"", "\"--network\", \"host\", \"--stop-signal\"");
+    // Its own default is more than a user without CAP_SYS_RESOURCE may set.
+    let limits = r#""--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", "--network""#;
+    std::fs::write(&file, with_host.replace("\"--network\"", limits))?;
+    let real = podman.command(&[]);
+    let words = std::iter::once(real.get_program()).chain(real.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let own = find_program("podman").context("no podman")?;
+    let script = format!(
+        "#!/bin/sh\nexec {} \"$@\"\n",
+        words.join(" ").replacen("'podman'", &format!("'{}'", own.display()), 1)
+    );
+    std::fs::write(&program, script)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH")?);
+
+    let finished = ringfence_with_path(&path, &["scenario", "run", text(&file)?, "--format", "json"], LIMIT)?;
+
+    let says = finished.stderr();
+    ensure!(finished.status.code() == Some(1), "{:?}: {says}", finished.status);
+    ensure!(says.contains("errors: as expected"), "{says}");
+    let presence: Value = serde_json::from_slice(&finished.stdout)?;
+    let symlink = list(&presence["permissions"]).iter().find(|one| one["name"] == "symlink");
+    ensure!(symlink.context("a link was made")?["columns"] == serde_json::json!([2]), "{symlink:?}");
+    let left = podman.podman(&["ps", "--all", "--quiet"])?;
+    ensure!(left.trim().is_empty(), "left behind: {left}");
+    Ok(())
 }
 
 fn text(path: &Path) -> Result<&str> {

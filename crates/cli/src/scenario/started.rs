@@ -22,28 +22,35 @@ const RETRY: Duration = Duration::from_millis(200);
 pub(super) struct Started {
     engine: Engine,
     pub(super) name: String,
+    /// The id that the engine gave it.
+    pub(super) id: String,
     address: String,
     /// Why it was not ready in time.
     pub(super) not_ready: Option<String>,
 }
 
 impl Started {
-    /// Starts it, and waits until it is ready and has settled.
+    /// Starts it, hands its id on, and waits until it is ready and has settled.
     pub(super) fn start(
         pump: &mut Pump,
         container: &Container,
         more: &[String],
         name: String,
         label: &str,
+        has_id: impl FnOnce(&str),
     ) -> anyhow::Result<Started> {
         let engine = container.engine;
         let mut command = Command::new(engine.program());
         command.args(["run", "--detach", "--name", &name, "--label"]).arg(format!("{LABEL}={label}"));
         command.args(&container.flags).args(more).arg(&container.image).args(&container.command);
         // From here on it may be there, whatever comes of the command.
-        let mut started = Started { engine, name, address: String::new(), not_ready: None };
+        let mut started = Started { engine, name, id: String::new(), address: String::new(), not_ready: None };
         let finished = pump.run(command, START_LIMIT)?;
         ensure!(finished.is_success(), "{} cannot start {}: {}", engine.program(), container.image, finished.said());
+        let is_id = |line: &&str| line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = finished.stdout.lines().rev().map(str::trim).find(is_id);
+        started.id = id.with_context(|| format!("{} does not say the container's id", engine.program()))?.to_owned();
+        has_id(&started.id);
         let format = "{{.NetworkSettings.IPAddress}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
         let asked = started.ask(pump, &["inspect", "--format", format, &started.name.clone()])?;
         started.address = asked.split_whitespace().next().unwrap_or("127.0.0.1").to_owned();

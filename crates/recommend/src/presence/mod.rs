@@ -5,7 +5,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use event::{Phase, Text};
-use report::Report;
+use report::{FormatVersion, Report};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,14 @@ pub use table::table;
 
 use crate::permissions::permissions;
 
+/// The version of the format that this program writes.
+pub const PRESENCE_VERSION: u32 = 1;
+
 /// Permissions beside the runs that showed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Presence {
+    /// The version of this format.
+    pub schema_version: FormatVersion<PRESENCE_VERSION>,
     /// What the columns are: runs or scenarios.
     pub columns: Vec<Text>,
     /// The system calls and capabilities, by name.
@@ -47,9 +52,22 @@ impl Presence {
             }
         }
         Presence {
+            schema_version: FormatVersion,
             columns: columns.iter().map(|(name, _)| name.clone()).collect(),
             permissions: seen.into_iter().map(|(name, columns)| PermissionPresence { name, columns }).collect(),
         }
+    }
+
+    /// As JSON for people and programs, safe for a terminal.
+    pub fn to_json(&self) -> String {
+        report::json(self)
+    }
+
+    /// The JSON Schema (draft 2020-12) of the format, as it is checked in under `docs/schema`.
+    pub fn schema() -> String {
+        let mut schema = schemars::schema_for!(Presence);
+        schema.insert("title".into(), format!("ringfence presence, version {PRESENCE_VERSION}").into());
+        report::json(&schema)
     }
 
     /// What only this column showed, by name.
