@@ -69,6 +69,9 @@ fn merging_writes_one_file_and_shows_what_each_run_added() {
     assert!(stderr(&merged).contains("1 report of a run that is there already"), "{merged:?}");
     assert_eq!(fs::metadata(&out).expect("there").permissions().mode() & 0o777, 0o600);
 
+    let json = stdout(&ringfence(&["merge", text(&out), "--format", "json"]));
+    assert!(json.contains(r#""name": "personality""#) && json.contains(r#""client","#), "{json}");
+
     let written = fs::read(&out).expect("there");
     let again = ringfence(&["merge", text(&out), text(&second), "--out", "-"]);
     assert_eq!(again.stdout, written, "one that is there already changes nothing");
@@ -143,6 +146,28 @@ fn a_report_is_compared_with_the_profile_that_it_gave() {
     assert!(stdout(&fits).starts_with("nothing that was done is denied"), "{fits:?}");
     assert_eq!(lacks.status.code(), Some(1), "{lacks:?}");
     assert!(stdout(&lacks).contains("- personality (x86_64): made -> EPERM"), "{lacks:?}");
+}
+
+#[test]
+fn a_plan_that_is_wrong_is_refused_before_anything_is_started() {
+    let folder = folder("plan");
+    let plan = folder.join("plan.toml");
+    let refused = |content: &str| {
+        fs::write(&plan, content).expect("written");
+        let output = ringfence(&["scenario", "run", text(&plan)]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        stderr(&output)
+    };
+
+    let message = refused("container.image = 'web'\n[[scenario]]\nname = 'one'\nmistake = 1\n");
+    assert!(message.contains("plan.toml is wrong") && message.contains("mistake"), "{message}");
+    assert!(refused("\u{1b}[2J").lines().all(|line| !line.contains('\u{1b}')));
+    let none = ringfence(&["scenario", "run", text(&folder.join("none.toml"))]);
+    assert!(stderr(&none).contains("cannot read"), "{none:?}");
+    for template in ["requests", "errors", "load", "memory"] {
+        let printed = ringfence(&["scenario", "template", template]);
+        assert!(stdout(&printed).contains("[[scenario]]"), "{printed:?}");
+    }
 }
 
 #[test]

@@ -123,9 +123,9 @@ fn each_scenario_says_what_it_added_and_the_recommendation_has_it() -> Result<()
 #[test]
 #[ignore = "needs root"]
 fn podman_starts_the_containers_as_well() -> Result<()> {
-    need!("podman", "crun", "busybox");
+    need!("podman", "runc", "busybox");
     let _alone = alone()?;
-    let podman = Podman::new("crun")?;
+    let podman = Podman::new("runc")?;
     podman.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
     let folder = tempfile::tempdir()?;
     let (file, program) = (folder.path().join("plan.toml"), folder.path().join("podman"));
