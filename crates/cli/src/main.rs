@@ -6,6 +6,7 @@ mod doctor;
 mod exit;
 mod fields;
 mod generate;
+mod harden;
 mod map;
 mod merge;
 mod observe;
@@ -16,8 +17,10 @@ mod report;
 mod saturation;
 mod scenario;
 mod signals;
+mod starting;
 mod trace;
 mod units;
+mod verify;
 mod watch;
 
 use std::ffi::OsString;
@@ -41,6 +44,8 @@ enum Command {
     Report(report::ReportArgs),
     Map(map::MapArgs),
     Recommend(Box<recommend::RecommendArgs>),
+    Verify(Box<verify::VerifyArgs>),
+    Harden(Box<harden::HardenArgs>),
     Saturation(saturation::SaturationArgs),
     Merge(merge::MergeArgs),
     Diff(diff::DiffArgs),
@@ -77,6 +82,8 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Harden(args) => harden::run(&args),
         Command::Saturation(args) => saturation::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Diff(args) => diff::run(&args),

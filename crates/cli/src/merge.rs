@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use event::Text;
 
-use crate::recommend::{Format, print, write};
+use crate::recommend::{Format, print, write_as};
 use crate::report::{load_all, terminal_width, wants_colour};
 
 /// Put the reports of several runs of one workload into one file, and show what each run showed.
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
             print(&json)?;
             return Ok(ExitCode::SUCCESS);
         }
-        Some(out) => write(out, &json, PRIVATE)?,
+        Some(out) => write_as(out, &json, PRIVATE)?,
         None => {}
     }
     let runs = Runs::of(&merged.runs);

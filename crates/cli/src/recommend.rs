@@ -162,7 +162,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
         Some(Target::Seccomp) => {
             let profile = Profile::new(&recommendation.seccomp).to_json();
             match &args.out {
-                Some(out) => write(out, &profile, READABLE)?,
+                Some(out) => write(out, &profile)?,
                 None => print(&profile)?,
             }
         }
@@ -172,7 +172,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
             // A path that docker finds from any folder, and that is no option.
             let path = std::path::absolute(out).with_context(|| format!("cannot tell where {} is", out.display()))?;
             let name = path.to_str().with_context(|| format!("docker takes only UTF-8: {} is not", path.display()))?;
-            write(out, &Profile::new(&recommendation.seccomp).to_json(), READABLE)?;
+            write(out, &Profile::new(&recommendation.seccomp).to_json())?;
             let flags: Vec<String> =
                 docker_flags(&recommendation, name).iter().map(|flag| quoted(&Text::from(flag.as_str()))).collect();
             print(&(flags.join(" ") + "\n"))?;
@@ -192,11 +192,13 @@ pub(crate) fn print(output: &str) -> anyhow::Result<()> {
     out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
-/// The mode of a file that says nothing about what a workload did.
-const READABLE: u32 = 0o644;
+/// Writes a file whole or not at all; everybody may read it.
+pub(crate) fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+    write_as(path, content, 0o644)
+}
 
-/// Writes a file whole or not at all.
-pub(crate) fn write(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
+/// The same with another mode.
+pub(crate) fn write_as(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().as_bytes().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new()

@@ -22,7 +22,7 @@ use event::{SyscallNames, Text};
 
 use crate::merge::PRIVATE;
 use crate::observe::explain;
-use crate::recommend::{Format, print, write};
+use crate::recommend::{Format, print, write_as};
 use crate::report::{terminal_width, wants_colour};
 use crate::signals::Signals;
 use crate::{exit, units};
@@ -137,7 +137,7 @@ fn record(args: &RunArgs) -> anyhow::Result<ExitCode> {
         Merged::of(&outcomes.iter().flat_map(|one| one.reports.clone()).collect::<Vec<_>>(), env!("CARGO_PKG_VERSION"))
             .context("the starts are not runs of one workload")?;
     if let Some(out) = &args.out {
-        write(out, &merged.to_json()?, PRIVATE)?;
+        write_as(out, &merged.to_json()?, PRIVATE)?;
     }
     let columns: Vec<(Text, Vec<&Report>)> =
         outcomes.iter().map(|one| (one.name.as_str().into(), one.reports.iter().collect())).collect();

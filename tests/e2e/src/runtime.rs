@@ -33,6 +33,17 @@ impl Runtime {
         self.program
     }
 
+    /// The runtime's program with what stands before its commands, as a shell takes it.
+    pub fn words(&self) -> String {
+        let state = self.state.path().display();
+        match self.program {
+            "crun" if hybrid_with_controllers() => format!(
+                "unshare --mount --propagation private sh -c 'umount {UNIFIED} && exec crun \"$@\"' crun --root {state}"
+            ),
+            program => format!("{program} --root {state}"),
+        }
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut run = match self.program {
             "crun" if hybrid_with_controllers() => {

@@ -81,6 +81,14 @@ pub enum AllowReason {
         /// What both are for.
         why: String,
     },
+    /// It was denied while the workload ran under a recommendation without it.
+    Denied {
+        /// In how many starts.
+        starts: u32,
+        /// The program that was denied it first; empty if not known.
+        #[serde(default, skip_serializing_if = "Text::is_empty")]
+        program: Text,
+    },
 }
 
 /// A call that was tried and is not allowed.

@@ -70,6 +70,12 @@ impl Docker {
         self.folder.path().join("sock")
     }
 
+    /// Its client with what stands before its commands, as a shell takes it.
+    pub fn words(&self) -> String {
+        let config = self.folder.path().display();
+        format!("{} --config {config} --host unix://{}", self.client.display(), self.socket().display())
+    }
+
     /// The name of its bridge.
     pub fn bridge(&self) -> &str {
         &self.bridge.name
