@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage, rings};
 
 /// The parts of a behaviour, and the sensor that each comes from.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
+    ("arguments", "arguments"),
     ("capabilities", "capabilities"),
     ("files", FILES_SENSOR),
     ("network", NETWORK_SENSOR),
