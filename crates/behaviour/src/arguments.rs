@@ -32,7 +32,7 @@ impl Arguments {
             let key = one.key();
             let sum = match merged.remove(&key) {
                 Some(known) => known.merge(one),
-                None => one,
+                None => one.in_order(),
             };
             merged.insert(key, sum);
         }
@@ -81,17 +81,23 @@ impl ArgumentUse {
     }
 
     fn merge(self, other: ArgumentUse) -> ArgumentUse {
+        let name = self.name.min(other.name);
+        let values = self.values.into_iter().chain(other.values).collect();
+        ArgumentUse { name, values, others: self.others || other.others, ..other }.in_order()
+    }
+
+    /// Each value once, in ascending order.
+    fn in_order(self) -> ArgumentUse {
         let mut values = BTreeMap::<u32, ValueUse>::new();
-        for one in self.values.into_iter().chain(other.values) {
-            match values.get_mut(&one.value) {
+        for one in self.values {
+            match values.get(&one.value) {
                 Some(known) if (&known.first, &known.words) <= (&one.first, &one.words) => {}
                 _ => {
                     values.insert(one.value, one);
                 }
             }
         }
-        let name = self.name.min(other.name);
-        ArgumentUse { name, values: values.into_values().collect(), others: self.others || other.others, ..other }
+        ArgumentUse { values: values.into_values().collect(), ..self }
     }
 }
 
