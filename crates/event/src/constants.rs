@@ -6,22 +6,59 @@ use std::borrow::Cow;
 ///
 /// The words are ours, and safe to show.
 pub fn words(call: &str, value: u32) -> Cow<'static, str> {
-    let numbers = match call {
-        "clone" | "setns" | "unshare" => return flags(CLONE, value, "0"),
-        "mmap" | "mmap2" | "mprotect" | "pkey_mprotect" => return flags(PROTECTION, value, "PROT_NONE"),
-        "personality" => return persona(value),
-        "bpf" => BPF,
-        "fcntl" | "fcntl64" => FCNTL,
-        "ioctl" => IOCTL,
-        "keyctl" => KEYCTL,
-        "madvise" => MADVISE,
-        "prctl" => PRCTL,
-        "socket" => FAMILY,
-        _ => &[],
+    match Kind::of(call) {
+        Kind::Flags(names, none) => flags(names, value, none),
+        Kind::Persona => persona(value),
+        Kind::Numbers(names) => match names.iter().find(|(number, _)| *number == value) {
+            Some((_, name)) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("0x{value:x}")),
+        },
+    }
+}
+
+/// The number that these words of a watched call stand for; none if they are not such as [`words`] gives.
+pub fn number(call: &str, words: &str) -> Option<u32> {
+    let names = match Kind::of(call) {
+        Kind::Flags(_, none) if words == none => return Some(0),
+        Kind::Flags(names, _) | Kind::Numbers(names) => names,
+        Kind::Persona => match words {
+            "query" => return Some(u32::MAX),
+            "PER_LINUX" => return Some(0),
+            "PER_LINUX32" => return Some(8),
+            _ => PERSONALITY,
+        },
     };
-    match numbers.iter().find(|(number, _)| *number == value) {
-        Some((_, name)) => Cow::Borrowed(name),
-        None => Cow::Owned(format!("0x{value:x}")),
+    let one = |word: &str| match word.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None if word == "PER_LINUX32" => Some(8),
+        None => names.iter().find(|(_, name)| *name == word).map(|(number, _)| *number),
+    };
+    words.split('|').try_fold(0, |all, word| Some(all | one(word)?))
+}
+
+/// What a call's argument is.
+enum Kind {
+    /// Flags, with the word for none of them.
+    Flags(&'static [(u32, &'static str)], &'static str),
+    Numbers(&'static [(u32, &'static str)]),
+    Persona,
+}
+
+impl Kind {
+    fn of(call: &str) -> Kind {
+        match call {
+            "clone" | "setns" | "unshare" => Kind::Flags(CLONE, "0"),
+            "mmap" | "mmap2" | "mprotect" | "pkey_mprotect" => Kind::Flags(PROTECTION, "PROT_NONE"),
+            "personality" => Kind::Persona,
+            "bpf" => Kind::Numbers(BPF),
+            "fcntl" | "fcntl64" => Kind::Numbers(FCNTL),
+            "ioctl" => Kind::Numbers(IOCTL),
+            "keyctl" => Kind::Numbers(KEYCTL),
+            "madvise" => Kind::Numbers(MADVISE),
+            "prctl" => Kind::Numbers(PRCTL),
+            "socket" => Kind::Numbers(FAMILY),
+            _ => Kind::Numbers(&[]),
+        }
     }
 }
 
@@ -460,6 +497,16 @@ mod tests {
             ("read", 3, "0x3"),
         ] {
             assert_eq!(words(call, value), expected, "{call} {value}");
+            assert_eq!(number(call, expected), Some(value), "{call} {expected}");
+        }
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_no_number() {
+        for (call, wrong) in
+            [("socket", "AF_NONE"), ("socket", ""), ("clone", "CLONE_VM|"), ("ioctl", "0xg"), ("bpf", "query")]
+        {
+            assert_eq!(number(call, wrong), None, "{call} {wrong}");
         }
     }
 
