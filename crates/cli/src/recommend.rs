@@ -197,7 +197,7 @@ pub(crate) fn print(output: &str) -> anyhow::Result<()> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().as_bytes().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new()

@@ -151,6 +151,7 @@ impl Page {
                 Some(AllowReason::Runtime { .. }) => (0, "for the runtime itself".to_owned()),
                 Some(AllowReason::Always { .. }) => (1, "always".to_owned()),
                 Some(AllowReason::Portability { .. }) => (2, "what others use in place of these".to_owned()),
+                Some(AllowReason::Denied { .. }) => (3, "denied under the last recommendation".to_owned()),
                 Some(AllowReason::Observed { .. }) | None => continue,
             };
             groups.entry(group).or_default().push(&call.name);
@@ -165,7 +166,7 @@ impl Page {
                     let errnos: Vec<String> = errnos.iter().map(ToString::to_string).collect();
                     format!("it was refused while recorded ({}), and so it stays", errnos.join(", "))
                 }
-                LeftOutReason::TakenOver { by } => {
+                LeftOutReason::TakenOver { by, .. } => {
                     format!(
                         "answered with ENOSYS, so that programs go on with {}, which is filtered",
                         Text::from(by.as_str()).shown()

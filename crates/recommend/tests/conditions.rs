@@ -7,7 +7,8 @@ use behaviour::{ArgumentUse, OperationUse, SyscallUse, ValueUse};
 use event::{Arch, Phase, PrivilegedOperation, Syscall, SyscallNames, constants};
 use proptest::prelude::*;
 use recommend::{
-    AllowReason, AnyReason, Condition, LeftOutReason, Options, Profile, Recommendation, Runtime, ValueReason, recommend,
+    AllowReason, AnyReason, Condition, LeftOutReason, Missing, MissingPermission, Options, Profile, Recommendation,
+    Runtime, ValueReason, recommend,
 };
 use report::Report;
 
@@ -199,7 +200,7 @@ fn namespaces_that_were_not_made_are_refused_and_clone3_gives_way_to_clone() {
     }
     assert_eq!(answer(&profile, "clone3", [0, 0, 0]), Some(38));
     let left_out = recommendation.seccomp.left_out.iter().find(|call| call.name == "clone3").expect("it was made");
-    assert_eq!(left_out.reason, LeftOutReason::TakenOver { by: "clone".to_owned() });
+    assert_eq!(left_out.reason, LeftOutReason::TakenOver { by: "clone".to_owned(), made: true });
     assert!(recommendation.notes.iter().any(|note| note.to_string().contains("clone3")), "{:?}", recommendation.notes);
 }
 
@@ -405,6 +406,20 @@ fn runs_are_put_together_and_their_order_makes_no_difference() {
     assert_eq!((runs(2), runs(16)), (Some(2), Some(1)));
     let json = both.to_json();
     assert_eq!(serde_json::from_str::<Recommendation>(&json).expect("its own form"), both);
+}
+
+#[test]
+fn a_call_that_was_denied_loses_its_condition_and_one_that_is_taken_away_has_none() {
+    let recommendation = of(&passing(&[(NATIVE, "socket", &[2])]));
+    let missing = Missing { what: MissingPermission::Call("socket".to_owned()), starts: 1, program: "x".into() };
+
+    let more = recommendation.with(&[missing]);
+
+    assert_eq!((condition(&more, "socket"), any_reason(&more, "socket")), (None, Some(AnyReason::Denied)));
+    assert_eq!(answer(&Profile::new(&more.seccomp), "socket", [40, 1, 0]), None);
+    let mut less = recommendation.clone();
+    less.seccomp.allowed.retain(|call| call.name != "socket");
+    assert_eq!(answer(&Profile::new(&less.seccomp), "socket", [2, 1, 0]), Some(1));
 }
 
 proptest! {

@@ -93,7 +93,7 @@ pub(crate) struct Call {
 pub(crate) struct Entry {
     /// Its name.
     pub(crate) name: &'static str,
-    /// What the sensor calls it by; not 0. No sensor handles both ends of a call.
+    /// What the sensor calls it by, at both ends if it handles both; not 0.
     pub(crate) number: u8,
 }
 

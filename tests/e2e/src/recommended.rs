@@ -10,7 +10,7 @@ use crate::bundle::Bundle;
 use crate::machine::unique_name;
 use crate::overlay::Overlay;
 use crate::recorder::{Recorder, Recording, ringfence};
-use crate::reports::{Report, list};
+use crate::reports::{Entry, Report, list};
 use crate::runtime::Runtime;
 use crate::workloads::{self, Workload};
 
@@ -166,31 +166,13 @@ impl Runs {
     }
 }
 
-/// Calls that the kernel itself never answers with ENOSYS: where it is the errno, a condition of the filter was not met.
-const WITH_CONDITIONS: [&str; 12] = [
-    "bpf",
-    "clone",
-    "fcntl",
-    "keyctl",
-    "madvise",
-    "mmap",
-    "mprotect",
-    "personality",
-    "prctl",
-    "setns",
-    "socket",
-    "unshare",
-];
-
 /// The calls that were refused before they were entered, with the errno. That clone3 is not there is no refusal: clone is made
 /// then.
 pub fn refused(report: &Report) -> Result<Vec<String>> {
     let entries = report.syscalls()?.into_iter();
-    let refused = entries.filter(|entry| {
-        let gives_way = entry.name == "clone3" && entry.count == 0 && entry.failures.keys().eq(["ENOSYS"]);
-        let failed = |names: &[&str], errno| names.contains(&entry.name.as_str()) && entry.failures.contains_key(errno);
-        let by_condition = failed(&WITH_CONDITIONS, "ENOSYS") || failed(&["clone", "mmap", "mprotect"], "EPERM");
-        by_condition || entry.failures.values().sum::<u64>() > entry.count && !gives_way
-    });
+    let gives_way = |entry: &Entry| {
+        entry.name == "clone3" && entry.count == 0 && entry.failures.keys().all(|errno| errno == "ENOSYS")
+    };
+    let refused = entries.filter(|entry| entry.refused > 0 && !gives_way(entry));
     Ok(refused.map(|entry| format!("{} in {} {:?}", entry.name, entry.phase, entry.failures)).collect())
 }

@@ -168,6 +168,8 @@ pub struct Metadata {
     pub security: Security,
     /// The ports that are forwarded to it, in order.
     pub published_ports: Option<Vec<PublishedPort>>,
+    /// The directories below the one that it writes to, the topmost first, where the engine sees them; only of an overlay.
+    pub layers: Option<Vec<String>>,
     /// The pod it belongs to.
     pub pod: Option<Pod>,
     /// The directory of its OCI bundle.
@@ -195,6 +197,7 @@ impl Metadata {
             created: None,
             pid: None,
             published_ports: None,
+            layers: None,
             security: Security::default(),
             pod: None,
             bundle: None,
@@ -226,6 +229,7 @@ impl Metadata {
             created,
             pid,
             published_ports,
+            layers,
             pod,
             bundle
         );

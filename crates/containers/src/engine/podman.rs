@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::docker::{HostConfig, NetworkSettings, command, malformed, published_ports, security_of};
+use super::docker::{
+    GraphDriver, HostConfig, NetworkSettings, command, layers, malformed, published_ports, security_of,
+};
 use super::metadata::{Metadata, Pod, Role, Source};
 use super::{QueryError, http1, time};
 use crate::path::Engine;
@@ -47,6 +49,7 @@ struct Inspected {
     host_config: Option<HostConfig>,
     config: Option<Config>,
     network_settings: Option<NetworkSettings>,
+    graph_driver: Option<GraphDriver>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +90,7 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
         created: inspected.created.as_deref().and_then(time::checked),
         pid: inspected.state.and_then(|state| state.pid).filter(|&pid| pid != 0),
         published_ports: published_ports(inspected.network_settings),
+        layers: layers(inspected.graph_driver),
         runtime: inspected.oci_runtime.filter(|runtime| !runtime.is_empty()),
         role: if inspected.is_infra == Some(true) { Role::PodSandbox } else { Role::Workload },
         pod: kubernetes.or(libpod),

@@ -106,6 +106,8 @@ pub enum AnyReason {
     OtherTable,
     /// clone3 was asked for what clone cannot do, so that it must stay, and what it is passed no filter sees.
     Clone3Needed,
+    /// It was denied while the workload ran under a recommendation with a condition.
+    Denied,
 }
 
 impl AnyReason {
@@ -117,6 +119,7 @@ impl AnyReason {
             AnyReason::NothingToRefuse => "what was passed leaves nothing to refuse",
             AnyReason::OtherTable => "another table that was used passes it differently",
             AnyReason::Clone3Needed => "clone3 was asked for what clone cannot do",
+            AnyReason::Denied => "denied under the last recommendation",
         }
     }
 }

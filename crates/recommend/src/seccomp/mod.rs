@@ -90,6 +90,14 @@ pub enum AllowReason {
         /// What both are for.
         why: String,
     },
+    /// It was denied while the workload ran under a recommendation without it.
+    Denied {
+        /// In how many starts.
+        starts: u32,
+        /// The program that was denied it first; empty if not known.
+        #[serde(default, skip_serializing_if = "Text::is_empty")]
+        program: Text,
+    },
 }
 
 /// A call that was tried and is not allowed.
@@ -118,6 +126,8 @@ pub enum LeftOutReason {
     TakenOver {
         /// That call.
         by: String,
+        /// Whether the workload made this one.
+        made: bool,
     },
 }
 
@@ -125,6 +135,18 @@ impl Seccomp {
     /// Whether a call is allowed.
     pub fn allows(&self, name: &str) -> bool {
         self.allowed.binary_search_by(|call| call.name.as_str().cmp(name)).is_ok()
+    }
+
+    /// Lets a call through with any argument, because it was denied; whether it had a condition.
+    pub(crate) fn drop_condition(&mut self, name: &str) -> bool {
+        let before = self.conditions.len();
+        self.conditions.retain(|condition| condition.name != name);
+        let had_one = self.conditions.len() < before;
+        if had_one {
+            let at = self.any_argument.partition_point(|one| one.name.as_str() < name);
+            self.any_argument.insert(at, AnyArgument { name: name.to_owned(), because: AnyReason::Denied });
+        }
+        had_one
     }
 }
 
@@ -175,12 +197,11 @@ pub(crate) fn seccomp(
         && let Some(reasons) = calls.remove("clone3")
     {
         let by = "clone".to_owned();
-        if reasons.iter().any(|reason| matches!(reason, AllowReason::Observed { .. })) {
-            let why = "it takes over from clone3, whose flags no filter sees".to_owned();
-            let reason = AllowReason::Portability { sibling: "clone3".to_owned(), why };
-            calls.entry(by.clone()).or_insert_with(|| BTreeSet::from([reason]));
-            left_out.push(LeftOutCall { name: "clone3".to_owned(), reason: LeftOutReason::TakenOver { by } });
-        }
+        let why = "it takes over from clone3, whose flags no filter sees".to_owned();
+        let reason = AllowReason::Portability { sibling: "clone3".to_owned(), why };
+        calls.entry(by.clone()).or_insert_with(|| BTreeSet::from([reason]));
+        let made = reasons.iter().any(|reason| matches!(reason, AllowReason::Observed { .. }));
+        left_out.push(LeftOutCall { name: "clone3".to_owned(), reason: LeftOutReason::TakenOver { by, made } });
     }
 
     for (name, errnos) in refused {

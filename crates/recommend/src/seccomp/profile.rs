@@ -81,7 +81,7 @@ impl Profile {
         let is_filtered = |name: &str| seccomp.conditions.iter().any(|condition| condition.name == name);
         for call in seccomp.allowed.iter().filter(|call| !is_filtered(&call.name)) {
             let group = match call.reasons.first() {
-                Some(AllowReason::Observed { .. }) => 0,
+                Some(AllowReason::Observed { .. } | AllowReason::Denied { .. }) => 0,
                 Some(AllowReason::Runtime { .. }) => 1,
                 Some(AllowReason::Always { .. } | AllowReason::Portability { .. }) | None => 2,
             };
@@ -93,7 +93,7 @@ impl Profile {
             errno_ret: None,
             args: Vec::new(),
         });
-        let conditions = seccomp.conditions.iter().flat_map(rules);
+        let conditions = seccomp.conditions.iter().filter(|condition| seccomp.allows(&condition.name)).flat_map(rules);
 
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for (name, is_new) in denied(seccomp) {

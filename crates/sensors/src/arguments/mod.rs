@@ -24,17 +24,19 @@
 //! 256 of a container; beyond them it is kept that there were more. It misses what lies in memory: the flags of `clone3`,
 //! and the arguments of the `mmap` and `socketcall` of x86's 32-bit table.
 //!
-//! It has no hook of its own; a value that was seen before costs one look into an array.
+//! It has no hook of its own; a value that was seen before costs one look into an array, and the return of its call another look
+//! at the task's note.
 
 use event::{ArgumentSeen, Payload, Syscall, Total};
 
 use crate::bpf::types::{argument_record, watched_argument};
 use crate::record::{self, DecodeError, Plain};
-use crate::{Entry, Sensor, Set};
+use crate::{Call, Entry, Sensor, Set};
 
 pub(crate) const SENSOR: Sensor = Sensor {
     sets: &[Set { map: "arguments", walk: "read_argument", record_bytes: size_of::<argument_record>(), decode: seen }],
     entries: ENTRIES,
+    calls: RETURNS,
     ..Sensor::new(&[], decode)
 };
 
@@ -60,6 +62,18 @@ const ENTRIES: &[Entry] = &[
     entry("socket", watched_argument::ARGUMENT_SOCKET),
     entry("unshare", watched_argument::ARGUMENT_UNSHARE),
 ];
+
+/// The same calls: their return is seen, so that one which a filter refuses is never taken for the one before it, and the
+/// refusals of calls with conditions are counted exactly. There is nothing to do then.
+const RETURNS: &[Call] = &{
+    let mut calls = [Call { name: "", number: 0, also_failed: false }; ENTRIES.len()];
+    let mut at = 0;
+    while at < ENTRIES.len() {
+        calls[at] = Call { name: ENTRIES[at].name, number: ENTRIES[at].number, also_failed: false };
+        at += 1;
+    }
+    calls
+};
 
 // SAFETY: integers and arrays of them only (`arguments.bpf.c`).
 unsafe impl Plain for argument_record {}
