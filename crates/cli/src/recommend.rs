@@ -68,6 +68,10 @@ pub(crate) struct RecommendArgs {
     #[arg(long)]
     without_siblings: bool,
 
+    /// Whether calls whose danger is in an argument (clone, socket, ioctl, prctl, ...) are allowed only with what was passed.
+    #[arg(long, value_enum, value_name = "YES|NO", default_value_t = YesNo::Yes)]
+    arguments: YesNo,
+
     /// How to show it.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -168,6 +172,7 @@ impl RecommendArgs {
             }),
             no_new_privileges: self.no_new_privileges.map(|answer| answer == YesNo::Yes),
             siblings: !self.without_siblings,
+            arguments: self.arguments == YesNo::Yes,
             ..self.sources.options()
         }
     }

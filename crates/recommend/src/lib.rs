@@ -49,7 +49,10 @@ pub use saturation::{
     CurvePoint, Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
 pub use score::{EscapeLine, EscapeState, Score};
-pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
+pub use seccomp::{
+    AllowReason, AllowedCall, AnyArgument, AnyReason, Argument, Condition, LeftOutCall, LeftOutReason, PassedValue,
+    Profile, Rule, Seccomp, ValueReason,
+};
 pub use source::Source;
 pub use targets::{Beside, Output, Target, TargetError, docker_flags};
 
@@ -75,13 +78,22 @@ pub struct Options {
     pub exec: bool,
     /// Also allow the calls that another libc or kernel uses in the place of those that were seen.
     pub siblings: bool,
+    /// Allow calls whose danger is in an argument only with what was passed.
+    pub arguments: bool,
     /// Take reports that miss something.
     pub allow_incomplete: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { runtime: None, no_new_privileges: None, exec: true, siblings: true, allow_incomplete: false }
+        Options {
+            runtime: None,
+            no_new_privileges: None,
+            exec: true,
+            siblings: true,
+            arguments: true,
+            allow_incomplete: false,
+        }
     }
 }
 
@@ -234,6 +246,12 @@ fn notes(runs: &[&Report], options: &Options, no_new_privileges: bool, seccomp: 
     if seccomp.allows("io_uring_enter") {
         notes.push(
             "io_uring is allowed because a ring was entered: what is asked for through a ring passes the seccomp filter unseen"
+                .to_owned(),
+        );
+    }
+    if seccomp.left_out.iter().any(|call| matches!(call.reason, LeftOutReason::TakenOver { made: true, .. })) {
+        notes.push(
+            "clone3 is answered with ENOSYS, so that clone is used, whose flags the filter sees: a program fails that makes clone3 by itself and has no other way"
                 .to_owned(),
         );
     }

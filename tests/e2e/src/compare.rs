@@ -78,13 +78,13 @@ mod tests {
 
     fn entry(number: u32, name: &str, count: u64, failures: &[(&str, u64)]) -> Entry {
         Entry {
-            refused: 0,
-            refused_comm: None,
             phase: "main".into(),
             arch: NATIVE.into(),
             number,
             name: name.into(),
             count,
+            refused: 0,
+            refused_comm: None,
             failures: failures.iter().map(|(errno, count)| ((*errno).to_owned(), *count)).collect(),
             first_comm: None,
             first_executable: None,
