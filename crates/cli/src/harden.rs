@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::recommend::{Options, Profile, Recommendation, docker_flags, recommend};
-use ::report::{Report, TableOptions, html, quoted};
+use ::recommend::{Beside, Options, Profile, Recommendation, Target, recommend};
+use ::report::{Report, TableOptions, html};
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use event::{Phase, PrivilegedOperation, Text};
-use prove::{Plan, Proof, Starter, Verdict, record, table, verify};
+use event::{Phase, PrivilegedOperation};
+use prove::{Client, Plan, Proof, Starter, Verdict, record, table, verify};
 
 use crate::exit;
 use crate::recommend::{YesNo, print, write};
@@ -137,6 +137,7 @@ fn write_all(
     proof: &Proof,
 ) -> anyhow::Result<String> {
     let mut lines = String::new();
+    let mut notes: Vec<String> = Vec::new();
     let mut file = |name: &str, content: &str, what: &str| -> anyhow::Result<()> {
         write(&folder.join(name), content)?;
         lines.push_str(&format!("{}  {what}\n", folder.join(name).display()));
@@ -150,12 +151,36 @@ fn write_all(
     }
     let last = reports.last().context("there is no report")?;
     file("report.html", &html(last, true), "the same of the last start, for people")?;
-    if let Starter::Engine(_) = starter {
-        let profile = std::path::absolute(folder.join("seccomp.json")).context("cannot tell where the folder is")?;
-        let profile = profile.to_str().context("the engine takes only UTF-8: name the folder so")?;
-        let flags: Vec<String> =
-            docker_flags(recommendation, profile).iter().map(|flag| quoted(&Text::from(flag.as_str()))).collect();
-        file("flags", &(flags.join(" ") + "\n"), "the arguments for `docker run` and `podman run`")?;
+    let profile = std::path::absolute(folder.join("seccomp.json")).context("cannot tell where the folder is")?;
+    let profile = profile.to_str().context("engines take only UTF-8: name the folder so")?;
+    let beside = Beside { profile: Some(profile), config: None };
+    let targets: &[(Target, &str, &str)] = match starter {
+        Starter::Engine(engine) if engine.client == Client::Podman => &[
+            (Target::Podman, "flags", "the arguments for `podman run`, as they were proved"),
+            (Target::Quadlet, "hardened.container", "a drop-in for a Quadlet of podman"),
+        ],
+        Starter::Engine(_) => &[
+            (Target::Docker, "flags", "the arguments for `docker run`, as they were proved"),
+            (Target::Compose, "compose.yaml", "a file that docker compose merges into yours"),
+        ],
+        Starter::Bundle(_) => &[],
+    };
+    for (target, name, what) in targets {
+        let output = target.write(recommendation, &Profile::new(&recommendation.seccomp), &beside)?;
+        file(name, &output.text, what)?;
+        notes.extend(output.notes);
+    }
+    if let Starter::Bundle(bundle) = starter {
+        let config = bundle.folder.join("config.json");
+        let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+        let beside = Beside { profile: None, config: Some(&config) };
+        let output = Target::Oci.write(recommendation, &Profile::new(&recommendation.seccomp), &beside)?;
+        file("config.json", &output.text, "the bundle's configuration, with what was proved")?;
+        notes.extend(output.notes);
+    }
+    notes.dedup();
+    for note in notes {
+        eprintln!("ringfence: {note}");
     }
     ensure!(!lines.is_empty(), "nothing was written");
     Ok(lines)

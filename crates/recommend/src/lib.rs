@@ -54,7 +54,7 @@ pub use seccomp::{
     Profile, Rule, Seccomp, ValueReason,
 };
 pub use source::Source;
-pub use targets::{Beside, Output, Target, TargetError, docker_flags};
+pub use targets::{Beside, Output, Target, TargetError};
 
 use behaviour::CheckMeaning;
 use event::{Phase, Text};

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use event::{Arch, Errno, Phase, Syscall, SyscallNames, Text};
 use proptest::prelude::*;
 use recommend::{
-    AllowReason, LeftOutReason, Options, Profile, Recommendation, Refusal, Runtime, Seccomp, docker_flags, recommend,
+    AllowReason, Beside, LeftOutReason, Options, Profile, Recommendation, Refusal, Runtime, Seccomp, Target, recommend,
     table,
 };
 use report::{ObservedFrom, Reason, ReasonCode, Report, TableOptions};
@@ -350,6 +350,14 @@ fn what_is_incomplete_is_refused_or_marked_and_only_where_it_matters() {
     assert!(recommended(&with_reason("network"), &Options::default()).incomplete.is_empty());
 }
 
+fn docker_flags(recommendation: &Recommendation, profile: &str) -> Vec<String> {
+    let beside = Beside { profile: Some(profile), config: None };
+    Target::Docker
+        .write(recommendation, &Profile::new(&recommendation.seccomp), &beside)
+        .expect("it can be written")
+        .words
+}
+
 #[test]
 fn docker_takes_the_profile_and_the_capabilities() {
     let recommendation = recommended(&example("cache"), &Options::default());
@@ -357,7 +365,9 @@ fn docker_takes_the_profile_and_the_capabilities() {
     let flags = docker_flags(&recommendation, "/tmp/cache.json");
 
     assert_eq!(flags[..4], ["--security-opt", "seccomp=/tmp/cache.json", "--cap-drop", "ALL"]);
-    assert!(flags[4..].chunks(2).all(|pair| pair[0] == "--cap-add" && !pair[1].starts_with("CAP_")), "{flags:?}");
+    let added = flags.windows(2).filter(|pair| pair[0] == "--cap-add");
+    assert_eq!(added.clone().count(), recommendation.capabilities.add.len(), "{flags:?}");
+    assert!(added.clone().all(|pair| !pair[1].starts_with("CAP_")), "{flags:?}");
     let options = Options { no_new_privileges: Some(true), ..Options::default() };
     assert!(docker_flags(&recommended(&example("cache"), &options), "p").contains(&"no-new-privileges".to_owned()));
 }

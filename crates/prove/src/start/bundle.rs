@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use event::Text;
-use recommend::{Profile, Recommendation, Runtime};
+use recommend::{Beside, Profile, Recommendation, Runtime, Target};
 use report::Software;
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ impl BundleStarter {
         config["root"]["path"] = json!(root);
         config["process"]["terminal"] = json!(false);
         if let Some((recommendation, _)) = order.under {
-            confine(&mut config, recommendation);
+            config = confined(&config, recommendation)?;
         }
         if let Entry::Probe(path) = order.entry {
             enter(&mut config, path);
@@ -134,21 +134,15 @@ impl BundleStarter {
     }
 }
 
-/// Puts what is recommended into a configuration.
-fn confine(config: &mut Value, recommendation: &Recommendation) {
-    config["linux"]["seccomp"] = json!(Profile::new(&recommendation.seccomp));
+/// The configuration with what is recommended.
+fn confined(config: &Value, recommendation: &Recommendation) -> io::Result<Value> {
+    let (text, profile) = (config.to_string(), Profile::new(&recommendation.seccomp));
+    let beside = Beside { profile: None, config: Some(&text) };
+    let output = Target::Oci.write(recommendation, &profile, &beside).map_err(io::Error::other)?;
+    let mut config: Value = serde_json::from_str(&output.text)?;
+    // Also if that is less than the bundle has: it is what is to be tried.
     config["process"]["noNewPrivileges"] = json!(recommendation.no_new_privileges);
-    let added: Vec<String> = recommendation.capabilities.add.iter().map(|need| need.capability.to_string()).collect();
-    let sets = &mut config["process"]["capabilities"];
-    for set in ["bounding", "effective", "permitted"] {
-        sets[set] = json!(added);
-    }
-    // What the workload is given beyond its user's rights stays as far as it is needed.
-    for set in ["inheritable", "ambient"] {
-        if let Some(kept) = sets[set].as_array_mut() {
-            kept.retain(|name| added.iter().any(|added| name == added));
-        }
-    }
+    Ok(config)
 }
 
 /// Has the configuration run this program.

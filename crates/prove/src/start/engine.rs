@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use event::Text;
-use recommend::docker_flags;
+use recommend::{Beside, Profile, Recommendation, Target};
 use report::Software;
 
 use super::wait::wait;
@@ -72,11 +72,15 @@ impl EngineStarter {
             check: None,
             says: end_of_text(&said.stderr),
         };
-        let created = self.client(&self.create(order)?)?;
+        let args = self.create(order)?;
+        let own = format!("{VOLUME}{}-", order.name);
+        let volumes = args.iter().filter(|word| word.starts_with(&own)).count();
+        // Made before the result is known: a container that was made by half goes, too.
+        let _removed = Removed { engine: self, name: order.name, volumes };
+        let created = self.client(&args)?;
         if !created.status.success() {
             return Ok(not_started(order.name, &created));
         }
-        let _removed = Removed { engine: self, name: order.name };
         // Before the id there can be warnings.
         let id = created.stdout.lines().last().unwrap_or_default().trim().to_owned();
         let started = self.client(&["start", order.name])?;
@@ -125,7 +129,7 @@ impl EngineStarter {
         }
         args.extend(self.options.iter().cloned());
         if let Some((recommendation, profile)) = order.under {
-            args.extend(docker_flags(recommendation, text(profile)?));
+            args.extend(self.flags(recommendation, profile, order.name)?);
         }
         let whole = |program: &str| ["--entrypoint".to_owned(), program.to_owned()];
         match (order.entry, &self.command) {
@@ -146,6 +150,25 @@ impl EngineStarter {
             }
         }
         Ok(args)
+    }
+
+    /// The flags that are recommended, but with volumes of this container alone: those that the recommendation names may be in use.
+    fn flags(&self, recommendation: &Recommendation, profile: &Path, name: &str) -> Result<Vec<String>, StartError> {
+        let target = match self.client {
+            Client::Docker => Target::Docker,
+            Client::Podman => Target::Podman,
+        };
+        let beside = Beside { profile: Some(text(profile)?), config: None };
+        let output = target.write(recommendation, &Profile::new(&recommendation.seccomp), &beside)?;
+        let mut volumes = 0;
+        let own = |word: String| match word.strip_prefix(VOLUME).and_then(|rest| rest.split_once(',')) {
+            Some((_, rest)) => {
+                volumes += 1;
+                format!("{VOLUME}{},{rest}", volume(name, volumes))
+            }
+            None => word,
+        };
+        Ok(output.words.into_iter().map(own).collect())
     }
 
     /// What a check is told: the container's name, its first process and its address.
@@ -210,15 +233,27 @@ fn text(path: &Path) -> Result<&str, StartError> {
     path.to_str().ok_or_else(|| StartError::NotText(path.display().to_string()))
 }
 
-/// A container that goes when we are done with it, however that is.
+/// How a volume begins in the flags.
+const VOLUME: &str = "type=volume,source=";
+
+/// The name of a volume that only this container has.
+fn volume(container: &str, number: usize) -> String {
+    format!("{container}-{number}")
+}
+
+/// A container that goes when we are done with it, however that is, and its volumes with it.
 struct Removed<'a> {
     engine: &'a EngineStarter,
     name: &'a str,
+    volumes: usize,
 }
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
         let _ = self.engine.client(&["rm", "--force", "--volumes", self.name]);
+        for number in 1..=self.volumes {
+            let _ = self.engine.client(&["volume", "rm", &volume(self.name, number)]);
+        }
     }
 }
 

@@ -133,6 +133,9 @@ pub enum StartError {
     /// A path or a word that is no text.
     #[error("{0} is not UTF-8, which the engine takes only")]
     NotText(String),
+    /// What is recommended has no form that the engine takes.
+    #[error("what is recommended cannot be given to the engine")]
+    Target(#[from] recommend::TargetError),
     /// Somebody ended us.
     #[error("it was stopped before it was done")]
     Stopped,

@@ -2,14 +2,9 @@
 
 use super::settings::{Settings, Writable};
 use super::{Output, line, quoting, short_name};
-use crate::Recommendation;
 use crate::hardening::Medium;
 
-/// The arguments of the filter and the capabilities alone, in pairs of an option and its value; the profile is in this file.
-pub fn docker_flags(recommendation: &Recommendation, profile: &str) -> Vec<String> {
-    permissions(&Settings::of(recommendation), profile)
-}
-
+/// The arguments of the filter and the capabilities, in pairs of an option and its value; the profile is in this file.
 fn permissions(settings: &Settings, profile: &str) -> Vec<String> {
     let mut flags = vec!["--security-opt".to_owned(), format!("seccomp={profile}")];
     if settings.no_new_privileges {

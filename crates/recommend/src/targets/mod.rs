@@ -19,8 +19,6 @@ use crate::{Profile, Recommendation};
 use event::Text;
 use settings::Settings;
 
-pub use containers::docker_flags;
-
 /// Who takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
