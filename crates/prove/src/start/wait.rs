@@ -35,17 +35,15 @@ pub(super) fn wait(
         let ended = has_ended()?;
         match &patience.check {
             None if ended || began.elapsed() >= patience.run => return Ok(Waited { ended, check: None }),
-            None => {}
-            Some(check) => {
-                // One that has ended changes no more: the last try decides.
-                if ended || tried.is_none_or(|at| at.elapsed() >= CHECK_EVERY) {
-                    let result = try_check(check, environment, patience.ready);
-                    if result.is_ok() || ended || began.elapsed() >= patience.ready {
-                        return Ok(Waited { ended, check: Some(result) });
-                    }
-                    tried = Some(Instant::now());
+            // One that has ended changes no more: the last try decides.
+            Some(check) if ended || tried.is_none_or(|at| at.elapsed() >= CHECK_EVERY) => {
+                let result = try_check(check, environment, patience.ready);
+                if result.is_ok() || ended || began.elapsed() >= patience.ready {
+                    return Ok(Waited { ended, check: Some(result) });
                 }
+                tried = Some(Instant::now());
             }
+            None | Some(_) => {}
         }
         sleep(GLANCE);
     }
