@@ -2,7 +2,8 @@
 # `./x base-set`. Source this file after say.sh and build.sh.
 
 # base_set [RUNTIME...] : what each runtime itself calls under a seccomp filter before it becomes the workload, and in how
-# many of the starts. Fails if a call is missing in crates/recommend/data/base-sets.csv.
+# many of the starts; of calls that are filtered by an argument also what was passed, as CALL=NUMBER. Fails if a call is missing in
+# crates/recommend/data/base-sets.csv, or what was passed in runtime-arguments.csv.
 #
 # Each container runs `true` under a filter that lets through all but one call that nobody makes. Every system call of the
 # container is traced; those that a process of the runtime enters after it has loaded the filter are its own needs.
@@ -32,7 +33,7 @@ base_set() {
             done
         done
     done
-    [ "$lacking" = 0 ] || die "crates/recommend/data/base-sets.csv lacks what is marked"
+    [ "$lacking" = 0 ] || die "crates/recommend/data/base-sets.csv or runtime-arguments.csv lacks what is marked"
 }
 
 # base_set_bundle FOLDER NO_NEW_PRIVILEGES USER : the config.json of the bundle in the folder.
@@ -59,13 +60,20 @@ base_set_bundle() {
     }'
 }
 
-# base_set_of EVENTS : the calls that runtimes entered under a filter, each with its process, one a line.
+# base_set_of EVENTS : the calls that runtimes entered under a filter, each with its process, one a line; and CALL=NUMBER for what
+# was passed in an argument that is filtered.
 base_set_of() {
     # An event of a call has the time of its return: that of its entry is so much earlier as it took. A filter is loaded by
     # seccomp(SECCOMP_SET_MODE_FILTER = 1), for all threads with SECCOMP_FILTER_FLAG_TSYNC = 1, or for one thread by
     # prctl(PR_SET_SECCOMP = 0x16).
-    jq -rn --rawfile table crates/event/data/syscalls.csv --arg arch "$(uname -m)" '
-        ($table | split("\n") | map(select(length > 0 and (startswith("#") | not)) | split(","))) as $rows
+    jq -rn --rawfile table crates/event/data/syscalls.csv --arg arch "$(uname -m)" \
+        --rawfile filtered crates/recommend/data/arguments.csv '
+        def number: ltrimstr("0x") | explode | reduce .[] as $digit (0; . * 16 + $digit - (if $digit > 57 then 87 else 48 end));
+        def lower_half: . - 4294967296 * (. / 4294967296 | floor);
+        ($filtered | split("\n") | map(select(length > 0 and (startswith("#") | not)) | split(","))[1:]
+            | map(select(.[2] == "values" and .[3] == "0xffffffff") | .[1] as $position | .[0] | split(" ")[] | {(.): ($position | tonumber)}) | add)
+            as $positions
+        | ($table | split("\n") | map(select(length > 0 and (startswith("#") | not)) | split(","))) as $rows
         | ($rows[0] | index($arch)) as $column
         | ($rows[1:] | map(select(.[$column] != "") | {(.[$column]): .[0]}) | add) as $names
         | [inputs | select(.payload.kind == "syscall" and .payload.arch == $arch)
@@ -80,15 +88,28 @@ base_set_of() {
         | ($load.name == "seccomp" and ($load.args[1] | test("[13579bdf]$"))) as $all
         | (map(select(.name == "execve" and .ok and .entered >= $load.left) | .left) | min // infinite) as $became
         | map(select(($all or .tid == $load.tid) and .entered >= $load.left and .entered < $became))
-        | map([(.process | tostring), .name]) | unique[] | @tsv
+        | map([(.process | tostring)] + ([.name], if $positions[.name] == null then empty
+            else [.name + "=" + (.args[$positions[.name]] | number | lower_half | tostring)] end)) | unique[] | @tsv
     ' "$1"
+}
+
+# base_set_values RUNTIME : what runtime-arguments.csv has of it, as CALL=NUMBER.
+base_set_values() {
+    jq -rn --arg runtime "$1" --rawfile values crates/recommend/data/runtime-arguments.csv \
+        --rawfile constants crates/event/src/constants.rs '
+        def number: if startswith("0x") then ltrimstr("0x") | explode
+            | reduce .[] as $digit (0; . * 16 + $digit - (if $digit > 57 then 87 else 48 end)) else tonumber end;
+        ([$constants | scan("\\((0x[0-9a-f]+|[0-9]+), \"(\\w+)\"\\)") | {(.[1]): (.[0] | number)}] | add) as $numbers
+        | $values | split("\n")[] | select(startswith($runtime + ",")) | split(",")
+        | .[3] as $call | .[4] | split(" ")[] | select($numbers[.] != null) | $call + "=" + ($numbers[.] | tostring)
+    ' | xargs
 }
 
 # base_set_show RUNTIME VERSION NO_NEW_PRIVILEGES USER STARTS : the table; fails if a call is missing in the data.
 base_set_show() {
     local runtime=$1 version=$2 setting=yes known call starts mark status=0
     [ "$3" = true ] || setting=no
-    known=" $(grep "^$runtime,[^,]*,\($setting\|any\)," crates/recommend/data/base-sets.csv | cut -d, -f6 | xargs) "
+    known=" $(base_set_values "$runtime") $(grep "^$runtime,[^,]*,\($setting\|any\)," crates/recommend/data/base-sets.csv | cut -d, -f6 | xargs) "
     while read -r starts call; do
         mark=
         if [[ $known != *" $call "* ]]; then

@@ -81,19 +81,26 @@ fn numbers(sensors: &[String]) -> String {
     header
 }
 
-/// Has each handler called that a sensor has: a line that begins with `ON_RETURN(its name)`.
+/// Has each handler called that a sensor has: a line that begins with `ON_RETURN(its name)` or `ON_ENTRY(its name)`.
 fn handlers(sensors: &[String], src: &Path) -> String {
-    let has_handler = |name: &&String| {
-        let text = fs::read_to_string(src.join(name).join(format!("{name}.bpf.c"))).expect("the file was found");
-        text.lines().any(|line| line.starts_with(&format!("ON_RETURN({name})")))
-    };
     let mut header = String::from("/* Written by build.rs. */\n#pragma once\n\n");
-    let mut body = String::from("#define CALL_HANDLERS(sensors, call) do { (void)(sensors); (void)(call);");
-    for name in sensors.iter().filter(has_handler) {
-        let _ = writeln!(header, "ON_RETURN({name});");
-        let _ = write!(body, " if ((sensors) & 1U << SENSOR_{name}) {name}_on_return(call);");
+    for (begin, function, all) in
+        [("ON_RETURN", "on_return", "CALL_HANDLERS"), ("ON_ENTRY", "on_entry", "ENTRY_HANDLERS")]
+    {
+        let has_handler = |name: &&String| {
+            let text = fs::read_to_string(src.join(name).join(format!("{name}.bpf.c"))).expect("the file was found");
+            text.lines().any(|line| line.starts_with(&format!("{begin}({name})")))
+        };
+        let mut body = format!("#define {all}(sensors, call) do {{ (void)(sensors); (void)(call);");
+        for name in sensors.iter().filter(has_handler) {
+            let _ = writeln!(header, "{begin}({name});");
+            // Of a function whose result nobody takes the compiler leaves it open, and it may then be a pointer.
+            let call = format!("{{ int done = {name}_{function}(call); barrier_var(done); }}");
+            let _ = write!(body, " if ((sensors) & 1U << SENSOR_{name}) {call}");
+        }
+        header += &(body + " } while (0)\n");
     }
-    header + &body + " } while (0)\n"
+    header
 }
 
 fn unit(sensors: &[String]) -> String {

@@ -19,6 +19,8 @@ def privileged($operation):
   [.behaviour.privileged.operations[] | select(.phase == "main" and .operation == $operation)];
 def done($operation):
   [privileged($operation)[].count | tonumber] | add // 0;
+def passed($table; $name):
+  [.behaviour.arguments[] | select(.phase == "main" and .arch == $table and .name == $name) | .values[].words];
 def flows($direction; $protocol; $errno):
   [.behaviour.network.flows[] | select(.phase == "main" and .direction == $direction and .protocol == $protocol)
    | select([.failures // [] | .[].errno] == $errno)];
@@ -81,6 +83,10 @@ must("messages sent by UDP"; [moved("out"; "udp")[1], (flows("out"; "udp"; [])[]
 must("messages taken by UDP"; [moved("in"; "udp")[2], (flows("in"; "udp"; [])[].received_packets | tonumber)]; [3000, 30]),
 must("connections made by unix sockets"; moved("out"; "unix-stream"); [5, 250, 0]),
 must("connections taken by unix sockets"; moved("in"; "unix-stream"); [5, 0, 250]),
+must("families of sockets"; passed($arch; "socket"); ["AF_UNIX", "AF_INET"]),
+must("options of prctl"; passed($arch; "prctl"); ["PR_GET_SECUREBITS", "PR_SET_SECUREBITS"]),
+must("flags of unshare"; passed($arch; "unshare"); []),
+must("calls with more values than are kept"; [.behaviour.arguments[] | select(.others)]; []),
 must("where it was reached"; [.behaviour.network.listeners[] | select(.phase == "main") | .protocol] | unique; ["tcp", "unix-stream"]),
 must("getppid"; total($arch; "getppid"); 1000),
 must("getpgid, in 4 threads"; total($arch; "getpgid"); 10000),

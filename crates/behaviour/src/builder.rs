@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use event::{CgroupUsage, Event, ExecId, Kept, Payload, Phase, ProcessId, Resource, SyscallNames, Tally, Text, Total};
 
+use crate::arguments::Passed;
 use crate::capabilities::Checks;
 use crate::claim::Rank;
 use crate::counts::Counts;
@@ -77,6 +78,7 @@ pub struct Builder {
     images: Images,
     counts: Counts,
     files: FileSets,
+    passed: Passed,
     checks: Checks,
     operations: Operations,
     flows: Flows,
@@ -93,6 +95,7 @@ impl Builder {
             images: Images::new(limits.images, limits.image_text_bytes),
             counts: Counts::default(),
             files: FileSets::new(limits.file_text_bytes),
+            passed: Passed::default(),
             checks: Checks::default(),
             operations: Operations::default(),
             flows: Flows::default(),
@@ -187,6 +190,7 @@ impl Builder {
     pub fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames) {
         self.counts.count(tally, boot_ns, names, &self.images);
         self.files.resolve(&self.images);
+        self.passed.name(names);
         self.checks.name(names);
     }
 
@@ -194,6 +198,7 @@ impl Builder {
     /// System calls in it get their names at the next [`Builder::count`].
     pub fn keep(&mut self, kept: &Kept, boot_ns: u64) {
         match &kept.total {
+            Total::Argument(seen) => self.passed.keep(kept.phase, seen, &self.images),
             Total::Resource(total) => self.measured.keep(*total, boot_ns),
             Total::Told(event) => match &event.payload {
                 Payload::Capability(check) => self.checks.check(event, check, boot_ns, &self.images),
@@ -233,6 +238,7 @@ impl Builder {
         Behaviour {
             processes: self.tree.freeze(&self.images),
             syscalls: self.counts.freeze(&self.images),
+            arguments: self.passed.freeze(&self.images),
             files: self.files.freeze(&self.images),
             capabilities: self.checks.freeze(&self.images),
             network: self.flows.freeze(&self.images),

@@ -6,6 +6,7 @@
 //!
 //! Behaviours of several runs are put together by [`Behaviour::merge`].
 
+mod arguments;
 mod builder;
 mod capabilities;
 mod claim;
@@ -28,6 +29,7 @@ mod syscalls;
 mod terminals;
 mod tree;
 
+pub use arguments::{ArgumentUse, Arguments, ValueUse};
 pub use builder::{Adopted, Builder, Limits};
 pub use capabilities::{Capabilities, CapabilityUse, CheckMeaning, FirstCheck, NamedCall};
 pub use files::{DirectoryUse, Files, MountUse, NameUse, PathUse, Place};
@@ -52,6 +54,9 @@ pub struct Behaviour {
     pub processes: ProcessTree,
     /// Its system calls, per phase and table.
     pub syscalls: Syscalls,
+    /// With which values those calls were made whose danger is in one argument. Reports of early versions have none.
+    #[serde(default)]
+    pub arguments: Arguments,
     /// The capabilities that the kernel checked for it. Reports of early versions have none.
     #[serde(default)]
     pub capabilities: Capabilities,
@@ -78,7 +83,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Capabilities::merge`], [`Files::merge`],
+    /// The behaviour of several runs as one: see [`Syscalls::merge`], [`Arguments::merge`], [`Capabilities::merge`], [`Files::merge`],
     /// [`Network::merge`], [`Privileged::merge`], [`Resources::merge`],
     /// [`Scripts::merge`], [`Terminals::merge`] and [`ProcessTree::merge`].
     ///
@@ -87,6 +92,7 @@ impl Behaviour {
         Behaviour {
             processes: self.processes.merge(other.processes),
             syscalls: self.syscalls.merge(other.syscalls),
+            arguments: self.arguments.merge(other.arguments),
             capabilities: self.capabilities.merge(other.capabilities),
             files: self.files.merge(other.files),
             network: self.network.merge(other.network),

@@ -3,8 +3,8 @@
 mod support;
 
 use behaviour::{
-    Behaviour, Builder, Capabilities, CapabilityUse, FailureCount, FirstCheck, FirstUse, Limits, NamedCall,
-    OperationUse, Privileged, ProcessTree, Resources, SyscallUse, Syscalls,
+    ArgumentUse, Arguments, Behaviour, Builder, Capabilities, CapabilityUse, FailureCount, FirstCheck, FirstUse,
+    Limits, NamedCall, OperationUse, Privileged, ProcessTree, Resources, SyscallUse, Syscalls, ValueUse,
 };
 use event::{
     Arch, BlockDirection, CallTally, Capability, CapabilityAudit, CapabilityCheck, CapabilityNamespace, CgroupUsage,
@@ -75,6 +75,29 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
         }
     });
     prop::collection::vec(one, 0..8).prop_map(|uses| Capabilities { uses })
+}
+
+fn arguments() -> impl Strategy<Value = Arguments> {
+    let first = (0..3_u64, 0..3_u32, "[ab]?").prop_map(|(boot_ns, pid, comm)| FirstUse {
+        boot_ns,
+        image: image(pid, 0),
+        comm: comm.as_str().into(),
+        executable: "".into(),
+    });
+    let value = (0..4_u32, prop_oneof![Just("named"), Just("called")], first)
+        .prop_map(|(value, words, first)| ValueUse { value, words: words.into(), first });
+    let one = (phase(), syscall(), 0..2_u8, prop::collection::vec(value, 0..4), any::<bool>());
+    let one = one.prop_map(|(phase, syscall, position, values, others)| ArgumentUse {
+        phase,
+        syscall,
+        name: SyscallNames::builtin().name(syscall).into_owned(),
+        position,
+        mask: u32::MAX,
+        values,
+        others,
+    });
+    // As the reports that are merged are: every value once.
+    prop::collection::vec(one, 0..6).prop_map(|uses| Arguments { uses }.merge(Arguments::default()))
 }
 
 /// A few operations, so that many are alike.
@@ -394,6 +417,21 @@ proptest! {
         prop_assert_eq!(a.clone().merge(Resources::default()), a.clone());
         let json = serde_json::to_string(&a).expect("it has a form");
         prop_assert_eq!(serde_json::from_str::<Resources>(&json).expect("it is read again"), a);
+    }
+
+    #[test]
+    fn merging_arguments_is_idempotent_commutative_and_associative(a in arguments(), b in arguments(), c in arguments()) {
+        prop_assert_eq!(a.clone().merge(a.clone()), a.clone());
+        prop_assert_eq!(a.clone().merge(b.clone()), b.clone().merge(a.clone()));
+        prop_assert_eq!(a.clone().merge(b.clone()).merge(c.clone()), a.clone().merge(b.clone().merge(c)));
+        let merged = a.clone().merge(b);
+        for one in &a.uses {
+            let alike = |it: &&ArgumentUse| (it.phase, it.syscall, it.position) == (one.phase, one.syscall, one.position);
+            let all = merged.uses.iter().find(alike).expect("no entry is lost");
+            prop_assert!(all.others || !one.others);
+            prop_assert!(one.values.iter().all(|value| all.values.iter().any(|it| it.value == value.value)));
+            prop_assert!(all.values.windows(2).all(|pair| pair[0].value < pair[1].value));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the kernel keeps as sets: it is read again and again, and each reading is the whole truth so far.
 
-use crate::{DirectoryUses, Event, FileUses, MountUses, NameUses, Phase, ResourceTotal, RunId};
+use crate::{ArgumentSeen, DirectoryUses, Event, FileUses, MountUses, NameUses, Phase, ResourceTotal, RunId};
 
 /// One entry of a set, as it was read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Total {
     Directory(DirectoryUses),
     /// One mount.
     Mount(MountUses),
+    /// A value that a system call was passed, or that there were more than are kept.
+    Argument(ArgumentSeen),
     /// Something that it used of the machine; its phase means nothing.
     Resource(ResourceTotal),
 }

@@ -5,7 +5,9 @@
 //! recorded events.
 
 mod arch;
+mod argument;
 mod capability;
+pub mod constants;
 mod errno;
 mod files;
 mod kept;
@@ -21,6 +23,7 @@ mod tally;
 mod text;
 
 pub use arch::Arch;
+pub use argument::ArgumentSeen;
 pub use capability::{Capability, CapabilitySet, ParseCapabilityError};
 pub use errno::{Errno, ParseErrnoError};
 pub use files::*;

@@ -35,13 +35,17 @@ impl std::fmt::Display for MissingPermission {
 }
 
 impl Recommendation {
-    /// The same with what was missing. A call that libseccomp has no name for stays out: no profile could allow it.
+    /// The same with what was missing. A call that is allowed already loses its condition, as nothing says which argument it
+    /// was denied with. A call that libseccomp has no name for stays out: no profile could allow it.
     pub fn with(&self, missing: &[Missing]) -> Recommendation {
         let mut more = self.clone();
         for one in missing {
             match &one.what {
                 MissingPermission::Call(name) => {
                     let knows = |&arch: &Arch| SyscallNames::builtin().number(arch, name).is_some();
+                    if more.seccomp.drop_condition(name) {
+                        continue;
+                    }
                     if more.seccomp.allows(name) || !more.seccomp.architectures.iter().any(knows) {
                         continue;
                     }

@@ -1,17 +1,21 @@
 //! The least permission that a workload needs, derived from reports of what it did.
 //!
 //! [`recommend`] takes reports of one workload and gives a [`Recommendation`]: the system calls and capabilities that
-//! it needs, each with the evidence. [`Profile`] and [`docker_flags`] are the forms that runtimes and engines take.
+//! it needs, each with the evidence. [`Profile`] and [`Target`] are the forms that runtimes, engines and others take.
 //! Pure: the same reports and options give the same bytes, in whatever order the reports are. What the answer would be
 //! wrong or incomplete for is refused ([`Refusal`]).
 
+mod access_control;
 mod amend;
 mod capabilities;
 mod capability_table;
 mod changes;
 mod default_profile;
-mod docker;
+mod diff;
+mod filter;
 mod hardening;
+mod permissions;
+mod presence;
 mod present;
 mod refusal;
 mod render;
@@ -21,25 +25,36 @@ mod score;
 mod seccomp;
 mod source;
 mod table;
+mod targets;
 
+pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
 pub use amend::{Missing, MissingPermission};
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
 pub use changes::{CapabilityRemoved, Changes, FilterNow};
-pub use docker::docker_flags;
+pub use diff::{
+    Change, Changed, Compared, DIFF_VERSION, Diff, DiffError, Direction, Subject, SubjectError, diff,
+    table as diff_table,
+};
+pub use filter::{Decision, Filter, MAX_PROFILE_BYTES, ProfileError};
 pub use hardening::{
     Access, Advice, DeviceAdvice, DeviceNeed, EgressNeed, EngineSocket, Evidence, Hardening, IngressNeed, LimitAdvice,
     Medium, MountAction, MountAdvice, NamespaceAdvice, NetworkNeeds, Peer, PortAdvice, ReadOnlyRoot, SystemPath,
     SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, Verdict, WritableDirectory,
 };
+pub use presence::{PRESENCE_VERSION, PermissionPresence, Presence, table as presence_table};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
 pub use saturation::{
-    Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
+    CurvePoint, Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
 pub use score::{EscapeLine, EscapeState, Score};
-pub use seccomp::{AllowReason, AllowedCall, LeftOutCall, LeftOutReason, Profile, Rule, Seccomp};
+pub use seccomp::{
+    AllowReason, AllowedCall, AnyArgument, AnyReason, Argument, Condition, LeftOutCall, LeftOutReason, PassedValue,
+    Profile, Rule, Seccomp, ValueReason,
+};
 pub use source::Source;
+pub use targets::{Beside, Output, Target, TargetError, docker_flags};
 
 use behaviour::CheckMeaning;
 use event::{Phase, Text};
@@ -63,13 +78,22 @@ pub struct Options {
     pub exec: bool,
     /// Also allow the calls that another libc or kernel uses in the place of those that were seen.
     pub siblings: bool,
+    /// Allow calls whose danger is in an argument only with what was passed.
+    pub arguments: bool,
     /// Take reports that miss something.
     pub allow_incomplete: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { runtime: None, no_new_privileges: None, exec: true, siblings: true, allow_incomplete: false }
+        Options {
+            runtime: None,
+            no_new_privileges: None,
+            exec: true,
+            siblings: true,
+            arguments: true,
+            allow_incomplete: false,
+        }
     }
 }
 
@@ -108,6 +132,9 @@ pub struct Recommendation {
     /// The rest of the hardening.
     #[serde(default)]
     pub hardening: Hardening,
+    /// What it used of files, sockets and namespaces.
+    #[serde(default)]
+    pub access_control: AccessControl,
     /// What is taken away from what the workload can do now.
     #[serde(default)]
     pub changes: Changes,
@@ -206,6 +233,7 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
         seccomp,
         capabilities,
         hardening,
+        access_control: access_control::access_control(&runs, options),
         changes,
         score,
     })
@@ -218,6 +246,12 @@ fn notes(runs: &[&Report], options: &Options, no_new_privileges: bool, seccomp: 
     if seccomp.allows("io_uring_enter") {
         notes.push(
             "io_uring is allowed because a ring was entered: what is asked for through a ring passes the seccomp filter unseen"
+                .to_owned(),
+        );
+    }
+    if seccomp.left_out.iter().any(|call| matches!(call.reason, LeftOutReason::TakenOver { made: true, .. })) {
+        notes.push(
+            "clone3 is answered with ENOSYS, so that clone is used, whose flags the filter sees: a program fails that makes clone3 by itself and has no other way"
                 .to_owned(),
         );
     }

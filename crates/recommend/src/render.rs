@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use event::{Phase, SyscallNames, Text};
+use event::{Phase, SyscallNames, Text, constants};
 use report::{Column, Fit, Style, TableOptions, count, counted, lay_out, wrap};
 
-use crate::seccomp::{AllowReason, AllowedCall, LeftOutReason};
-use crate::{Recommendation, Source};
+use crate::seccomp::{AllowReason, AllowedCall, LeftOutReason, PassedValue, ValueReason};
+use crate::{Recommendation, Seccomp, Source};
 
 /// Fewer columns than this are not a terminal that anybody reads on.
 const MIN_WIDTH: usize = 40;
@@ -164,15 +164,57 @@ impl Page {
         for ((_, title), names) in groups {
             self.wrapped(INDENT, &format!("{title} ({}): {}", names.len(), names.join(", ")), Style::Plain);
         }
+        self.conditions(seccomp);
         for call in &seccomp.left_out {
             let why = match &call.reason {
                 LeftOutReason::RefusedWhileRecorded { errnos } => {
                     let errnos: Vec<String> = errnos.iter().map(ToString::to_string).collect();
                     format!("it was refused while recorded ({}), and so it stays", errnos.join(", "))
                 }
+                LeftOutReason::TakenOver { by, .. } => {
+                    format!(
+                        "answered with ENOSYS, so that programs go on with {}, which is filtered",
+                        Text::from(by.as_str()).shown()
+                    )
+                }
                 LeftOutReason::RingNotUsed => "a ring was set up, but nothing was asked for through it".to_owned(),
             };
             self.wrapped(INDENT, &format!("left out: {}: {why}", Text::from(call.name.as_str()).shown()), Style::Plain);
+        }
+    }
+
+    /// What arguments must be: what was passed; and what is allowed besides, as a number.
+    fn conditions(&mut self, seccomp: &Seccomp) {
+        let shown = |text: &str| Text::from(text).shown().into_owned();
+        for condition in &seccomp.conditions {
+            let is_observed = |one: &&PassedValue| {
+                let by = |it: &ValueReason| matches!(it, ValueReason::Observed { .. } | ValueReason::ObservedByClone3);
+                one.reasons.iter().any(by)
+            };
+            let seen: Vec<String> =
+                condition.evidence.iter().filter(is_observed).map(|one| shown(&one.words)).collect();
+            let more = condition.evidence.len() - seen.len();
+            let seen = if seen.is_empty() { "nothing was passed".to_owned() } else { seen.join(", ") };
+            let more = if more > 0 {
+                format!("; and {}", counted(more as u64, "usual one", "usual ones"))
+            } else {
+                String::new()
+            };
+            let name = shown(&condition.name);
+            let line = if condition.values == [0] {
+                let refused = constants::words(&condition.name, condition.mask);
+                format!("only if: {name}: argument {} without {refused}; seen: {seen}{more}", condition.argument)
+            } else {
+                format!("only if: {name}: argument {} is {seen}{more}", condition.argument)
+            };
+            self.wrapped(INDENT, &line, Style::Plain);
+        }
+        let mut alike = BTreeMap::<&str, Vec<String>>::new();
+        for one in &seccomp.any_argument {
+            alike.entry(one.because.shown()).or_default().push(shown(&one.name));
+        }
+        for (why, names) in alike {
+            self.wrapped(INDENT, &format!("with any argument: {}: {why}", names.join(", ")), Style::Plain);
         }
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{AttachState, Loss, ObservedFrom, Report, SensorHealth, Stage, rings};
 
 /// The parts of a behaviour, and the sensor that each comes from.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
+    ("arguments", ARGUMENTS_SENSOR),
     ("capabilities", "capabilities"),
     ("files", FILES_SENSOR),
     ("network", NETWORK_SENSOR),
@@ -18,6 +19,8 @@ const SECTIONS: [(&str, &str); 9] = [
     ("syscalls", "syscalls"),
     ("terminals", "terminal"),
 ];
+/// The sensor that lists what calls are passed.
+const ARGUMENTS_SENSOR: &str = "arguments";
 /// The sensor that lists files.
 const FILES_SENSOR: &str = "files";
 /// The sensor that lists connections.
@@ -203,6 +206,11 @@ impl Report {
         reasons.extend(operations.map(|text| Reason {
             code: ReasonCode::Other,
             sensor: Some(PRIVILEGED_SENSOR.into()),
+            text: text.into(),
+        }));
+        reasons.extend(self.far_calls("arguments").map(|text| Reason {
+            code: ReasonCode::Other,
+            sensor: Some(ARGUMENTS_SENSOR.into()),
             text: text.into(),
         }));
         reasons

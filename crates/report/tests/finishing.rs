@@ -58,7 +58,10 @@ fn a_sensor_that_did_not_observe_makes_it_incomplete() {
     assert_eq!(codes(&report), [ReasonCode::SensorMissing]);
     assert_eq!(report.reasons[0].sensor, Some("capabilities".into()));
     assert_eq!(report.reasons[0].text.as_bytes(), b"this kernel cannot run the sensor capabilities: a \\ b");
-    assert_eq!(complete_sections(&report), ["files", "network", "privileged", "processes", "scripts", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report),
+        ["arguments", "files", "network", "privileged", "processes", "scripts", "syscalls"]
+    );
 }
 
 fn complete_sections(report: &Report) -> Vec<String> {
@@ -70,13 +73,13 @@ fn what_one_sensor_missed_leaves_the_sections_of_the_others_complete() {
     let mut report = docker();
     assert_eq!(
         complete_sections(&report),
-        ["capabilities", "files", "network", "privileged", "processes", "scripts", "syscalls"]
+        ["arguments", "capabilities", "files", "network", "privileged", "processes", "scripts", "syscalls"]
     );
 
     report.losses = vec![loss(Stage::KernelRing, 1)];
     assert_eq!(
         complete_sections(&report.clone().finish()),
-        ["capabilities", "files", "network", "privileged", "syscalls"]
+        ["arguments", "capabilities", "files", "network", "privileged", "syscalls"]
     );
 
     report.losses[0].sensor = "identity".into();
@@ -104,7 +107,10 @@ fn what_io_uring_may_have_done_makes_files_and_network_incomplete() {
     let expected =
         ["io_uring used: file operations may be missing", "io_uring used: sockets and connections may be missing"];
     assert_eq!(texts, expected);
-    assert_eq!(complete_sections(&report), ["capabilities", "privileged", "processes", "scripts", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report),
+        ["arguments", "capabilities", "privileged", "processes", "scripts", "syscalls"]
+    );
     assert_eq!(report.clone().finish(), report);
 }
 
@@ -161,7 +167,7 @@ fn calls_that_x32_has_under_other_numbers_make_all_that_handles_calls_incomplete
 
     let of: Vec<_> =
         report.reasons.iter().filter_map(|reason| reason.sensor.as_ref().map(ToString::to_string)).collect();
-    assert_eq!(of, ["files", "network", "privileged"]);
+    assert_eq!(of, ["arguments", "files", "network", "privileged"]);
     assert_eq!(complete_sections(&report), ["capabilities", "processes", "scripts", "syscalls"]);
 }
 
@@ -177,7 +183,10 @@ fn connections_with_peers_that_are_not_listed_make_the_network_incomplete() {
     // Two connections and three that failed.
     assert_eq!(report.reasons[0].text, "5 connections were with peers that are not listed".into());
     assert_eq!(report.reasons[0].sensor, Some("network".into()));
-    assert_eq!(complete_sections(&report), ["capabilities", "files", "privileged", "processes", "scripts", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report),
+        ["arguments", "capabilities", "files", "privileged", "processes", "scripts", "syscalls"]
+    );
     assert_eq!(report.clone().finish(), report);
 }
 
@@ -190,7 +199,10 @@ fn what_multipath_tcp_carried_makes_the_network_incomplete() {
 
     let text = "Multipath TCP used: bytes and ends of its connections may be missing";
     assert_eq!(report.reasons[0].text, text.into());
-    assert_eq!(complete_sections(&report), ["capabilities", "files", "privileged", "processes", "scripts", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report),
+        ["arguments", "capabilities", "files", "privileged", "processes", "scripts", "syscalls"]
+    );
 }
 
 #[test]
@@ -203,7 +215,10 @@ fn operations_that_are_not_told_apart_make_their_section_incomplete() {
 
     let text = "12 times a privileged operation or a change of rights is not told apart";
     assert_eq!(report.reasons[0].text, text.into());
-    assert_eq!(complete_sections(&report), ["capabilities", "files", "network", "processes", "scripts", "syscalls"]);
+    assert_eq!(
+        complete_sections(&report),
+        ["arguments", "capabilities", "files", "network", "processes", "scripts", "syscalls"]
+    );
 }
 
 #[test]

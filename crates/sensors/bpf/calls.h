@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * System calls whose return sensors handle.
+ * System calls whose beginning or return sensors handle.
  *
- * One program on sys_exit serves all of them. User space writes down which calls each sensor asked for, by name; a call
- * that nobody asked for costs one look into that table.
+ * One program on sys_enter and one on sys_exit serve all of them. User space writes down which calls each sensor asked
+ * for, by name; a call that nobody asked for costs one look into that table at either end.
  */
 #pragma once
 
@@ -22,6 +22,8 @@ struct call_table {
 	u32 sensors[HANDLED_TABLES * NATIVE_CALLS];
 	/* Of these, those that want to know when it fails, too. */
 	u32 sensors_of_failures[HANDLED_TABLES * NATIVE_CALLS];
+	/* One bit for each sensor that wants to know of the call when it begins. */
+	u32 sensors_of_entries[HANDLED_TABLES * NATIVE_CALLS];
 	/* What the sensor calls it by: sensor after sensor. */
 	u8 names[SENSORS * HANDLED_TABLES * NATIVE_CALLS];
 };
@@ -39,10 +41,19 @@ struct returned_call {
 	u32 entered; /* 0: a filter refused it before */
 };
 
-/* A sensor's handler: build.rs finds it, and has it called. */
-#define ON_RETURN(sensor) static __noinline int sensor##_on_return(struct returned_call *call)
+/* A call that has just been let in and counted: what seccomp refuses never is. */
+struct entered_call {
+	struct pt_regs *registers;
+	struct task_note *note;
+	u32 number;
+	u32 table; /* enum table */
+};
 
-#include "handlers.h" /* written by build.rs: each handler's prototype, and CALL_HANDLERS */
+/* A sensor's handlers: build.rs finds them, and has them called. */
+#define ON_RETURN(sensor) static __noinline int sensor##_on_return(struct returned_call *call)
+#define ON_ENTRY(sensor)  static __noinline int sensor##_on_entry(struct entered_call *call)
+
+#include "handlers.h" /* written by build.rs: each handler's prototype, CALL_HANDLERS and ENTRY_HANDLERS */
 
 static __always_inline u32 handled_table(u32 table)
 {
@@ -68,15 +79,33 @@ static __always_inline u32 sensors_of_call(u32 table, u32 number, bool has_faile
 	return has_failed ? call_table.sensors_of_failures[at] : call_table.sensors[at];
 }
 
-/* What this sensor calls it by; 0 if it did not ask for it. */
-static __always_inline u32 name_of_call(const struct returned_call *call, u32 sensor)
+/* The sensors that asked for the beginning of this call, as bits. */
+static __always_inline u32 sensors_of_entry(u32 table, u32 number)
 {
-	u64 at = call->number;
-	u32 table = sensor * HANDLED_TABLES;
+	u64 at = number;
 
 	barrier_var(at);
 	if (at >= NATIVE_CALLS)
 		return 0;
-	return handled_table(call->table) ? call_table.names[(table + 1) * NATIVE_CALLS + at]
-					  : call_table.names[table * NATIVE_CALLS + at];
+	if (handled_table(table))
+		at += NATIVE_CALLS;
+	return call_table.sensors_of_entries[at];
+}
+
+/* What this sensor calls the call of a table; 0 if it did not ask for it. */
+static __always_inline u32 name_in_table(u32 table, u32 number, u32 sensor)
+{
+	u32 first = sensor * HANDLED_TABLES;
+	u64 at = number;
+
+	barrier_var(at);
+	if (at >= NATIVE_CALLS)
+		return 0;
+	return handled_table(table) ? call_table.names[(first + 1) * NATIVE_CALLS + at]
+				    : call_table.names[first * NATIVE_CALLS + at];
+}
+
+static __always_inline u32 name_of_call(const struct returned_call *call, u32 sensor)
+{
+	return name_in_table(call->table, call->number, sensor);
 }

@@ -110,6 +110,17 @@ fn hand_out_calls(table: &mut call_table, options: &Options) {
             }
         }
     }
+    for (sensor, entries) in SENSORS.iter().map(|sensor| sensor.entries).enumerate() {
+        for (at, arch) in [Arch::NATIVE, second].into_iter().enumerate() {
+            for entry in entries {
+                let Some(place) = names.number(arch, entry.name).map(|number| number as usize) else { continue };
+                if place < NATIVE_CALLS {
+                    table.sensors_of_entries[at * NATIVE_CALLS + place] |= 1 << sensor;
+                    table.names[(sensor * HANDLED_TABLES + at) * NATIVE_CALLS + place] = entry.number;
+                }
+            }
+        }
+    }
 }
 
 fn set_filter(tracing: &mut tracing, filter: &CallFilter) {

@@ -88,6 +88,15 @@ pub(crate) struct Call {
     pub(crate) also_failed: bool,
 }
 
+/// A system call whose beginning a sensor handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What the sensor calls it by, at both ends if it handles both; not 0.
+    pub(crate) number: u8,
+}
+
 /// What the registry knows of a sensor.
 #[derive(Clone, Copy)]
 pub(crate) struct Sensor {
@@ -99,6 +108,8 @@ pub(crate) struct Sensor {
     pub(crate) sets: &'static [Set],
     /// The system calls whose return it handles.
     pub(crate) calls: &'static [Call],
+    /// The system calls whose beginning it handles.
+    pub(crate) entries: &'static [Entry],
     /// Whether it handles them with these options.
     pub(crate) wants_calls: fn(&Options) -> bool,
     /// Turns one of its samples into what was done.
@@ -110,7 +121,7 @@ impl Sensor {
         programs: &'static [Program],
         decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
     ) -> Sensor {
-        Sensor { name: "", programs, sets: &[], calls: &[], wants_calls: |_| true, decode }
+        Sensor { name: "", programs, sets: &[], calls: &[], entries: &[], wants_calls: |_| true, decode }
     }
 }
 
@@ -125,6 +136,7 @@ macro_rules! sensors {
 
 // In alphabetical order, which is that of the numbers. The programs are attached in this order, but those of identity first.
 sensors! {
+    arguments,
     capabilities,
     files,
     identity,

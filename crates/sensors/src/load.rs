@@ -390,10 +390,14 @@ fn forms(program: &Program, preemptible: bool, there: &BTreeSet<String>) -> Vec<
     }
 }
 
-/// The sets of the sensors that observe: a sensor does if any of its programs can be attached.
+/// The sets of the sensors that observe: a sensor does if any of its programs can be attached, or if it has none and works in
+/// those of system calls, without which nothing starts.
 pub(crate) fn sets(states: &[ProgramState]) -> impl Iterator<Item = &'static Set> {
     let observes = |name| states.iter().any(|program| program.sensor == name && program.state == State::Attached);
-    SENSORS.iter().filter(move |sensor| observes(sensor.name)).flat_map(|sensor| sensor.sets)
+    SENSORS
+        .iter()
+        .filter(move |sensor| sensor.programs.is_empty() || observes(sensor.name))
+        .flat_map(|sensor| sensor.sets)
 }
 
 pub(crate) fn map(object: &Object, name: &'static str) -> Result<MapHandle, LoadError> {

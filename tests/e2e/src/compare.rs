@@ -83,6 +83,8 @@ mod tests {
             number,
             name: name.into(),
             count,
+            refused: 0,
+            refused_comm: None,
             failures: failures.iter().map(|(errno, count)| ((*errno).to_owned(), *count)).collect(),
             first_comm: None,
             first_executable: None,

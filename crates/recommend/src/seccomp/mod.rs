@@ -1,5 +1,7 @@
 //! System calls: which are allowed, why each, and what is denied though it was tried.
 
+mod conditions;
+mod oci;
 mod profile;
 mod tables;
 
@@ -11,10 +13,12 @@ use report::Report;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use profile::{Profile, Rule};
+pub use conditions::{AnyArgument, AnyReason, Condition, PassedValue, ValueReason};
+pub use profile::{Argument, Profile, Rule};
 
 use crate::source::{Runs, who};
 use crate::{Options, Refusal, Runtime};
+use conditions::Context;
 use tables::{BASE_SETS, FAMILIES};
 
 /// What the filter is to let through.
@@ -24,6 +28,12 @@ pub struct Seccomp {
     pub architectures: Vec<Arch>,
     /// The calls that are allowed, by name. A name stands for the call of each table that has one.
     pub allowed: Vec<AllowedCall>,
+    /// What an argument of some of these must be, by name: without it the call is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Those whose argument could be filtered and is not, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_argument: Vec<AnyArgument>,
     /// Calls that were tried and are yet not allowed, by name.
     pub left_out: Vec<LeftOutCall>,
 }
@@ -119,12 +129,32 @@ pub enum LeftOutReason {
     },
     /// A ring of io_uring was set up, but nothing was ever asked for through it.
     RingNotUsed,
+    /// Another call does the same and can be filtered by its arguments: this one is answered with ENOSYS, as by a kernel without
+    /// it, and programs go on with the other.
+    TakenOver {
+        /// That call.
+        by: String,
+        /// Whether the workload made this one.
+        made: bool,
+    },
 }
 
 impl Seccomp {
     /// Whether a call is allowed.
     pub fn allows(&self, name: &str) -> bool {
         self.allowed.binary_search_by(|call| call.name.as_str().cmp(name)).is_ok()
+    }
+
+    /// Lets a call through with any argument, because it was denied; whether it had a condition.
+    pub(crate) fn drop_condition(&mut self, name: &str) -> bool {
+        let before = self.conditions.len();
+        self.conditions.retain(|condition| condition.name != name);
+        let had_one = self.conditions.len() < before;
+        if had_one {
+            let at = self.any_argument.partition_point(|one| one.name.as_str() < name);
+            self.any_argument.insert(at, AnyArgument { name: name.to_owned(), because: AnyReason::Denied });
+        }
+        had_one
     }
 }
 
@@ -166,6 +196,22 @@ pub(crate) fn seccomp(
         calls.entry(call.to_owned()).or_default().extend(reasons);
     }
 
+    let mut found = conditions::Conditions::default();
+    if options.arguments {
+        let context = Context { runs, options, runtimes, architectures: &architectures, calls: &calls };
+        found = conditions::conditions(&context);
+    }
+    if found.filters_clone
+        && let Some(reasons) = calls.remove("clone3")
+    {
+        let by = "clone".to_owned();
+        let why = "it takes over from clone3, whose flags no filter sees".to_owned();
+        let reason = AllowReason::Portability { sibling: "clone3".to_owned(), why };
+        calls.entry(by.clone()).or_insert_with(|| BTreeSet::from([reason]));
+        let made = reasons.iter().any(|reason| matches!(reason, AllowReason::Observed { .. }));
+        left_out.push(LeftOutCall { name: "clone3".to_owned(), reason: LeftOutReason::TakenOver { by, made } });
+    }
+
     for (name, errnos) in refused {
         if !calls.contains_key(&name) {
             let errnos = errnos.into_iter().collect();
@@ -175,7 +221,13 @@ pub(crate) fn seccomp(
     left_out.sort_by(|one, other| one.name.cmp(&other.name));
     let allowed =
         calls.into_iter().map(|(name, reasons)| AllowedCall { name, reasons: reasons.into_iter().collect() }).collect();
-    Ok(Seccomp { architectures: architectures.into_iter().collect(), allowed, left_out })
+    Ok(Seccomp {
+        architectures: architectures.into_iter().collect(),
+        allowed,
+        conditions: found.conditions,
+        any_argument: found.any,
+        left_out,
+    })
 }
 
 /// What the runs show.

@@ -6,7 +6,7 @@ use event::{Arch, Errno, SyscallNames};
 use serde::{Deserialize, Serialize};
 
 use super::tables::PROBED;
-use super::{AllowReason, LeftOutReason, Seccomp};
+use super::{AllowReason, Condition, LeftOutReason, Seccomp};
 
 const EPERM: Errno = Errno(1);
 const ENOSYS: Errno = Errno(38);
@@ -43,6 +43,31 @@ pub struct Rule {
     /// The errno, of an action that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
+    /// What an argument must be for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Argument>,
+}
+
+/// What an argument of a call must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Argument {
+    /// Which argument, from 0.
+    pub index: u32,
+    /// The bits that are compared.
+    pub value: u64,
+    /// What they must be.
+    pub value_two: u64,
+    /// How they are compared.
+    pub op: String,
+}
+
+impl Argument {
+    /// The bits of the mask are these.
+    fn is(index: u8, mask: u32, value: u32) -> Argument {
+        let op = "SCMP_CMP_MASKED_EQ".to_owned();
+        Argument { index: index.into(), value: mask.into(), value_two: value.into(), op }
+    }
 }
 
 impl Profile {
@@ -53,7 +78,8 @@ impl Profile {
     /// tried by libraries first, is listed with ENOSYS again, for engines that do not pass the default's errno on.
     pub fn new(seccomp: &Seccomp) -> Profile {
         let mut groups: [Vec<String>; 3] = Default::default();
-        for call in &seccomp.allowed {
+        let is_filtered = |name: &str| seccomp.conditions.iter().any(|condition| condition.name == name);
+        for call in seccomp.allowed.iter().filter(|call| !is_filtered(&call.name)) {
             let group = match call.reasons.first() {
                 Some(AllowReason::Observed { .. } | AllowReason::Denied { .. }) => 0,
                 Some(AllowReason::Runtime { .. }) => 1,
@@ -61,8 +87,13 @@ impl Profile {
             };
             groups[group].push(call.name.clone());
         }
-        let allow =
-            groups.into_iter().map(|names| Rule { names, action: "SCMP_ACT_ALLOW".to_owned(), errno_ret: None });
+        let allow = groups.into_iter().map(|names| Rule {
+            names,
+            action: "SCMP_ACT_ALLOW".to_owned(),
+            errno_ret: None,
+            args: Vec::new(),
+        });
+        let conditions = seccomp.conditions.iter().filter(|condition| seccomp.allows(&condition.name)).flat_map(rules);
 
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for (name, is_new) in denied(seccomp) {
@@ -72,12 +103,13 @@ impl Profile {
             names,
             action: "SCMP_ACT_ERRNO".to_owned(),
             errno_ret: Some(errno.0.into()),
+            args: Vec::new(),
         });
         Profile {
             default_action: "SCMP_ACT_ERRNO".to_owned(),
             default_errno_ret: Some(ENOSYS.0.into()),
             architectures: seccomp.architectures.iter().map(|arch| arch.seccomp_name().to_owned()).collect(),
-            syscalls: allow.chain(deny).filter(|rule| !rule.names.is_empty()).collect(),
+            syscalls: allow.chain(conditions).chain(deny).filter(|rule| !rule.names.is_empty()).collect(),
         }
     }
 
@@ -85,6 +117,20 @@ impl Profile {
     pub fn to_json(&self) -> String {
         report::json(self)
     }
+}
+
+/// One rule for each value, as several conditions of one rule must all be met. What is refused is listed only if that is all
+/// that is not allowed. No rule without a condition may name the call: libseccomp would drop those with one.
+fn rules(condition: &Condition) -> impl Iterator<Item = Rule> {
+    let rule = |action: &str, errno_ret, mask, value| Rule {
+        names: vec![condition.name.clone()],
+        action: action.to_owned(),
+        errno_ret,
+        args: vec![Argument::is(condition.argument, mask, value)],
+    };
+    let allow = condition.values.iter().map(move |&value| rule("SCMP_ACT_ALLOW", None, condition.mask, value));
+    let refused = condition.refused().into_iter();
+    allow.chain(refused.map(move |(mask, value)| rule("SCMP_ACT_ERRNO", Some(EPERM.0.into()), mask, value)))
 }
 
 /// Every call of the tables that is not allowed, by name, and whether ENOSYS is the answer to it.
@@ -124,5 +170,6 @@ fn answered_enosys(seccomp: &Seccomp, name: &str) -> bool {
     seccomp.left_out.iter().any(|call| match &call.reason {
         LeftOutReason::RefusedWhileRecorded { errnos } => call.name == name && *errnos == [ENOSYS],
         LeftOutReason::RingNotUsed => false,
+        LeftOutReason::TakenOver { .. } => call.name == name,
     })
 }

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use event::{Arch, constants};
+
 use crate::Runtime;
 use crate::table::rows;
 
@@ -33,10 +35,119 @@ pub(super) struct Family {
     pub(super) why: &'static str,
 }
 
+/// How an argument is filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// It must be one of some values.
+    Values,
+    /// Flags that never were set must not be.
+    Bits,
+}
+
+/// An argument that is filtered.
+#[derive(Debug)]
+pub(super) struct Filtered {
+    /// The calls: what they are passed is the same.
+    pub(super) calls: Vec<&'static str>,
+    pub(super) argument: u8,
+    pub(super) how: How,
+    /// The bits that count.
+    pub(super) mask: u32,
+    /// The value with which the call does all that it does with others.
+    pub(super) any: Option<u32>,
+    /// The tables whose call is passed something else there.
+    pub(super) not_on: Vec<Arch>,
+}
+
+impl Filtered {
+    /// The bits of what was passed that are told: of flags all.
+    pub(super) fn kept_mask(&self) -> u32 {
+        match self.how {
+            How::Values => self.mask,
+            How::Bits => u32::MAX,
+        }
+    }
+}
+
+/// Values that are allowed though no run showed them.
+#[derive(Debug)]
+pub(super) struct ArgumentValues {
+    pub(super) call: &'static str,
+    /// The value that must have been passed.
+    pub(super) only_if: Option<u32>,
+    pub(super) values: Vec<u32>,
+    pub(super) why: &'static str,
+}
+
+/// Values that a runtime passes under a filter.
+#[derive(Debug)]
+pub(super) struct RuntimeValues {
+    pub(super) runtime: Runtime,
+    pub(super) version: &'static str,
+    pub(super) call: &'static str,
+    pub(super) values: Vec<u32>,
+}
+
+pub(super) static ARGUMENTS: LazyLock<Vec<Filtered>> = LazyLock::new(|| {
+    rows(include_str!("../../data/arguments.csv"))
+        .map(|[calls, argument, how, mask, any, not_on, _why]| {
+            let calls: Vec<&str> = calls.split(' ').collect();
+            Filtered {
+                argument: argument.parse().expect("a position"),
+                how: match how {
+                    "values" => How::Values,
+                    other => {
+                        assert_eq!(other, "bits", "an argument is filtered by `values` or by `bits`");
+                        How::Bits
+                    }
+                },
+                mask: value_of(calls[0], mask),
+                any: (!any.is_empty()).then(|| value_of(calls[0], any)),
+                not_on: not_on.split(' ').filter(|name| !name.is_empty()).map(arch).collect(),
+                calls,
+            }
+        })
+        .collect()
+});
+
+pub(super) static ARGUMENT_VALUES: LazyLock<Vec<ArgumentValues>> = LazyLock::new(|| {
+    rows(include_str!("../../data/argument-values.csv"))
+        .map(|[call, only_if, values, why]| ArgumentValues {
+            call,
+            only_if: (!only_if.is_empty()).then(|| value_of(call, only_if)),
+            values: values.split(' ').map(|value| value_of(call, value)).collect(),
+            why,
+        })
+        .collect()
+});
+
+pub(super) static RUNTIME_ARGUMENTS: LazyLock<Vec<RuntimeValues>> = LazyLock::new(|| {
+    rows(include_str!("../../data/runtime-arguments.csv"))
+        .map(|[runtime, version, _source, call, values]| RuntimeValues {
+            runtime: runtime_of(runtime),
+            version,
+            call,
+            values: values.split(' ').map(|value| value_of(call, value)).collect(),
+        })
+        .collect()
+});
+
+fn value_of(call: &str, words: &str) -> u32 {
+    constants::number(call, words).unwrap_or_else(|| panic!("{words} of {call} is no value that has a name"))
+}
+
+fn arch(name: &str) -> Arch {
+    Arch::ALL.into_iter().find(|arch| arch.name() == name).expect("a table that we know")
+}
+
+fn runtime_of(name: &str) -> Runtime {
+    Runtime::ALL.into_iter().find(|known| known.name() == name).expect("a runtime that we know")
+}
+
 pub(super) static BASE_SETS: LazyLock<Vec<BaseSet>> = LazyLock::new(|| {
     rows(include_str!("../../data/base-sets.csv"))
         .map(|[runtime, version, no_new_privileges, _source, when, calls]| BaseSet {
-            runtime: Runtime::ALL.into_iter().find(|known| known.name() == runtime).expect("a runtime that we know"),
+            runtime: runtime_of(runtime),
             version,
             no_new_privileges: match no_new_privileges {
                 "yes" => Some(true),
@@ -89,6 +200,55 @@ mod tests {
             seen += 1;
         }
         assert!(seen > 200, "{seen} calls were read");
+    }
+
+    #[test]
+    fn every_filtered_argument_is_one_that_is_recorded_and_each_value_is_of_one() {
+        let names = SyscallNames::builtin();
+        let first = |call: &&str| ARGUMENTS.iter().any(|filtered| filtered.calls[0] == *call);
+        for filtered in &*ARGUMENTS {
+            for call in &filtered.calls {
+                assert!(Arch::ALL.iter().any(|&arch| names.number(arch, call).is_some()), "{call} is no system call");
+                let same = ARGUMENTS.iter().filter(|other| other.calls.contains(call)).count();
+                assert_eq!(same, 1, "{call} stands twice");
+            }
+            assert!(filtered.argument < 6 && filtered.mask != 0, "{filtered:?}");
+        }
+        for line in &*ARGUMENT_VALUES {
+            assert!(first(&line.call) && !line.values.is_empty() && !line.why.is_empty(), "{line:?}");
+        }
+        for line in &*RUNTIME_ARGUMENTS {
+            assert!(first(&line.call) && !line.values.is_empty() && !line.version.is_empty(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_dangerous_is_allowed_by_a_table() {
+        let allowed = |call, words| {
+            let value = value_of(call, words);
+            ARGUMENT_VALUES.iter().any(|line| line.call == call && line.values.contains(&value))
+                || RUNTIME_ARGUMENTS.iter().any(|line| line.call == call && line.values.contains(&value))
+        };
+        for (call, words) in [
+            ("ioctl", "TIOCSTI"),
+            ("ioctl", "TIOCLINUX"),
+            ("ioctl", "TIOCSETD"),
+            ("prctl", "PR_SET_MM"),
+            ("prctl", "PR_SET_PTRACER"),
+            ("prctl", "PR_SET_SYSCALL_USER_DISPATCH"),
+            ("socket", "AF_VSOCK"),
+            ("socket", "AF_PACKET"),
+            ("socket", "AF_NETLINK"),
+            ("personality", "ADDR_NO_RANDOMIZE"),
+            ("personality", "READ_IMPLIES_EXEC"),
+            ("madvise", "MADV_HWPOISON"),
+            ("madvise", "MADV_MERGEABLE"),
+            ("mprotect", "PROT_EXEC"),
+            ("mmap", "PROT_WRITE|PROT_EXEC"),
+            ("fcntl", "F_SETSIG"),
+        ] {
+            assert!(!allowed(call, words), "{call} {words}");
+        }
     }
 
     #[test]

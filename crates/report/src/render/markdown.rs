@@ -1,10 +1,10 @@
 //! A report as Markdown.
 
-use super::calls;
 use super::checks;
 use super::tree::{self, Line};
 use super::units::{bytes, count, counted, duration};
 use super::width::width;
+use super::{arguments, calls};
 use super::{facts, files, network, privileged, resources, scripts, terminals};
 use crate::Report;
 
@@ -22,6 +22,7 @@ pub fn markdown(report: &Report, all: bool) -> String {
     }
     processes(report, all, &mut out);
     system_calls(report, &mut out);
+    arguments(report, &mut out);
     capabilities(report, &mut out);
     privileged(report, &mut out);
     files(report, all, &mut out);
@@ -181,6 +182,16 @@ fn resources(report: &Report, out: &mut String) {
     }
     for cells in absent {
         *out += &format!("| {} |\n", cells.map(|cell| escaped(&cell)).join(" | "));
+    }
+}
+
+fn arguments(report: &Report, out: &mut String) {
+    for group in arguments::groups(report) {
+        *out += &format!("\n## Arguments in {}\n\n{}\n\n", group.phase, escaped(arguments::ABOUT));
+        *out += "| call | argument | values |\n|---|---:|---|\n";
+        for line in group.lines {
+            *out += &format!("| {} | {} | {} |\n", code(&line.call), line.position, escaped(&line.values));
+        }
     }
 }
 

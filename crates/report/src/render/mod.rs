@@ -2,6 +2,7 @@
 //!
 //! `facts`, `tree`, `calls`, `checks`, `files`, `network` and `privileged` say what is shown, once; `table`, `markdown`, `csv` and `html` say how.
 
+mod arguments;
 mod calls;
 mod checks;
 mod columns;

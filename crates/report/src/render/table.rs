@@ -1,5 +1,8 @@
 //! A report on a terminal.
 
+use event::Phase;
+
+use super::arguments;
 use super::calls::{self, Group};
 use super::checks;
 use super::columns::{Column, Fit, lay_out};
@@ -50,6 +53,7 @@ pub fn table(report: &Report, options: &TableOptions) -> String {
     for group in calls::groups(report) {
         page.calls(&group, options.all);
     }
+    page.arguments(report, options.all);
     page.files(report, options.all);
     page.network(report, options.all);
     page.resources(report);
@@ -95,6 +99,19 @@ impl Page {
         for line in wrap(text, self.width - indent) {
             let painted = style.paint(&line, self.colour);
             self.line(indent, &painted);
+        }
+    }
+
+    /// Those of the runtime itself only if everything is shown.
+    fn arguments(&mut self, report: &Report, all: bool) {
+        for group in arguments::groups(report) {
+            if group.phase == Phase::RuntimeInit && !all {
+                continue;
+            }
+            self.section(&format!("ARGUMENTS in {}", group.phase), arguments::ABOUT);
+            for line in group.lines {
+                self.wrapped(INDENT, &format!("{}: {}", line.call, line.values), Style::Plain);
+            }
         }
     }
 

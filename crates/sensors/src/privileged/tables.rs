@@ -1,35 +1,8 @@
 //! The kernel's names for what calls are passed, number by number.
 
-use crate::bpf::types::{elevation, executable_memory};
+pub(super) use event::constants::{BPF, CLONE, KEYCTL, PRCTL};
 
-/// include/uapi/linux/sched.h (6.18); the lowest bits, but CLONE_NEWTIME, are no flags of unshare(2) and setns(2).
-pub(super) const CLONE: &[(u32, &str)] = &[
-    (0x80, "CLONE_NEWTIME"),
-    (0x100, "CLONE_VM"),
-    (0x200, "CLONE_FS"),
-    (0x400, "CLONE_FILES"),
-    (0x800, "CLONE_SIGHAND"),
-    (0x1000, "CLONE_PIDFD"),
-    (0x2000, "CLONE_PTRACE"),
-    (0x4000, "CLONE_VFORK"),
-    (0x8000, "CLONE_PARENT"),
-    (0x10000, "CLONE_THREAD"),
-    (0x20000, "CLONE_NEWNS"),
-    (0x40000, "CLONE_SYSVSEM"),
-    (0x80000, "CLONE_SETTLS"),
-    (0x100000, "CLONE_PARENT_SETTID"),
-    (0x200000, "CLONE_CHILD_CLEARTID"),
-    (0x400000, "CLONE_DETACHED"),
-    (0x800000, "CLONE_UNTRACED"),
-    (0x1000000, "CLONE_CHILD_SETTID"),
-    (0x2000000, "CLONE_NEWCGROUP"),
-    (0x4000000, "CLONE_NEWUTS"),
-    (0x8000000, "CLONE_NEWIPC"),
-    (0x10000000, "CLONE_NEWUSER"),
-    (0x20000000, "CLONE_NEWPID"),
-    (0x40000000, "CLONE_NEWNET"),
-    (0x80000000, "CLONE_IO"),
-];
+use crate::bpf::types::{elevation, executable_memory};
 
 /// include/uapi/linux/mount.h (6.18)
 pub(super) const MOUNT: &[(u32, &str)] = &[
@@ -107,98 +80,6 @@ pub(super) const PTRACE: &[(u32, &str)] = &[
     (0x4210, "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG"),
     (0x4211, "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG"),
     (0x4212, "PTRACE_SET_SYSCALL_INFO"),
-];
-
-/// include/uapi/linux/bpf.h (6.18)
-pub(super) const BPF: &[(u32, &str)] = &[
-    (0, "BPF_MAP_CREATE"),
-    (1, "BPF_MAP_LOOKUP_ELEM"),
-    (2, "BPF_MAP_UPDATE_ELEM"),
-    (3, "BPF_MAP_DELETE_ELEM"),
-    (4, "BPF_MAP_GET_NEXT_KEY"),
-    (5, "BPF_PROG_LOAD"),
-    (6, "BPF_OBJ_PIN"),
-    (7, "BPF_OBJ_GET"),
-    (8, "BPF_PROG_ATTACH"),
-    (9, "BPF_PROG_DETACH"),
-    (10, "BPF_PROG_TEST_RUN"),
-    (11, "BPF_PROG_GET_NEXT_ID"),
-    (12, "BPF_MAP_GET_NEXT_ID"),
-    (13, "BPF_PROG_GET_FD_BY_ID"),
-    (14, "BPF_MAP_GET_FD_BY_ID"),
-    (15, "BPF_OBJ_GET_INFO_BY_FD"),
-    (16, "BPF_PROG_QUERY"),
-    (17, "BPF_RAW_TRACEPOINT_OPEN"),
-    (18, "BPF_BTF_LOAD"),
-    (19, "BPF_BTF_GET_FD_BY_ID"),
-    (20, "BPF_TASK_FD_QUERY"),
-    (21, "BPF_MAP_LOOKUP_AND_DELETE_ELEM"),
-    (22, "BPF_MAP_FREEZE"),
-    (23, "BPF_BTF_GET_NEXT_ID"),
-    (24, "BPF_MAP_LOOKUP_BATCH"),
-    (25, "BPF_MAP_LOOKUP_AND_DELETE_BATCH"),
-    (26, "BPF_MAP_UPDATE_BATCH"),
-    (27, "BPF_MAP_DELETE_BATCH"),
-    (28, "BPF_LINK_CREATE"),
-    (29, "BPF_LINK_UPDATE"),
-    (30, "BPF_LINK_GET_FD_BY_ID"),
-    (31, "BPF_LINK_GET_NEXT_ID"),
-    (32, "BPF_ENABLE_STATS"),
-    (33, "BPF_ITER_CREATE"),
-    (34, "BPF_LINK_DETACH"),
-    (35, "BPF_PROG_BIND_MAP"),
-    (36, "BPF_TOKEN_CREATE"),
-];
-
-/// include/uapi/linux/keyctl.h (6.18)
-pub(super) const KEYCTL: &[(u32, &str)] = &[
-    (0, "KEYCTL_GET_KEYRING_ID"),
-    (1, "KEYCTL_JOIN_SESSION_KEYRING"),
-    (2, "KEYCTL_UPDATE"),
-    (3, "KEYCTL_REVOKE"),
-    (4, "KEYCTL_CHOWN"),
-    (5, "KEYCTL_SETPERM"),
-    (6, "KEYCTL_DESCRIBE"),
-    (7, "KEYCTL_CLEAR"),
-    (8, "KEYCTL_LINK"),
-    (9, "KEYCTL_UNLINK"),
-    (10, "KEYCTL_SEARCH"),
-    (11, "KEYCTL_READ"),
-    (12, "KEYCTL_INSTANTIATE"),
-    (13, "KEYCTL_NEGATE"),
-    (14, "KEYCTL_SET_REQKEY_KEYRING"),
-    (15, "KEYCTL_SET_TIMEOUT"),
-    (16, "KEYCTL_ASSUME_AUTHORITY"),
-    (17, "KEYCTL_GET_SECURITY"),
-    (18, "KEYCTL_SESSION_TO_PARENT"),
-    (19, "KEYCTL_REJECT"),
-    (20, "KEYCTL_INSTANTIATE_IOV"),
-    (21, "KEYCTL_INVALIDATE"),
-    (22, "KEYCTL_GET_PERSISTENT"),
-    (23, "KEYCTL_DH_COMPUTE"),
-    (24, "KEYCTL_PKEY_QUERY"),
-    (25, "KEYCTL_PKEY_ENCRYPT"),
-    (26, "KEYCTL_PKEY_DECRYPT"),
-    (27, "KEYCTL_PKEY_SIGN"),
-    (28, "KEYCTL_PKEY_VERIFY"),
-    (29, "KEYCTL_RESTRICT_KEYRING"),
-    (30, "KEYCTL_MOVE"),
-    (31, "KEYCTL_CAPABILITIES"),
-    (32, "KEYCTL_WATCH_KEY"),
-];
-
-/// include/uapi/linux/prctl.h (6.18), those that the kernel side looks at.
-pub(super) const PRCTL: &[(u32, &str)] = &[
-    (4, "PR_SET_DUMPABLE"),
-    (8, "PR_SET_KEEPCAPS"),
-    (22, "PR_SET_SECCOMP"),
-    (24, "PR_CAPBSET_DROP"),
-    (28, "PR_SET_SECUREBITS"),
-    (35, "PR_SET_MM"),
-    (38, "PR_SET_NO_NEW_PRIVS"),
-    (47, "PR_CAP_AMBIENT"),
-    (65, "PR_SET_MDWE"),
-    (0x59616d61, "PR_SET_PTRACER"),
 ];
 
 /// include/uapi/linux/prctl.h (6.18)

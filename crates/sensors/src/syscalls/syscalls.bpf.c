@@ -17,28 +17,53 @@ static __always_inline int count_rare(struct task_note *note, u32 table, u32 num
 	return count_in_total(note->slot, PHASE_AND_TABLE(note->phase, table), number, errno, n);
 }
 
+/* Tells those sensors of a call that begins which asked for it. */
+static __always_inline void handle_entry(struct pt_regs *regs, struct task_note *note, u32 table, u32 number)
+{
+	u32 sensors = sensors_of_entry(table, number);
+	struct entered_call call;
+
+	if (!sensors)
+		return;
+	call.registers = regs;
+	call.note = note;
+	call.number = number;
+	call.table = table;
+	ENTRY_HANDLERS(sensors, &call);
+}
+
 #if OLD_KERNEL
 
-static __noinline int count_shared(u32 number, u32 errno)
+static __noinline int count_shared_failure(u32 number, u32 errno)
 {
 	u8 table = table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
 	struct task_note *note = note_of_current();
 
 	if (!note)
 		return 0;
-	if (!errno) {
-		note->current_call = number + 1;
-		note->current_table = table;
-	} else if (!was_entered(note, table, number)) {
+	if (!was_entered(note, table, number))
 		errno |= ERRNO_REFUSED;
-	}
 	return count_rare(note, table, number, errno, 1);
+}
+
+static __noinline int count_shared_entry(struct pt_regs *regs, u32 number)
+{
+	u8 table = table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
+	struct task_note *note = note_of_current();
+
+	if (!note)
+		return 0;
+	note->current_call = number + 1;
+	note->current_table = table;
+	count_rare(note, table, number, 0, 1);
+	handle_entry(regs, note, table, number);
+	return 0;
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
 {
-	return shared.maybe_watched ? count_shared(id, 0) : 0;
+	return shared.maybe_watched ? count_shared_entry(regs, id) : 0;
 }
 
 #else
@@ -78,14 +103,17 @@ static __always_inline int count_entry(struct pt_regs *regs, u32 number)
 	note->current_table = table;
 	counts = table == TABLE_NATIVE ? counts_at(note->counts) : 0;
 	counter = counts ? counter_of(counts, number) : 0;
-	if (!counter)
-		return count_rare(note, table, number, 0, 1);
-	count = *counter;
-	*counter = count + 1;
-	if (!count)
-		begin_count(note->slot, note->phase, number);
-	else if (count == (u32)-1)
-		count_rare(note, table, number, 0, 1ULL << 32); /* the counter went round */
+	if (counter) {
+		count = *counter;
+		*counter = count + 1;
+		if (!count)
+			begin_count(note->slot, note->phase, number);
+		else if (count == (u32)-1)
+			count_rare(note, table, number, 0, 1ULL << 32); /* the counter went round */
+	} else {
+		count_rare(note, table, number, 0, 1);
+	}
+	handle_entry(regs, note, table, number);
 	return 0;
 }
 
@@ -223,7 +251,7 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	if (!shared.maybe_watched || number == (u32)-1)
 		return 0;
 	if (errno)
-		count_shared(number, errno);
+		count_shared_failure(number, errno);
 	return handle_exit(regs, number, result, errno);
 }
 

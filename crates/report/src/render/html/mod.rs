@@ -36,9 +36,10 @@ struct Section {
 }
 
 /// The sections in the order of the page; one of which the report has nothing is left out.
-const SECTIONS: [fn(&Report, bool) -> Option<Section>; 12] = [
+const SECTIONS: [fn(&Report, bool) -> Option<Section>; 13] = [
     tree::processes,
     sections::calls,
+    sections::arguments,
     sections::capabilities,
     sections::files,
     sections::network,

@@ -6,8 +6,8 @@ use event::{Phase, Text};
 
 use super::super::units::{bytes, count, counted, duration};
 use super::super::{
-    calls, checks, files as file_lists, network as network_lists, privileged as privileged_lists, resources as used,
-    scripts as script_list, terminals as session_list,
+    arguments, calls, checks, files as file_lists, network as network_lists, privileged as privileged_lists,
+    resources as used, scripts as script_list, terminals as session_list,
 };
 use super::Section;
 use super::markup::{Cell, code, escaped, table};
@@ -50,6 +50,30 @@ pub(super) fn calls(report: &Report, _all: bool) -> Option<Section> {
         } else {
             format!("entered {} in all", counted(entries, "time", "times"))
         },
+        body,
+    })
+}
+
+pub(super) fn arguments(report: &Report, _all: bool) -> Option<Section> {
+    let groups = arguments::groups(report);
+    let calls: usize = groups.iter().map(|group| group.lines.len()).sum();
+    let mut body = String::new();
+    for group in groups {
+        let title = format!("in {}", group.phase);
+        body += &heading(&title, arguments::ABOUT);
+        let rows: Vec<Vec<Cell>> = group
+            .lines
+            .into_iter()
+            .map(|line| vec![Cell::Code(line.call), number(line.position.into()), Cell::Words(line.values)])
+            .collect();
+        body += &table(&format!("arguments {title}"), &["Call", "Argument", "Values"], &rows);
+    }
+    (calls > 0).then(|| Section {
+        id: "arguments",
+        title: "Arguments",
+        figure: count(calls as u64),
+        unit: if calls == 1 { "call looked at" } else { "calls looked at" },
+        about: "What calls were passed".to_owned(),
         body,
     })
 }
