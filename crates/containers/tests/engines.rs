@@ -46,6 +46,10 @@ fn docker_containers_are_found_and_described() {
         "ALL",
         "--cap-add",
         "NET_BIND_SERVICE",
+        "--pids-limit",
+        "50",
+        "--tmpfs",
+        "/scratch",
         "rfbox:1",
         "sleep",
         "1000",
@@ -65,6 +69,14 @@ fn docker_containers_are_found_and_described() {
     assert_eq!(metadata.command.as_deref(), Some(&["sleep", "1000"].map(String::from)[..]));
     assert_eq!(metadata.labels.get("tier").map(String::as_str), Some("front"));
     assert!(metadata.engine_version.is_some() && metadata.created.is_some());
+    let settings = metadata.settings.expect("Docker says what it was told");
+    assert_eq!((settings.pids_limit, settings.memory_bytes), (Some(50), Some(0)));
+    assert!(settings.masked_paths.is_some_and(|paths| paths.iter().any(|path| path == "/proc/kcore")));
+    let mounts = settings.mounts.expect("mounts");
+    assert_eq!(
+        mounts.iter().map(|one| (one.destination.as_str(), one.kind.as_str())).collect::<Vec<_>>(),
+        [("/scratch", "tmpfs")]
+    );
     let security = metadata.security;
     assert_eq!((security.no_new_privileges, security.privileged), (Some(true), Some(false)));
     assert_eq!(security.seccomp, Some(Seccomp::EngineDefault));
@@ -113,6 +125,10 @@ fn podman_containers_are_found_by_api_and_without_it() {
         (by_api.image.as_deref(), by_api.security.seccomp),
         (Some("localhost/rfbox:1"), Some(Seccomp::Unconfined))
     );
+    let settings = by_api.settings.expect("Podman says what it was told");
+    let files = settings.ulimits.iter().flatten().find(|limit| limit.name == "nofile");
+    assert_eq!(files.map(|limit| (limit.soft, limit.hard)), Some((1024, 1024)));
+    assert_eq!((settings.mounts, settings.devices), (Some(Vec::new()), Some(Vec::new())));
     assert!(by_api.image_digest.is_some_and(|digest| digest.starts_with("sha256:")));
     assert_eq!(by_api.labels.get("a").map(String::as_str), Some("b"));
     assert_eq!((from_disk.engine, from_disk.name.as_deref()), (Engine::Podman, Some("pweb")));

@@ -224,6 +224,12 @@ fn docker_runs_a_workload_with_all_that_is_recommended_and_no_more() -> Result<(
     let score = &recommended["score"];
     let socket = entry(&score["lines"], "id", "engine-socket")?;
     ensure!(socket["now"] == "closed", "{socket:#}");
+    let opened: Vec<&Value> = list(&score["lines"])
+        .iter()
+        .filter(|line| line["now"] == "closed" && line["after"] == "open")
+        .map(|line| &line["id"])
+        .collect();
+    ensure!(opened.is_empty() && score["opened"] == 0, "open after and not before: {opened:?}");
 
     let tight = flags(hardening, &host)?;
     for _ in 0..3 {

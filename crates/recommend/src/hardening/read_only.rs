@@ -90,7 +90,7 @@ struct Write {
     /// Whether a directory was made there.
     makes_directory: bool,
     /// By run.
-    bytes: BTreeMap<usize, u64>,
+    bytes: Vec<(usize, u64)>,
 }
 
 pub(super) fn read_only_root(seen: &Seen<'_>) -> ReadOnlyRoot {
@@ -113,7 +113,7 @@ pub(super) fn read_only_root(seen: &Seen<'_>) -> ReadOnlyRoot {
 
     let mut advice = if !hindrances.is_empty() {
         let writes = hindrances.iter().filter_map(|path| written.writes.get(path));
-        let evidence: Vec<_> = writes.flat_map(|write| write.tally.iter().cloned()).take(MAX_EVIDENCE).collect();
+        let evidence: Vec<_> = writes.flat_map(|write| write.tally.evidence()).take(MAX_EVIDENCE).collect();
         let paths: Vec<String> = hindrances.iter().take(MAX_EVIDENCE).map(|path| shown(path)).collect();
         let reason = format!(
             "written in a directory that cannot be mounted over for that: {}; put this into the image, or let the program write elsewhere",
@@ -240,8 +240,9 @@ impl Written {
             let what = if used.accesses.has(FileAccess::Created) { "made and written" } else { "written" };
             let write = self.writes.entry(path).or_default();
             write.tally.add(number, what, &used.path, used.phase, program_of(&used.first), used.opens.max(1));
-            let bytes = write.bytes.entry(number).or_default();
-            *bytes = bytes.saturating_add(used.written_bytes);
+            if used.written_bytes > 0 {
+                write.bytes.push((number, used.written_bytes));
+            }
         }
     }
 
@@ -348,12 +349,13 @@ impl Written {
         let inner = inner.filter(|path| is_below(path, directory)).find(|path| !self.made_directories.contains(*path));
         let image = found.map(Vec::as_slice).or(inner);
 
-        let mut tally = Tally::default();
-        let mut bytes = BTreeMap::<usize, u64>::new();
         let here = |path: &Vec<u8>| path == directory || is_below(path, directory);
+        let mut evidence = Vec::new();
+        let mut more = 0_u32;
+        let mut bytes = BTreeMap::<usize, u64>::new();
         for write in self.writes.iter().filter(|(path, _)| here(path)).map(|(_, write)| write) {
-            for one in write.tally.iter() {
-                tally.take(one.clone());
+            for one in write.tally.evidence() {
+                if evidence.len() < MAX_EVIDENCE { evidence.push(one) } else { more = more.saturating_add(1) }
             }
             for (run, written) in &write.bytes {
                 let sum = bytes.entry(*run).or_default();
@@ -403,7 +405,6 @@ impl Written {
             Medium::Tmpfs => "what the program writes there is gone at its next start, and takes memory until then",
             Medium::Volume => "a program of a newer image finds what the volume has and not what its image has",
         };
-        let (evidence, more) = tally.few(MAX_EVIDENCE);
         WritableDirectory {
             path: text(directory),
             medium,

@@ -1,7 +1,5 @@
 //! What advice is derived from: the workload's runs, which of their parts miss something, and evidence added up over them.
 
-use std::collections::BTreeMap;
-
 use behaviour::FirstUse;
 use event::{Phase, Text};
 use report::Report;
@@ -140,49 +138,59 @@ pub(super) fn sentence(text: impl AsRef<str>) -> Text {
 /// Evidence, added up.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    seen: BTreeMap<(Text, Text, Phase), (Evidence, usize)>,
+    /// What was seen, and in which run; the same may be there several times.
+    seen: Vec<(Evidence, Option<usize>)>,
 }
 
 impl Tally {
     /// Adds what was seen in one run; the runs are given one after the other, and this is the number of the run.
     pub(super) fn add(&mut self, run: usize, what: &str, path: &Text, phase: Phase, program: Text, count: u64) {
-        let key = (Text::from(what), path.clone(), phase);
-        let (evidence, last) = self.seen.entry(key).or_insert_with(|| {
-            let evidence = Evidence { what: what.into(), path: path.clone(), phase, program, count: 0, runs: 0 };
-            (evidence, usize::MAX)
-        });
-        evidence.count = evidence.count.saturating_add(count);
-        evidence.runs += u32::from(*last != run);
-        *last = run;
+        // Most paths are there once, and a report may have very many of them.
+        self.seen.reserve_exact(usize::from(self.seen.is_empty()));
+        self.seen.push((Evidence { what: what.into(), path: path.clone(), phase, program, count, runs: 1 }, Some(run)));
     }
 
     /// Adds evidence that is added up already.
     pub(super) fn take(&mut self, evidence: Evidence) {
-        let key = (evidence.what.clone(), evidence.path.clone(), evidence.phase);
-        self.seen.insert(key, (evidence, usize::MAX));
-    }
-
-    /// Each.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Evidence> {
-        self.seen.values().map(|(evidence, _)| evidence)
+        self.seen.push((evidence, None));
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.seen.is_empty()
     }
 
-    /// All of it.
-    pub(super) fn evidence(self) -> Vec<Evidence> {
-        self.seen.into_values().map(|(evidence, _)| evidence).collect()
+    /// All of it, by what and path.
+    pub(super) fn evidence(&self) -> Vec<Evidence> {
+        let mut all: Vec<&(Evidence, Option<usize>)> = self.seen.iter().collect();
+        // What is the same stays in the order of the runs, so that the first program is the first run's.
+        all.sort_by(|(one, _), (other, _)| key(one).cmp(&key(other)));
+        let mut sums: Vec<Evidence> = Vec::new();
+        let mut last = None;
+        for (evidence, run) in all {
+            match sums.last_mut().filter(|sum| key(sum) == key(evidence)) {
+                Some(sum) => {
+                    sum.count = sum.count.saturating_add(evidence.count);
+                    sum.runs += if run.is_some() && *run == last { 0 } else { evidence.runs };
+                }
+                None => sums.push(evidence.clone()),
+            }
+            last = *run;
+        }
+        sums
     }
 
     /// The first few, and how many more there are.
-    pub(super) fn few(self, most: usize) -> (Vec<Evidence>, u32) {
+    pub(super) fn few(&self, most: usize) -> (Vec<Evidence>, u32) {
         let mut all = self.evidence();
         let more = all.len().saturating_sub(most);
         all.truncate(most);
         (all, u32::try_from(more).unwrap_or(u32::MAX))
     }
+}
+
+/// What makes evidence the same.
+fn key(evidence: &Evidence) -> (&Text, &Text, Phase) {
+    (&evidence.what, &evidence.path, evidence.phase)
 }
 
 impl Advice {

@@ -7,7 +7,7 @@ use crate::default_profile::Passage;
 use crate::hardening::{Access, MountAction, Verdict};
 use crate::present::{Present, states};
 use crate::source::Runs;
-use crate::{CapabilityAdvice, Hardening, Seccomp};
+use crate::{CapabilityAdvice, Condition, Hardening, Seccomp};
 
 /// Something that a way needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) enum Term {
 /// Of each socket family that ways need its number: `include/linux/socket.h` (6.18).
 const FAMILIES: [(&str, u32); 4] = [("AF_NETLINK", 16), ("AF_PACKET", 17), ("AF_ALG", 38), ("AF_VSOCK", 40)];
 /// The flag of clone(2) that makes a user namespace: `include/uapi/linux/sched.h` (6.18).
-const CLONE_NEWUSER: u64 = 0x1000_0000;
+const CLONE_NEWUSER: u32 = 0x1000_0000;
 
 impl Term {
     /// The term that stands so in the table.
@@ -301,20 +301,33 @@ impl Facts<'_> {
     }
 }
 
-/// Whether a program can make a user namespace under the recommended filter.
+/// Whether a program can make a user namespace under the recommended filter. What clone3 is passed no filter sees.
 fn makes_user_namespaces(seccomp: &Seccomp) -> bool {
-    ["clone", "clone3", "unshare"].into_iter().any(|call| seccomp.allows(call))
+    let with_flag = |call: &str| {
+        let mut conditions = conditions(seccomp, call);
+        seccomp.allows(call)
+            && conditions
+                .all(|one| one.mask & CLONE_NEWUSER == 0 || one.values.iter().any(|value| value & CLONE_NEWUSER != 0))
+    };
+    with_flag("clone") || with_flag("unshare") || seccomp.allows("clone3")
 }
 
 /// Whether a program can make a socket of this family under the recommended filter.
-fn makes_sockets(seccomp: &Seccomp, _family: u32) -> bool {
-    ["socket", "socketcall"].into_iter().any(|call| seccomp.allows(call))
+fn makes_sockets(seccomp: &Seccomp, family: u32) -> bool {
+    let mut conditions = conditions(seccomp, "socket");
+    let is_let = conditions.all(|one| one.values.contains(&(family & one.mask)));
+    seccomp.allows("socketcall") || (seccomp.allows("socket") && is_let)
+}
+
+/// The conditions on the first argument of a call: on x86 and ARM the flags of clone and unshare and the family of socket.
+fn conditions<'s>(seccomp: &'s Seccomp, call: &str) -> impl Iterator<Item = &'s Condition> {
+    seccomp.conditions.iter().filter(move |one| one.argument == 0 && one.name == call)
 }
 
 /// Whether a condition is a mask with the flag of a user namespace.
 fn masks_new_user(condition: &str) -> bool {
     let mask = condition.split_once('&').and_then(|(_, mask)| mask.parse::<u64>().ok());
-    mask.is_some_and(|mask| mask & CLONE_NEWUSER != 0)
+    mask.is_some_and(|mask| mask & u64::from(CLONE_NEWUSER) != 0)
 }
 
 /// Whether a condition on the first argument holds for this value; one that is not understood may.
@@ -362,6 +375,7 @@ fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AllowedCall;
 
     #[test]
     fn conditions_of_the_default_profile_are_understood() {
@@ -370,6 +384,33 @@ mod tests {
         );
         assert!(masks_new_user("0&2114060288") && !masks_new_user("0&1") && !masks_new_user("0==8"));
         assert!(holds("1==2", 5), "another argument");
+    }
+
+    #[test]
+    fn conditions_of_the_recommended_filter_close_what_they_refuse() {
+        let allowed = |names: &[&str]| {
+            names.iter().map(|name| AllowedCall { name: (*name).to_owned(), reasons: Vec::new() }).collect::<Vec<_>>()
+        };
+        let condition = |name: &str, mask, values: &[u32]| Condition {
+            name: name.to_owned(),
+            argument: 0,
+            mask,
+            values: values.to_vec(),
+            evidence: Vec::new(),
+        };
+        let open = Seccomp { allowed: allowed(&["clone", "socket"]), ..Seccomp::default() };
+        assert!(makes_user_namespaces(&open) && makes_sockets(&open, 17));
+
+        let conditions = vec![condition("clone", 0x7e02_0000, &[0]), condition("socket", u32::MAX, &[1, 2])];
+        let filtered = Seccomp { conditions: conditions.clone(), ..open };
+        assert!(!makes_user_namespaces(&filtered) && !makes_sockets(&filtered, 17) && makes_sockets(&filtered, 2));
+        let newuser = vec![condition("clone", 0x7e02_0000, &[0, CLONE_NEWUSER])];
+        assert!(makes_user_namespaces(&Seccomp { conditions: newuser, ..filtered.clone() }));
+        let other = vec![condition("clone", 0x0002_0000, &[0])];
+        assert!(makes_user_namespaces(&Seccomp { conditions: other, ..filtered.clone() }), "another flag");
+        let around = allowed(&["clone", "clone3", "socketcall"]);
+        let around = Seccomp { allowed: around, conditions, ..Seccomp::default() };
+        assert!(makes_user_namespaces(&around) && makes_sockets(&around, 17));
     }
 
     #[test]
