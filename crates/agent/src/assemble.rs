@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use behaviour::{Behaviour, Redaction};
+use behaviour::{Behaviour, MountUse, Place, Redaction};
 use containers::engine::{Role, Seccomp, State as Asked, other_kernel};
 use containers::path::{Engine, Kind as PathKind};
 use containers::proc::Proc;
-use event::{Protocol, Text};
+use event::{Phase, Protocol, Text};
 use report::{
     Cgroup, Container, Cost, Counts, FormatVersion, GivenDevice, GivenMount, GivenUlimit, Host, HostNetwork, InitExit,
     Kind, Loss, Metadata, MetadataState, ObservedFrom, Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode,
@@ -15,6 +15,7 @@ use report::{
 use sensors::{Kernel, Slot, State as ProgramState};
 
 use crate::clock::Clock;
+use crate::host_paths::of_image;
 use crate::losses::CommonLosses;
 use crate::run::Run;
 use crate::usage::Usage;
@@ -48,6 +49,7 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, mut parts: Parts<'_>) -> 
     let mut host = common.host.clone();
     host.network = host_network(&Proc::default());
     if let Some(known) = run.known() {
+        name_layers(&mut parts.behaviour.files.mounts, known.layers.as_deref().unwrap_or_default());
         host.engine = Some(report::Software {
             name: known.engine.name().into(),
             version: known.engine_version.clone().map(Text::from),
@@ -71,6 +73,21 @@ pub(crate) fn report(common: &Common, kernel: &Kernel, mut parts: Parts<'_>) -> 
         untouched: None,
     }
     .finish()
+}
+
+/// A container may be over before anybody could look at its mounts: its engine still says what its root is made of.
+fn name_layers(mounts: &mut [MountUse], lower: &[String]) {
+    let is_root = |mount: &&mut MountUse| {
+        mount.place == Place::Root && mount.phase != Phase::RuntimeInit && mount.fs_type.as_bytes() == b"overlay"
+    };
+    let mut roots: Vec<&mut MountUse> = mounts.iter_mut().filter(is_root).collect();
+    // Of several file systems it is not known which is the container's.
+    let Some(device) = roots.first().map(|root| root.device) else { return };
+    if roots.iter().any(|root| root.device != device || !root.layers.is_empty()) {
+        return;
+    }
+    let layers = of_image(lower);
+    roots.iter_mut().for_each(|root| root.layers.clone_from(&layers));
 }
 
 /// A report lists no more addresses of its host.
@@ -376,6 +393,37 @@ mod tests {
 
     fn runtime(name: &str) -> report::Software {
         report::Software { name: name.into(), version: None }
+    }
+
+    #[test]
+    fn what_an_engine_says_of_layers_is_taken_for_the_one_root_that_nobody_could_look_at() {
+        let root = |device| MountUse {
+            phase: Phase::Main,
+            mount: 7,
+            point: "/".into(),
+            place: Place::Root,
+            fs_type: "overlay".into(),
+            device: event::Device { major: 0, minor: device },
+            root: "/".into(),
+            source: "overlay".into(),
+            host_path: None,
+            layers: Vec::new(),
+            read_only: false,
+            read_bytes: 0,
+            written_bytes: 0,
+        };
+        let lower = ["/nowhere/1-init/diff", "/nowhere/2/diff"].map(String::from);
+        let named = |mut mounts: Vec<MountUse>| {
+            name_layers(&mut mounts, &lower);
+            mounts.into_iter().map(|mount| mount.layers.len()).collect::<Vec<_>>()
+        };
+
+        let runtimes = MountUse { phase: Phase::RuntimeInit, ..root(40) };
+        let seen = MountUse { layers: vec!["/seen/1".into(), "/seen/2".into()], ..root(41) };
+        assert_eq!(named(vec![runtimes, root(41), MountUse { phase: Phase::Exec, ..root(41) }]), [0, 1, 1]);
+        assert_eq!(named(vec![root(41), root(42)]), [0, 0]);
+        assert_eq!(named(vec![seen]), [2]);
+        assert_eq!(named(vec![MountUse { fs_type: "ext4".into(), ..root(41) }]), [0]);
     }
 
     #[test]

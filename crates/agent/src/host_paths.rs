@@ -18,14 +18,21 @@ pub(crate) fn seen_from_outside(proc: &Proc, pid: u32, used: &MountUsed) -> Moun
     if layers.is_none() && used.fs_type.as_bytes() == b"overlay" {
         layers = lower(&proc.mountinfo(pid).unwrap_or_default());
     }
-    // A relative one starts from a directory that is not known.
-    let layers = layers.filter(|layers| layers.iter().all(|layer| layer.starts_with(b"/"))).unwrap_or_default();
-    let layers = layers.into_iter().map(|layer| without_links(&layer)).filter(|layer| !is_made_by_docker(layer));
     MountUsed {
         host_path: find(&ours, used.device, used.root.as_bytes()).map(Text::new),
-        layers: layers.map(|layer| Text::new(layer.as_os_str().as_bytes())).collect(),
+        layers: of_image(&layers.unwrap_or_default()),
         ..used.clone()
     }
+}
+
+/// The layers of an image among the directories that an overlay shows and does not write to; none if they cannot be found.
+pub(crate) fn of_image<T: AsRef<[u8]>>(lower: &[T]) -> Vec<Text> {
+    // A relative one starts from a directory that is not known.
+    if !lower.iter().all(|layer| layer.as_ref().starts_with(b"/")) {
+        return Vec::new();
+    }
+    let layers = lower.iter().map(|layer| without_links(layer.as_ref())).filter(|layer| !is_made_by_docker(layer));
+    layers.map(|layer| Text::new(layer.as_os_str().as_bytes())).collect()
 }
 
 /// Some engines pass short links to the directories, as there is little room in the options of a mount.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use event::{CallTally, Errno, FailureTally, Phase, Syscall, SyscallNames, Tally};
+use event::{CallTally, Errno, FailureTally, Phase, Syscall, SyscallNames, Tally, TaskId};
 
 use crate::first::First;
 use crate::images::Images;
@@ -28,7 +28,9 @@ struct Use {
     count: u64,
     first: Option<First>,
     last_boot_ns: u64,
-    failures: BTreeMap<Errno, u64>,
+    /// By errno, and whether they were refused before they were entered.
+    failures: BTreeMap<(Errno, bool), u64>,
+    first_refused: Option<First>,
 }
 
 impl Counts {
@@ -39,7 +41,8 @@ impl Counts {
     pub(crate) fn count(&mut self, tally: &Tally, boot_ns: u64, names: &SyscallNames, images: &Images) {
         tally.calls.iter().for_each(|call| self.count_call(call, boot_ns, names));
         tally.failures.iter().for_each(|failure| self.count_failure(failure, boot_ns, names));
-        self.uses.values_mut().filter_map(|used| used.first.as_mut()).for_each(|first| first.resolve(images));
+        let firsts = self.uses.values_mut().flat_map(|used| [&mut used.first, &mut used.first_refused]);
+        firsts.flatten().for_each(|first| first.resolve(images));
         if boot_ns >= self.newest_boot_ns {
             self.newest_boot_ns = boot_ns;
             self.at_least = tally.at_least;
@@ -54,7 +57,9 @@ impl Counts {
             count: used.count,
             first: used.first.as_ref().map(|first| first.freeze(images)),
             last_boot_ns: used.last_boot_ns,
-            failures: failures_in_order(used.failures.iter().map(|(errno, count)| (*errno, *count))),
+            refused: used.failures.iter().filter(|((_, refused), _)| *refused).map(|(_, count)| count).sum(),
+            first_refused: used.first_refused.as_ref().map(|first| first.freeze(images)),
+            failures: failures_in_order(used.failures.iter().map(|((errno, _), count)| (*errno, *count))),
         });
         Syscalls { uses: uses.collect() }
     }
@@ -69,11 +74,7 @@ impl Counts {
             used.last_boot_ns = if used.count == 0 { boot_ns } else { used.last_boot_ns.max(boot_ns) };
             used.count = call.count;
         }
-        if let Some((first_ns, task)) = &call.first
-            && used.first.as_ref().is_none_or(|known| *first_ns < known.boot_ns)
-        {
-            used.first = Some(First::new(*first_ns, task));
-        }
+        take_earlier(&mut used.first, &call.first);
     }
 
     fn count_failure(&mut self, failure: &FailureTally, boot_ns: u64, names: &SyscallNames) {
@@ -81,12 +82,15 @@ impl Counts {
             return;
         }
         let used = self.entry(failure.phase, failure.syscall, names);
-        let count = used.failures.entry(failure.errno).or_default();
+        let count = used.failures.entry((failure.errno, failure.refused)).or_default();
         if failure.count > *count {
             *count = failure.count;
             if used.count == 0 {
                 used.last_boot_ns = used.last_boot_ns.max(boot_ns);
             }
+        }
+        if failure.refused {
+            take_earlier(&mut used.first_refused, &failure.first);
         }
     }
 
@@ -113,14 +117,23 @@ impl Counts {
                 first: None,
                 last_boot_ns: 0,
                 failures: BTreeMap::new(),
+                first_refused: None,
             }),
         }
     }
 }
 
+fn take_earlier(known: &mut Option<First>, told: &Option<(u64, TaskId)>) {
+    if let Some((first_ns, task)) = told
+        && known.as_ref().is_none_or(|known| *first_ns < known.boot_ns)
+    {
+        *known = Some(First::new(*first_ns, task));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use event::{Arch, ExecId, ProcessId, TaskId};
+    use event::{Arch, ExecId, ProcessId};
 
     use super::*;
 
@@ -142,7 +155,9 @@ mod tests {
             phase: Phase::Main,
             syscall,
             errno: Errno(errno),
+            refused: false,
             count,
+            first: None,
         });
         Tally { calls: Vec::new(), failures: failures.collect(), at_least: false }
     }
@@ -199,6 +214,19 @@ mod tests {
 
         let uses = counted(&[refused, (8, call(READ, 1, None))]);
         assert_eq!((uses[0].count, uses[0].last_boot_ns), (1, 8));
+    }
+
+    #[test]
+    fn what_was_refused_is_told_apart_and_is_among_the_failures() {
+        let mut tally = failure(READ, &[(1, 3), (1, 2), (11, 4)]);
+        tally.failures[1].refused = true;
+        tally.failures.iter_mut().for_each(|one| one.first = Some((one.count, task(1, 0))));
+
+        let uses = counted(&[(10, call(READ, 9, None)), (20, tally)]);
+
+        let failures: Vec<_> = uses[0].failures.iter().map(|one| (one.errno.0, one.count)).collect();
+        assert_eq!((uses[0].refused, failures), (2, vec![(1, 5), (11, 4)]));
+        assert_eq!(uses[0].first_refused.as_ref().map(|first| first.boot_ns), Some(2));
     }
 
     #[test]

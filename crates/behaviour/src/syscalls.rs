@@ -57,18 +57,30 @@ pub struct SyscallUse {
     #[serde(with = "event::decimal")]
     #[schemars(with = "String")]
     pub last_boot_ns: u64,
+    /// How often it was refused before it was entered, by a seccomp filter: these are among the failures and not in the count.
+    /// Exact, but for calls whose return no sensor handles: of these one that was refused right after the same call had
+    /// succeeded is taken for one that was entered. Reports of early versions have none.
+    #[serde(default, skip_serializing_if = "is_zero", with = "event::decimal")]
+    #[schemars(with = "event::decimal::Digits")]
+    pub refused: u64,
+    /// Who was refused first; left out if nobody was, or if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_refused: Option<FirstUse>,
     /// How often it failed, by errno, most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureCount>,
 }
 
 impl SyscallUse {
+    /// How often it was refused before it was entered; of reports of early versions at least so often.
+    pub fn refusals(&self) -> u64 {
+        let failed = self.failures.iter().fold(0u64, |sum, failure| sum.saturating_add(failure.count));
+        self.refused.max(failed.saturating_sub(self.count))
+    }
+
     fn merge(self, other: SyscallUse) -> SyscallUse {
-        let mut failures = BTreeMap::<Errno, u64>::new();
-        for failure in self.failures.into_iter().chain(other.failures) {
-            let count = failures.entry(failure.errno).or_default();
-            *count = count.saturating_add(failure.count);
-        }
+        let failures = self.failures.into_iter().chain(other.failures).map(|failure| (failure.errno, failure.count));
+        let failures = failures_in_order(failures);
         let unknown = format!("nr {}", self.syscall.number);
         SyscallUse {
             phase: self.phase,
@@ -79,10 +91,16 @@ impl SyscallUse {
                 .unwrap_or(unknown),
             count: self.count.saturating_add(other.count),
             first: [self.first, other.first].into_iter().flatten().min(),
+            refused: self.refused.saturating_add(other.refused),
+            first_refused: [self.first_refused, other.first_refused].into_iter().flatten().min(),
             last_boot_ns: self.last_boot_ns.max(other.last_boot_ns),
-            failures: failures_in_order(failures),
+            failures,
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How often a call failed in one way.
@@ -96,9 +114,14 @@ pub struct FailureCount {
     pub count: u64,
 }
 
-/// Most frequent first, then by number.
+/// Each errno once, most frequent first, then by number.
 pub(crate) fn failures_in_order(failures: impl IntoIterator<Item = (Errno, u64)>) -> Vec<FailureCount> {
-    let mut failures: Vec<_> = failures.into_iter().map(|(errno, count)| FailureCount { errno, count }).collect();
+    let mut sums = BTreeMap::<Errno, u64>::new();
+    for (errno, count) in failures {
+        let sum = sums.entry(errno).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    let mut failures: Vec<_> = sums.into_iter().map(|(errno, count)| FailureCount { errno, count }).collect();
     failures.sort_by_key(|failure| (Reverse(failure.count), failure.errno));
     failures
 }

@@ -246,18 +246,15 @@ fn tally() -> impl Strategy<Value = Tally> {
         (0..9_u64, 0..6_u32, 0..3_u32)
             .prop_map(|(at, pid, number)| (at, TaskId { image: image(pid, number), tid: pid, comm: "comm".into() })),
     );
-    let call = (phase(), syscall(), 0..9_u64, first).prop_map(|(phase, syscall, count, first)| CallTally {
+    let call = (phase(), syscall(), 0..9_u64, first.clone()).prop_map(|(phase, syscall, count, first)| CallTally {
         phase,
         syscall,
         count,
         first,
     });
-    let failure = (phase(), syscall(), errno(), 0..9_u64).prop_map(|(phase, syscall, errno, count)| FailureTally {
-        phase,
-        syscall,
-        errno,
-        count,
-    });
+    let failure = (phase(), syscall(), errno(), any::<bool>(), 0..9_u64, first.clone()).prop_map(
+        |(phase, syscall, errno, refused, count, first)| FailureTally { phase, syscall, errno, refused, count, first },
+    );
     (prop::collection::vec(call, 0..8), prop::collection::vec(failure, 0..8), any::<bool>())
         .prop_map(|(calls, failures, at_least)| Tally { calls, failures, at_least })
 }
@@ -272,10 +269,11 @@ fn syscalls() -> impl Strategy<Value = Syscalls> {
     let count = || prop_oneof![0..9_u64, (u64::MAX - 3)..=u64::MAX];
     let failure = (errno(), count()).prop_map(|(errno, count)| FailureCount { errno, count });
     let name = prop_oneof![Just(None), Just(Some("named")), Just(Some("called"))];
-    let one = (phase(), syscall(), name, count(), first, 0..9_u64, prop::collection::vec(failure, 0..4));
-    let one = one.prop_map(|(phase, syscall, name, count, first, last_boot_ns, failures)| {
+    let refusals = (count(), first.clone());
+    let one = (phase(), syscall(), name, count(), first, 0..9_u64, refusals, prop::collection::vec(failure, 0..4));
+    let one = one.prop_map(|(phase, syscall, name, count, first, last_boot_ns, (refused, first_refused), failures)| {
         let name = name.map_or_else(|| format!("nr {}", syscall.number), str::to_owned);
-        SyscallUse { phase, syscall, name, count, first, last_boot_ns, failures }
+        SyscallUse { phase, syscall, name, count, first, last_boot_ns, refused, first_refused, failures }
     });
     prop::collection::vec(one, 0..6).prop_map(|uses| Syscalls { uses })
 }

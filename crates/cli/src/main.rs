@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod fields;
 mod generate;
+mod harden;
 mod map;
 mod observe;
 mod privilege;
@@ -13,8 +14,10 @@ mod record;
 mod report;
 mod saturation;
 mod signals;
+mod starting;
 mod trace;
 mod units;
+mod verify;
 mod watch;
 
 use std::ffi::OsString;
@@ -38,6 +41,8 @@ enum Command {
     Report(report::ReportArgs),
     Map(map::MapArgs),
     Recommend(Box<recommend::RecommendArgs>),
+    Verify(Box<verify::VerifyArgs>),
+    Harden(Box<harden::HardenArgs>),
     Saturation(saturation::SaturationArgs),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
@@ -70,6 +75,8 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Harden(args) => harden::run(&args),
         Command::Saturation(args) => saturation::run(&args),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -190,12 +190,13 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
         })?,
         Some(TargetName(target)) => write_target(args, target, &recommendation)?,
     }
+    let missing = args.target.map_or(&[][..], |TargetName(target)| target.missing(&recommendation));
     if args.target.is_some() {
-        for reason in &recommendation.incomplete {
+        for reason in recommendation.incomplete.iter().chain(missing) {
             eprintln!("ringfence: incomplete: {}", reason.shown());
         }
     }
-    let is_whole = recommendation.incomplete.is_empty();
+    let is_whole = recommendation.incomplete.is_empty() && missing.is_empty();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
@@ -264,7 +265,7 @@ pub(crate) fn print(output: &str) -> anyhow::Result<()> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().as_bytes().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new()

@@ -27,7 +27,7 @@ pub struct CallTally {
 }
 
 /// How often one call failed in one way in one phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureTally {
     /// The part of the container's life.
     pub phase: Phase,
@@ -35,6 +35,10 @@ pub struct FailureTally {
     pub syscall: Syscall,
     /// What it returned.
     pub errno: Errno,
+    /// Whether these were refused before they were entered, by a seccomp filter.
+    pub refused: bool,
     /// How often.
     pub count: u64,
+    /// When that was booked first in this phase, in nanoseconds since boot, and for whom.
+    pub first: Option<(u64, TaskId)>,
 }

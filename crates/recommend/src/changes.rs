@@ -67,6 +67,33 @@ pub struct CapabilityRemoved {
     pub breaks: Text,
 }
 
+impl Changes {
+    /// Takes in that more is allowed than before.
+    pub(crate) fn amend(&mut self, seccomp: &Seccomp, advice: &CapabilityAdvice) {
+        let count = |amount: usize| u32::try_from(amount).unwrap_or(u32::MAX);
+        let before = usize::try_from(self.calls_after).unwrap_or(usize::MAX);
+        if self.calls_now.is_some() && seccomp.allowed.len() > before {
+            let known: BTreeSet<Text> = self.calls_closed.iter().cloned().collect();
+            let names =
+                seccomp.allowed.iter().filter(|call| call.is_amended()).map(|call| Text::from(call.name.as_str()));
+            // What is open now was closed by the recommendation before.
+            let opened: BTreeSet<Text> =
+                names.filter(|name| !known.contains(name)).chain(self.calls_opened.drain(..)).collect();
+            self.calls_opened = opened.into_iter().collect();
+            self.calls_closed
+                .retain(|name| !std::str::from_utf8(name.as_bytes()).is_ok_and(|name| seccomp.allows(name)));
+        }
+        self.calls_after = count(seccomp.allowed.len());
+        let is_added = |capability: Capability| advice.add.iter().any(|need| need.capability == capability);
+        self.capabilities_removed.retain(|one| !is_added(one.capability));
+        self.capabilities_after = count(advice.add.len());
+        if self.capabilities_now.is_some() {
+            let added = advice.add.iter().map(|need| need.capability);
+            self.capabilities_added = added.filter(|one| !advice.now.contains(*one)).collect();
+        }
+    }
+}
+
 pub(crate) fn changes(runs: &Runs<'_>, present: &Present<'_>, seccomp: &Seccomp, advice: &CapabilityAdvice) -> Changes {
     let names = SyscallNames::builtin();
     let tables = seccomp.architectures.iter().flat_map(|&arch| names.all(arch).map(|(_, name)| name));

@@ -6,6 +6,7 @@
 //! wrong or incomplete for is refused ([`Refusal`]).
 
 mod access_control;
+mod amend;
 mod capabilities;
 mod capability_table;
 mod changes;
@@ -23,6 +24,7 @@ mod table;
 mod targets;
 
 pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
+pub use amend::{Missing, MissingPermission};
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
 pub use changes::{CapabilityRemoved, Changes, FilterNow};
 pub use hardening::{
@@ -127,12 +129,53 @@ impl Recommendation {
         report::json(self)
     }
 
+    /// Reads one. Never panics, whatever the bytes are; one that would let nothing start is refused.
+    pub fn parse(bytes: &[u8]) -> Result<Recommendation, ReadError> {
+        let read: Recommendation = serde_json::from_slice(bytes).map_err(|error| ReadError::Json(error.to_string()))?;
+        let names: Vec<&str> = read.seccomp.allowed.iter().map(|call| call.name.as_str()).collect();
+        if !names.iter().any(|name| matches!(*name, "execve" | "execveat")) {
+            return Err(ReadError::NoExec);
+        }
+        if read.seccomp.architectures.is_empty() {
+            return Err(ReadError::NoArchitecture);
+        }
+        let all = event::SyscallNames::builtin();
+        let knows = |name: &str| read.seccomp.architectures.iter().any(|&arch| all.number(arch, name).is_some());
+        if let Some(unknown) = names.iter().find(|name| !knows(name)) {
+            return Err(ReadError::Unknown(Text::from(*unknown)));
+        }
+        if !names.is_sorted_by(|one, next| one < next) {
+            return Err(ReadError::Order);
+        }
+        Ok(read)
+    }
+
     /// The JSON Schema (draft 2020-12) of the format, as it is checked in under `docs/schema`.
     pub fn schema() -> String {
         let mut schema = schemars::schema_for!(Recommendation);
         schema.insert("title".into(), format!("ringfence recommendation, version {RECOMMENDATION_VERSION}").into());
         report::json(&schema)
     }
+}
+
+/// Why something is no recommendation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It is not JSON, or not of this format.
+    #[error("{0}: write it with `ringfence recommend --format json`")]
+    Json(String),
+    /// Nothing could be started under it.
+    #[error("it does not allow execve: nothing could be started under it")]
+    NoExec,
+    /// It says of no table of system calls that it is used.
+    #[error("it has no architecture: nothing would be allowed")]
+    NoArchitecture,
+    /// A call that no table of its architectures has.
+    #[error("it allows the system call {}, which its architectures do not have", .0.shown())]
+    Unknown(Text),
+    /// Calls are listed twice, or in another order than they are written in.
+    #[error("its calls are not in order, each once: it was not written by `ringfence recommend`, or changed by hand")]
+    Order,
 }
 
 /// Derives the recommendation from reports of one workload: one run or several.

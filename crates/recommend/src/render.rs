@@ -156,6 +156,7 @@ impl Page {
                 Some(AllowReason::Runtime { .. }) => (0, "for the runtime itself".to_owned()),
                 Some(AllowReason::Always { .. }) => (1, "always".to_owned()),
                 Some(AllowReason::Portability { .. }) => (2, "what others use in place of these".to_owned()),
+                Some(AllowReason::Denied { .. }) => (3, "denied under the last recommendation".to_owned()),
                 Some(AllowReason::Observed { .. }) | None => continue,
             };
             groups.entry(group).or_default().push(&call.name);

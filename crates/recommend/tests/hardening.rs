@@ -9,8 +9,8 @@ use event::{
 };
 use proptest::prelude::*;
 use recommend::{
-    Access, EscapeState, FilterNow, Hardening, Medium, MountAction, Options, Recommendation, SystemPathKind, UserIds,
-    Verdict, WritableDirectory, recommend,
+    Access, EscapeState, FilterNow, Hardening, Medium, Missing, MissingPermission, MountAction, Options,
+    Recommendation, SystemPathKind, UserIds, Verdict, WritableDirectory, recommend,
 };
 use report::{GivenDevice, GivenMount, PublishedPort, Reason, ReasonCode, Report, Settings};
 
@@ -693,6 +693,32 @@ fn a_container_that_may_all_has_each_way_open_and_the_same_recommendation_closes
     }
     assert_eq!(score.opened, 0);
     assert!(score.closed > 20, "{score:?}");
+}
+
+#[test]
+fn what_is_added_later_counts_in_changes_and_in_the_score() {
+    let before = recommended(&example("web"));
+    let missing = |what| Missing { what, starts: 1, program: Text::default() };
+    let call = |name: &str| missing(MissingPermission::Call(name.to_owned()));
+    let net_raw = "CAP_NET_RAW".parse::<Capability>().expect("a capability");
+
+    let after = before.with(&[call("splice"), call("bpf"), missing(MissingPermission::Capability(net_raw))]);
+
+    let (was, is) = (&before.changes, &after.changes);
+    assert_eq!((is.calls_after, is.capabilities_after), (was.calls_after + 2, was.capabilities_after + 1));
+    assert!(is.calls_opened.contains(&"bpf".into()) && !is.calls_opened.contains(&"splice".into()));
+    assert!(was.calls_closed.contains(&"splice".into()) && !is.calls_closed.contains(&"splice".into()));
+    assert!(is.capabilities_removed.iter().all(|one| one.capability != net_raw));
+    let state = |recommendation: &Recommendation, id: &str| {
+        recommendation.score.lines.iter().find(|line| line.id.as_bytes() == id.as_bytes()).expect("a line").after
+    };
+    for id in ["CVE-2022-0847", "CVE-2020-8835"] {
+        assert_eq!((state(&before, id), state(&after, id)), (EscapeState::Closed, EscapeState::Open), "{id}");
+    }
+    assert_eq!(state(&after, "CVE-2022-0185"), EscapeState::Closed);
+    assert_eq!(after.score.opened, before.score.opened + 4, "all four of bpf");
+    assert_eq!(after.score.closed, before.score.closed - 1);
+    assert_eq!(before.with(&[]), before);
 }
 
 #[test]

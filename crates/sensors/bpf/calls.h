@@ -34,8 +34,9 @@ struct returned_call {
 	struct task_note *note;
 	s64 result;
 	u32 number;
-	u32 table; /* enum table */
-	u32 errno; /* as its program sees it; 0: it did not fail */
+	u32 table;   /* enum table */
+	u32 errno;   /* as its program sees it; 0: it did not fail */
+	u32 entered; /* 0: a filter refused it before */
 };
 
 /* A sensor's handler: build.rs finds it, and has it called. */

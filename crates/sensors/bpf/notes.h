@@ -33,7 +33,7 @@ struct task_note {
 	u32 generation;
 	u32 counts;	  /* where its own counts are; 0: it has none */
 	u32 life;	  /* goes up when the note is taken and when it is given back: odd while in use */
-	u32 current_call; /* the number, plus 1, of the call it is in; 0 before the first */
+	u32 current_call; /* the number, plus 1, of the call it is in; 0 before the first, or CALL_IS_OVER */
 	u8 current_table;
 	u8 phase;
 	u8 flags;
@@ -41,6 +41,32 @@ struct task_note {
 	struct thread_errno errnos[THREAD_ERRNOS];
 };
 _Static_assert(sizeof(struct task_note) == 64, "a note is one cache line");
+
+/* Nobody looks at the return of most calls that succeed: then the last call stays noted until the next. */
+#define CALL_IS_OVER ((u32) - 1)
+
+static __always_inline bool has_noted_call(const struct task_note *note)
+{
+	return note->current_call && note->current_call != CALL_IS_OVER;
+}
+
+/*
+ * Whether a call that returns had been entered. One that a seccomp filter refuses returns as others do, but its entry
+ * is never reported. Of a task that came from elsewhere in the middle of a call it is not known: then it counts as
+ * entered.
+ */
+static __always_inline bool was_entered(const struct task_note *note, u8 table, u32 number)
+{
+	if (!note->current_call)
+		return !(note->flags & TASK_BORN_INSIDE);
+	return note->current_call == number + 1 && note->current_table == table;
+}
+
+/* Beside an errno: the call was refused before it was entered. */
+enum errno_mark {
+	ERRNO_REFUSED = 0x8000,
+};
+EXPORT(enum, errno_mark);
 
 struct task_counts {
 	u32 calls[NATIVE_CALLS];
@@ -89,7 +115,7 @@ struct call_key {
 	u32 number;
 	u8 phase;
 	u8 table;
-	u16 errno;
+	u16 errno; /* with its mark */
 };
 
 struct call_total {

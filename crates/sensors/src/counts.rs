@@ -4,7 +4,7 @@ use event::{Arch, CallTally, Errno, FailureTally, Phase, RunId, Syscall, Tally};
 use libbpf_rs::{MapCore as _, MapFlags};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bpf::types::{call_key, call_total, counted_call, table};
+use crate::bpf::types::{call_key, call_total, counted_call, errno_mark, table};
 use crate::kernel::Kernel;
 use crate::record::{self, Plain};
 use crate::sets::delete;
@@ -32,7 +32,7 @@ pub enum ReadError {
 /// How often a snapshot is tried while threads end in its middle.
 const ATTEMPTS: u32 = 8;
 
-/// What a count is kept under.
+/// What a count is kept under: the errno is with its mark.
 type Key = (Phase, Syscall, u16);
 
 #[derive(Default)]
@@ -139,6 +139,9 @@ fn add_task(counts: &mut Counts, task: &LiveTask) {
     }
 }
 
+/// The mark of a call that was refused before it was entered.
+const REFUSED: u16 = errno_mark::ERRNO_REFUSED.0 as u16;
+
 fn native_table() -> u8 {
     match Arch::NATIVE {
         Arch::Aarch64 => table::TABLE_AARCH64.0 as u8,
@@ -158,12 +161,13 @@ fn tally(counts: Counts, at_least: bool) -> Tally {
         if count == 0 {
             continue;
         }
+        let first = counts.firsts.get(&(phase, syscall, errno));
+        let first = first.map(|total| (total.first_ns, record::task(&total.first)));
         if errno == 0 {
-            let first =
-                counts.firsts.get(&(phase, syscall, errno)).map(|total| (total.first_ns, record::task(&total.first)));
             tally.calls.push(CallTally { phase, syscall, count, first });
         } else {
-            tally.failures.push(FailureTally { phase, syscall, errno: Errno(errno), count });
+            let (errno, refused) = (Errno(errno & !REFUSED), errno & REFUSED != 0);
+            tally.failures.push(FailureTally { phase, syscall, errno, refused, count, first });
         }
     }
     tally
@@ -183,12 +187,14 @@ mod tests {
         task.note.phase = 1;
         task.counts.calls[39] = 2;
         task.note.errnos[0] = crate::bpf::types::thread_errno { number: 39, errno: 11, count: 3 };
+        task.note.errnos[1] = crate::bpf::types::thread_errno { number: 39, errno: 0x8001, count: 2 };
 
         add_task(&mut counts, &task);
         let tally = tally(counts, false);
 
         assert_eq!(tally.calls[0].count, 7);
-        assert_eq!((tally.failures[0].errno, tally.failures[0].count), (Errno(11), 3));
+        let failures: Vec<_> = tally.failures.iter().map(|one| (one.errno, one.refused, one.count)).collect();
+        assert_eq!(failures, [(Errno(11), false, 3), (Errno(1), true, 2)]);
     }
 
     #[test]

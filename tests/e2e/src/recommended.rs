@@ -169,6 +169,6 @@ impl Runs {
 /// The calls that were refused before they were entered, with the errno.
 pub fn refused(report: &Report) -> Result<Vec<String>> {
     let entries = report.syscalls()?.into_iter();
-    let refused = entries.filter(|entry| entry.failures.values().sum::<u64>() > entry.count);
+    let refused = entries.filter(|entry| entry.refused > 0);
     Ok(refused.map(|entry| format!("{} in {} {:?}", entry.name, entry.phase, entry.failures)).collect())
 }

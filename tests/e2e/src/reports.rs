@@ -31,6 +31,10 @@ pub struct Entry {
     pub name: String,
     /// How often it was entered.
     pub count: u64,
+    /// How often it was refused before it was entered.
+    pub refused: u64,
+    /// The name of the thread that was refused first, if it is known.
+    pub refused_comm: Option<String>,
     /// How often it failed, by errno.
     pub failures: BTreeMap<String, u64>,
     /// The name of the thread that entered it first, if it is known.
@@ -178,7 +182,9 @@ fn parse(entry: &Value) -> Result<Entry> {
         number: entry["number"].as_u64().and_then(|number| u32::try_from(number).ok()).context("no number")?,
         name: text("name")?,
         count: number(&entry["count"])?,
+        refused: entry.get("refused").map_or(Ok(0), number)?,
         failures: failures.collect::<Result<_>>()?,
+        refused_comm: entry["first_refused"]["comm"].as_str().map(str::to_owned),
         first_comm: first["comm"].as_str().map(str::to_owned),
         first_executable: first["executable"].as_str().map(str::to_owned),
     })

@@ -10,17 +10,21 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 10] = [
+const DIRECTION: [(&str, &[&str]); 11] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
+    ("prove", &["agent", "behaviour", "containers", "event", "recommend", "report"]),
     ("recommend", &["behaviour", "event", "report"]),
     ("report", &["behaviour", "event"]),
     ("rules", &["event"]),
     ("sensors", &["event"]),
     ("store", &["event", "report"]),
     ("agent", &["behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
-    ("ringfence", &["agent", "behaviour", "containers", "event", "recommend", "report", "rules", "sensors", "store"]),
+    (
+        "ringfence",
+        &["agent", "behaviour", "containers", "event", "prove", "recommend", "report", "rules", "sensors", "store"],
+    ),
 ];
 
 /// The crates of which the same input gives the same output.

@@ -1,15 +1,19 @@
 //! Programs that make exactly N of a call: the counts are N, in ringfence's own sandbox and in a container.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::bundle::Bundle;
 use e2e::compare::must_be_equal;
 use e2e::machine::{alone, unique_name};
 use e2e::programs::program;
-use e2e::recorder::{Recording, record_command};
+use e2e::recorder::{Recorder, Recording, record_command};
 use e2e::reports::{NATIVE, Report};
+use e2e::runtime::Runtime;
 use e2e::strace_log::count;
 use e2e::{need, sealed, strace};
+use serde_json::json;
 
 const PROGRAMS: [&str; 3] = ["exact", "threads", "forks"];
 
@@ -150,4 +154,37 @@ fn the_whole_of_a_program_is_what_strace_counts_in_another_run() -> Result<()> {
     let truth = count(&strace::trace(&program("exact")?, &["half", "100"], sealed::LIMIT)?.calls);
 
     must_be_equal(recording.only()?, "main", &truth)
+}
+
+/// A filter that refuses a call by an argument: what it lets through, what fails all the same, and what it refuses are one call.
+#[test]
+#[ignore = "needs root"]
+fn what_a_filter_refuses_is_counted_apart_from_what_fails() -> Result<()> {
+    need!("runc", "busybox");
+    let _alone = alone()?;
+    let overlay = sealed::root_with(&[])?;
+    // The filter refuses signal 0. One is refused after one that succeeded, and as the first call of a new process.
+    let script = "for i in 1 2 3 4 5; do kill -CONT $$; kill -0 $$; done 2> /dev/null; kill -CONT 9999 2> /dev/null; \
+                  (kill -0 1 2> /dev/null); kill -CONT $$";
+    let rule = json!({"names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3,
+        "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}]});
+    let seccomp = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
+    for old in [&["--all"][..], &["--all", "--as-old-kernel"]] {
+        let bundle = Bundle::new(&overlay.root(), &["/bin/sh", "-c", script])?
+            .change(|config| config["linux"]["seccomp"] = seccomp.clone());
+        let id = unique_name("rf-e2e");
+        let recorder = Recorder::start(old)?;
+        Runtime::new("runc")?.run(&bundle, &id, Duration::from_secs(60))?;
+        let recording = recorder.stop()?;
+
+        let report = recording.of(&id)?;
+        let kill = report.entry("main", NATIVE, "kill")?.context("no kill")?;
+        ensure!((kill.count, kill.refused) == (7, 6), "{old:?}: {kill:?}");
+        ensure!(kill.failures == BTreeMap::from([("ESRCH".to_owned(), 7)]), "{old:?}: {kill:?}");
+        ensure!(kill.refused_comm.as_deref() == Some("sh"), "{old:?}: {kill:?}");
+        // What only failed was not refused.
+        let others = report.syscalls()?.into_iter().filter(|entry| entry.refused > 0 && entry.name != "kill");
+        ensure!(others.count() == 0, "{old:?}");
+    }
+    Ok(())
 }

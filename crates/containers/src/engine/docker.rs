@@ -60,6 +60,7 @@ struct Inspected {
     config: Option<Config>,
     network_settings: Option<NetworkSettings>,
     mounts: Option<Vec<Mount>>,
+    graph_driver: Option<GraphDriver>,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,6 +75,13 @@ pub(super) struct NetworkSettings {
 struct Binding {
     host_ip: Option<String>,
     host_port: Option<String>,
+}
+
+/// Where the driver of the engine's storage has the container's files.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GraphDriver {
+    data: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +132,7 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
         created: inspected.created.as_deref().and_then(time::checked),
         pid: inspected.state.and_then(|state| state.pid).filter(|&pid| pid != 0),
         published_ports: published_ports(inspected.network_settings),
+        layers: layers(inspected.graph_driver),
         runtime: host.runtime.filter(|runtime| !runtime.is_empty()),
         settings: Some(settings_of(host.limits, inspected.mounts, true)),
         role: role_of(&labels),
@@ -185,6 +194,13 @@ pub(super) fn published_ports(settings: Option<NetworkSettings>) -> Option<Vec<P
     published.sort();
     published.dedup();
     (!published.is_empty()).then_some(published)
+}
+
+/// The lower directories of a container's overlay: `overlay2` of Docker and `overlay` of Podman tell them as mount(2) takes them.
+pub(super) fn layers(driver: Option<GraphDriver>) -> Option<Vec<String>> {
+    let data = driver.and_then(|driver| driver.data)?;
+    let all = data.get("LowerDir").and_then(serde_json::Value::as_str).filter(|all| !all.is_empty())?;
+    Some(all.split(':').map(str::to_owned).collect())
 }
 
 /// Docker writes names with a slash in front.
@@ -314,6 +330,20 @@ mod tests {
         );
         assert_eq!((security.read_only_root, security.user.as_deref()), (Some(true), Some("65534")));
         assert_eq!((security.selinux, metadata.runtime.as_deref()), (None, Some("runc")));
+    }
+
+    #[test]
+    fn the_layers_of_an_overlay_are_told_and_of_no_other_driver() {
+        let layers = |driver: &str| {
+            let body = format!(r#"{{"Id":"ab","GraphDriver":{driver}}}"#);
+            parse_inspect(body.as_bytes()).expect("it is valid").layers
+        };
+
+        let overlay = r#"{"Name":"overlay2","Data":{"LowerDir":"/d/1-init/diff:/d/2/diff","UpperDir":"/d/1/diff"}}"#;
+        assert_eq!(layers(overlay).as_deref(), Some(&["/d/1-init/diff", "/d/2/diff"].map(String::from)[..]));
+        for other in [r#"{"Name":"vfs","Data":null}"#, r#"{"Name":"x","Data":{"LowerDir":7}}"#, "null"] {
+            assert_eq!(layers(other), None);
+        }
     }
 
     #[test]

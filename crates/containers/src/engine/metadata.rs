@@ -172,6 +172,8 @@ pub struct Metadata {
     /// What it was made with beside that.
     #[serde(default)]
     pub settings: Option<Settings>,
+    /// The directories below the one that it writes to, the topmost first, where the engine sees them; only of an overlay.
+    pub layers: Option<Vec<String>>,
     /// The pod it belongs to.
     pub pod: Option<Pod>,
     /// The directory of its OCI bundle.
@@ -200,6 +202,7 @@ impl Metadata {
             pid: None,
             published_ports: None,
             settings: None,
+            layers: None,
             security: Security::default(),
             pod: None,
             bundle: None,
@@ -232,6 +235,7 @@ impl Metadata {
             pid,
             published_ports,
             settings,
+            layers,
             pod,
             bundle
         );

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::docker::{HostConfig, NetworkSettings, command, malformed, published_ports, security_of};
+use super::docker::{
+    GraphDriver, HostConfig, NetworkSettings, command, layers, malformed, published_ports, security_of,
+};
 use super::host_config::{Mount, settings_of};
 use super::metadata::{Metadata, Pod, Role, Source};
 use super::{QueryError, http1, time};
@@ -49,6 +51,7 @@ struct Inspected {
     config: Option<Config>,
     network_settings: Option<NetworkSettings>,
     mounts: Option<Vec<Mount>>,
+    graph_driver: Option<GraphDriver>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +94,7 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
         pid: inspected.state.and_then(|state| state.pid).filter(|&pid| pid != 0),
         published_ports: published_ports(inspected.network_settings),
         settings: Some(settings_of(host.limits, inspected.mounts, false)),
+        layers: layers(inspected.graph_driver),
         runtime: inspected.oci_runtime.filter(|runtime| !runtime.is_empty()),
         role: if inspected.is_infra == Some(true) { Role::PodSandbox } else { Role::Workload },
         pod: kubernetes.or(libpod),

@@ -43,13 +43,10 @@ impl Page {
         self.devices(hardening);
         self.mounts(hardening, all);
         for port in &hardening.ports {
-            let where_to = format!(
-                "{}:{} to {} {}",
-                port.port.host_address.shown(),
-                port.port.host_port,
-                port.port.protocol.name(),
-                port.port.port
-            );
+            let address = port.port.host_address.shown();
+            let address = if address.contains(':') { format!("[{address}]") } else { address.into_owned() };
+            let (number, protocol) = (port.port.host_port, port.port.protocol.name());
+            let where_to = format!("{address}:{number} to {protocol} {}", port.port.port);
             let what = match port.advice.verdict {
                 Verdict::Apply => "publish it no more",
                 Verdict::Needed => "keep it",

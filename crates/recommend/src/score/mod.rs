@@ -69,6 +69,47 @@ pub enum EscapeState {
 }
 
 impl Score {
+    /// Takes in that more is allowed than before: what closed a line may do so no more.
+    pub(crate) fn amend(&mut self, seccomp: &Seccomp, capabilities: &CapabilityAdvice) {
+        for line in &mut self.lines {
+            let Some(escape) = ESCAPES.iter().find(|escape| escape.id.as_bytes() == line.id.as_bytes()) else {
+                continue;
+            };
+            let opened: Vec<Text> = escape
+                .needs
+                .iter()
+                .filter(|terms| terms.iter().any(|term| term.is_allowed(seccomp, capabilities)))
+                .map(|terms| closed_by(terms))
+                .collect();
+            if line.after == EscapeState::Closed {
+                line.by.retain(|by| !opened.contains(by));
+                if line.by.is_empty() {
+                    let is_unknown = line.now == EscapeState::Unknown;
+                    line.after = if is_unknown { EscapeState::Unknown } else { EscapeState::Open };
+                }
+            }
+        }
+        *self = Score::of(std::mem::take(&mut self.lines));
+    }
+
+    /// The lines, counted.
+    fn of(lines: Vec<EscapeLine>) -> Score {
+        let mut score = Score::default();
+        for line in &lines {
+            let figure = match (line.now, line.after) {
+                (EscapeState::Open, EscapeState::Closed) => &mut score.closed,
+                (EscapeState::Closed, EscapeState::Closed) => &mut score.closed_before,
+                (EscapeState::Unknown, EscapeState::Closed) => &mut score.closed_unknown_before,
+                (EscapeState::Open, EscapeState::Open) => &mut score.open,
+                (EscapeState::Closed, EscapeState::Open) => &mut score.opened,
+                (EscapeState::Unknown, EscapeState::Open) => &mut score.open_unknown_before,
+                (_, EscapeState::Unknown) => &mut score.unknown,
+            };
+            *figure += 1;
+        }
+        Score { lines, ..score }
+    }
+
     /// What whoever takes the recommendation should know of it.
     pub(crate) fn note(&self) -> Option<Text> {
         let opened =
@@ -109,32 +150,14 @@ pub(crate) fn score(
     no_new_privileges: bool,
 ) -> Score {
     let facts = Facts { runs, present, seccomp, capabilities, hardening, no_new_privileges };
-    let mut score = Score::default();
-    for escape in &*ESCAPES {
-        let line = line(escape, &facts);
-        let figure = match (line.now, line.after) {
-            (EscapeState::Open, EscapeState::Closed) => &mut score.closed,
-            (EscapeState::Closed, EscapeState::Closed) => &mut score.closed_before,
-            (EscapeState::Unknown, EscapeState::Closed) => &mut score.closed_unknown_before,
-            (EscapeState::Open, EscapeState::Open) => &mut score.open,
-            (EscapeState::Closed, EscapeState::Open) => &mut score.opened,
-            (EscapeState::Unknown, EscapeState::Open) => &mut score.open_unknown_before,
-            (_, EscapeState::Unknown) => &mut score.unknown,
-        };
-        *figure += 1;
-        score.lines.push(line);
-    }
-    score
+    Score::of(ESCAPES.iter().map(|escape| line(escape, &facts)).collect())
 }
 
 fn line(escape: &Escape, facts: &Facts<'_>) -> EscapeLine {
     let now = all(escape, |term| facts.now(term));
     let after = all(escape, |term| facts.after(term));
     let closed = escape.needs.iter().filter(|terms| one_of(terms, |term| facts.after(term)) == EscapeState::Closed);
-    let by = closed.map(|terms| {
-        let words: Vec<String> = terms.iter().map(|term| term.closed()).collect();
-        Text::from(words.join(", and ").as_str())
-    });
+    let by = closed.map(|terms| closed_by(terms));
     let needs = escape.needs.iter().map(|terms| {
         let words: Vec<String> = terms.iter().map(|term| term.need()).collect();
         words.join(" or ")
@@ -148,6 +171,12 @@ fn line(escape: &Escape, facts: &Facts<'_>) -> EscapeLine {
         after,
         by: by.collect(),
     }
+}
+
+/// What closes a need: none of its terms is there.
+fn closed_by(terms: &[Term]) -> Text {
+    let words: Vec<String> = terms.iter().map(|term| term.closed()).collect();
+    Text::from(words.join(", and ").as_str())
 }
 
 /// Open if all that it needs is there; closed if one of them is not.

@@ -75,6 +75,21 @@ impl Term {
         }
     }
 
+    /// Whether the recommended system calls and capabilities alone say that it is there.
+    pub(super) fn is_allowed(self, seccomp: &Seccomp, capabilities: &CapabilityAdvice) -> bool {
+        match self {
+            Term::Call(name) => seccomp.allows(name),
+            Term::Capability(capability) => capabilities.add.iter().any(|need| need.capability == capability),
+            Term::UserNamespace => makes_user_namespaces(seccomp),
+            Term::Family(_, number) => makes_sockets(seccomp, number),
+            Term::Compat => {
+                let is_compat = |arch: &Arch| matches!(arch, Arch::X86 | Arch::X32 | Arch::Arm);
+                seccomp.architectures.iter().any(is_compat)
+            }
+            _ => false,
+        }
+    }
+
     /// In words, as what a way needs.
     pub(super) fn need(self) -> String {
         match self {
@@ -167,15 +182,8 @@ impl Facts<'_> {
             Verdict::Needed | Verdict::Unknown => self.now(term),
         };
         match term {
-            Term::Call(name) => state(Some(self.seccomp.allows(name))),
-            Term::Capability(capability) => {
-                state(Some(self.capabilities.add.iter().any(|need| need.capability == capability)))
-            }
-            Term::UserNamespace => state(Some(makes_user_namespaces(self.seccomp))),
-            Term::Family(_, number) => state(Some(makes_sockets(self.seccomp, number))),
-            Term::Compat => {
-                let is_compat = |arch: &Arch| matches!(arch, Arch::X86 | Arch::X32 | Arch::Arm);
-                state(Some(self.seccomp.architectures.iter().any(is_compat)))
+            Term::Call(_) | Term::Capability(_) | Term::UserNamespace | Term::Family(..) | Term::Compat => {
+                state(Some(term.is_allowed(self.seccomp, self.capabilities)))
             }
             Term::Root => match (hardening.user.advice.verdict, hardening.user.user) {
                 (Verdict::Apply, Some(user)) if user.uid != 0 => EscapeState::Closed,

@@ -38,6 +38,13 @@ pub struct AllowedCall {
     pub reasons: Vec<AllowReason>,
 }
 
+impl AllowedCall {
+    /// Whether it was added because it turned out to be missing.
+    pub(crate) fn is_amended(&self) -> bool {
+        self.reasons.iter().any(|reason| matches!(reason, AllowReason::Denied { .. }))
+    }
+}
+
 /// Why a call is allowed. In the order of their weight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "because", rename_all = "kebab-case")]
@@ -81,6 +88,14 @@ pub enum AllowReason {
         sibling: String,
         /// What both are for.
         why: String,
+    },
+    /// It was denied while the workload ran under a recommendation without it.
+    Denied {
+        /// In how many starts.
+        starts: u32,
+        /// The program that was denied it first; empty if not known.
+        #[serde(default, skip_serializing_if = "Text::is_empty")]
+        program: Text,
     },
 }
 

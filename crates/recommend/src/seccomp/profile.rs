@@ -55,7 +55,7 @@ impl Profile {
         let mut groups: [Vec<String>; 3] = Default::default();
         for call in &seccomp.allowed {
             let group = match call.reasons.first() {
-                Some(AllowReason::Observed { .. }) => 0,
+                Some(AllowReason::Observed { .. } | AllowReason::Denied { .. }) => 0,
                 Some(AllowReason::Runtime { .. }) => 1,
                 Some(AllowReason::Always { .. } | AllowReason::Portability { .. }) | None => 2,
             };

@@ -151,7 +151,7 @@ static __always_inline struct capability_state *state_of(const struct capability
 	fresh.first_ns = bpf_ktime_get_boot_ns();
 	refer_to(&fresh.first, current_task());
 	/* What is noted is the last call, which may be over: a fault asks for memory, too. */
-	if (note->current_call && number_of_current_call() + 1 == note->current_call) {
+	if (has_noted_call(note) && number_of_current_call() + 1 == note->current_call) {
 		fresh.call = note->current_call;
 		fresh.table = note->current_table;
 	}

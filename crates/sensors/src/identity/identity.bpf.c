@@ -236,7 +236,7 @@ HOOK("sched_process_fork", on_fork_identity, struct task_struct *parent, struct 
 /* Books one call less, or one more, of the phase that the task is in. */
 static __always_inline void rebook(struct task_note *note, s64 n)
 {
-	if (note->current_call)
+	if (has_noted_call(note))
 		count_in_total(note->slot, PHASE_AND_TABLE(note->phase, note->current_table), note->current_call - 1, 0,
 			       n);
 }

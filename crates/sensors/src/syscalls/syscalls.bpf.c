@@ -29,6 +29,8 @@ static __noinline int count_shared(u32 number, u32 errno)
 	if (!errno) {
 		note->current_call = number + 1;
 		note->current_table = table;
+	} else if (!was_entered(note, table, number)) {
+		errno |= ERRNO_REFUSED;
 	}
 	return count_rare(note, table, number, errno, 1);
 }
@@ -183,6 +185,7 @@ static __always_inline u32 errno_of(long result)
 static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result, u32 errno)
 {
 	u8 table = table_of_call(ENTRY_FLAGS_OF_CURRENT(), &number);
+	struct task_note *note;
 	struct returned_call call = {
 		.registers = regs,
 		.task = current_task(),
@@ -197,11 +200,17 @@ static __noinline int handle_exit(struct pt_regs *regs, u32 number, long result,
 		sensors &= SENSORS_OF_RESTARTED;
 		call.errno = EINTR_OF_RESTARTED;
 	}
-	if (!sensors)
+	if (!sensors && !errno)
 		return 0;
-	call.note = note_of_current();
-	if (call.note)
+	note = note_of_current();
+	if (!note)
+		return 0;
+	if (sensors) {
+		call.note = note;
+		call.entered = was_entered(note, table, number);
 		CALL_HANDLERS(sensors, &call);
+	}
+	note->current_call = CALL_IS_OVER;
 	return 0;
 }
 
@@ -242,6 +251,7 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	struct returned_call call;
 	struct task_struct *task;
 	struct task_note *note;
+	bool entered;
 	u32 sensors;
 	u8 table;
 
@@ -257,8 +267,11 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	if (!note || !note->slot)
 		return 0;
 	table = table_of_call(ENTRY_FLAGS(task), &number);
+	entered = was_entered(note, table, number);
 	if (errno)
-		count_failure(note, table, number, errno);
+		count_failure(note, table, number, entered ? errno : errno | ERRNO_REFUSED);
+	/* One that the kernel makes again reports its entry again. */
+	note->current_call = CALL_IS_OVER;
 	if (!sensors)
 		return 0;
 	sensors = sensors_of_call(table, number, errno || is_restarted(result));
@@ -275,6 +288,7 @@ static __always_inline int count_exit(struct pt_regs *regs, long result)
 	call.result = result;
 	call.number = number;
 	call.table = table;
+	call.entered = entered;
 	CALL_HANDLERS(sensors, &call);
 	return 0;
 }

@@ -1,0 +1,495 @@
+//! Starting a workload under a recommendation, and what that comes to.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+use event::{Arch, Capability, Text};
+use recommend::{Profile, Recommendation};
+use report::{FormatVersion, Timestamp};
+use tempfile::TempDir;
+
+use crate::control::{dangerous, needed, without_call, without_capability};
+use crate::judge::{Judged, Seen, denials};
+use crate::observe::{Kept, ObserveError, observe};
+use crate::probe;
+use crate::proof::{
+    CapabilityTrial, Denial, FailedStart, NeededControl, Proof, RefusedControl, SettingResult, Verdict, digest,
+    rate_below,
+};
+use crate::start::{Entry, Exit, Order, Outcome, Patience, StartError, Starter, describe_workload};
+
+/// How often it is started without the recommendation.
+const PLAIN_STARTS: u32 = 2;
+/// After so many failures one after the other more starts say nothing new.
+const HOPELESS: u32 = 3;
+/// So many failed starts are listed for each setting.
+const LISTED_FAILURES: usize = 5;
+
+/// What is to be proved, and how.
+pub struct Plan<'a> {
+    /// The recommendation.
+    pub recommendation: &'a Recommendation,
+    /// How the workload is started.
+    pub starter: &'a Starter,
+    /// How long to wait, and for what.
+    pub patience: &'a Patience,
+    /// How often, for each setting.
+    pub runs: u32,
+    /// The settings of no_new_privileges.
+    pub settings: &'a [bool],
+    /// How often it is started without each capability; 0 not to try that.
+    pub minimise: u32,
+    /// Ends it early.
+    pub stop: &'a AtomicBool,
+    /// Is told what is done.
+    pub progress: &'a (dyn Fn(&str) + Sync),
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// Nothing could be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Nothing could be recorded.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// A file of ours.
+    #[error("cannot write the profile, or the probe")]
+    Write(#[source] io::Error),
+    /// It does not work even without the recommendation.
+    #[error("the workload does not work without the recommendation: {why}{}", said(says))]
+    DoesNotWork {
+        /// What happens instead.
+        why: String,
+        /// The end of what it says.
+        says: String,
+    },
+    /// There is no report of it.
+    #[error("what container {container} did was not observed")]
+    NotObserved {
+        /// Its id.
+        container: String,
+    },
+    /// It does not end in the same way twice.
+    #[error("without the recommendation the workload {one}, and then {other}: say with --check what counts as working")]
+    Unsteady {
+        /// Once.
+        one: String,
+        /// And then.
+        other: String,
+    },
+}
+
+/// No other process of now has the same name for a container, and no other start of this one.
+pub(crate) fn container_name(what: &str, number: u32) -> String {
+    format!("ringfence-{what}-{}-{number}", std::process::id())
+}
+
+fn said(says: &str) -> String {
+    if says.is_empty() { String::new() } else { format!("; it says: {says}") }
+}
+
+/// How a start that works ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// By itself, not because it was stopped.
+    ended: bool,
+    /// With this status, if it is always the same.
+    status: Option<i32>,
+}
+
+impl Expected {
+    /// What starts without the recommendation show.
+    pub(crate) fn of(plain: &[Outcome]) -> Result<Expected, ProveError> {
+        let mut expected: Option<Expected> = None;
+        for outcome in plain {
+            let (ended, status) = match outcome.exit {
+                Exit::NotStarted => {
+                    let why = "it cannot be started".to_owned();
+                    return Err(ProveError::DoesNotWork { why, says: outcome.says.clone() });
+                }
+                Exit::Ended(status) => (true, status),
+                Exit::Stopped(status) => (false, status),
+            };
+            if let Some(Err(why)) = &outcome.check {
+                return Err(ProveError::DoesNotWork { why: why.clone(), says: outcome.says.clone() });
+            }
+            let this = Expected { ended, status: Some(status) };
+            expected = Some(match expected {
+                None => this,
+                Some(before) if before == this => this,
+                // What a check says counts; and when it was stopped is a matter of chance.
+                Some(before) if before.ended == ended && (outcome.check.is_some() || !ended) => {
+                    Expected { ended, status: None }
+                }
+                Some(before) => return Err(ProveError::Unsteady { one: before.words(), other: this.words() }),
+            });
+        }
+        Ok(expected.unwrap_or(Expected { ended: true, status: Some(0) }))
+    }
+
+    fn words(self) -> String {
+        let how = if self.ended { "ends by itself" } else { "runs until it is stopped" };
+        match self.status {
+            Some(status) => format!("{how}, with status {status}"),
+            None => how.to_owned(),
+        }
+    }
+
+    /// Whether a start works; else what happens instead.
+    fn check(self, outcome: &Outcome) -> Result<(), String> {
+        if let Some(Err(why)) = &outcome.check {
+            return Err(why.clone());
+        }
+        let (ended, status) = match outcome.exit {
+            Exit::NotStarted => return Err("it could not be started".to_owned()),
+            Exit::Ended(status) => (true, status),
+            Exit::Stopped(status) => (false, status),
+        };
+        if ended == self.ended && self.status.is_none_or(|expected| expected == status) {
+            return Ok(());
+        }
+        Err(format!("it {}", Expected { ended, status: Some(status) }.words()))
+    }
+}
+
+/// Everything that was started.
+#[derive(Default)]
+struct Trials {
+    plain: Vec<Outcome>,
+    expected: Option<Expected>,
+    settings: Vec<(bool, Vec<Outcome>)>,
+    needed: Option<NeededControl>,
+    probed: Option<Result<Outcome, String>>,
+    capabilities: Vec<CapabilityTrial>,
+}
+
+/// Starts the workload, with and without the recommendation, and says what that shows.
+pub fn verify(plan: &Plan<'_>, version: &str) -> Result<Proof, ProveError> {
+    let begin = now();
+    let workload = describe_workload(plan.starter);
+    let folder = tempfile::Builder::new().prefix("ringfence-proof").tempdir().map_err(ProveError::Write)?;
+    let (tried, kept) = observe(|| Work { plan, folder: &folder, number: 0 }.all(), |report| Some(Seen::of(report)))?;
+    let trials = tried?;
+    let expected = trials.expected.unwrap_or(Expected { ended: true, status: Some(0) });
+
+    let plain: Vec<&Seen> = trials.plain.iter().filter_map(|outcome| kept.of(outcome)).collect();
+    let left_out: BTreeSet<String> =
+        plan.recommendation.seccomp.left_out.iter().map(|call| call.name.clone()).collect();
+    let settings: Vec<SettingResult> = trials
+        .settings
+        .iter()
+        .map(|(setting, outcomes)| setting_result(*setting, outcomes, expected, &kept, &plain, &left_out))
+        .collect();
+    let refused = refused_control(plan.recommendation, trials.probed.as_ref(), &kept);
+    let host = rustix::system::uname();
+    let text = |value: &std::ffi::CStr| Text::new(value.to_bytes());
+    let mut proof = Proof {
+        schema_version: FormatVersion,
+        ringfence_version: version.into(),
+        verdict: Verdict::Proved,
+        reasons: Vec::new(),
+        recommendation_sha256: digest(plan.recommendation),
+        workload,
+        kernel_release: text(host.release()),
+        architecture: text(host.machine()),
+        begin,
+        end: now(),
+        check: plan.patience.check.as_deref().map(Text::from),
+        expected: expected.words().into(),
+        settings,
+        needed: trials.needed,
+        refused,
+        capabilities: trials.capabilities,
+    };
+    let plain_gap = plain.len() < trials.plain.len() || plain.iter().any(|seen| seen.gap.is_some());
+    judge(&mut proof, plain_gap, kept.not_recorded);
+    Ok(proof)
+}
+
+fn setting_result(
+    no_new_privileges: bool,
+    outcomes: &[Outcome],
+    expected: Expected,
+    kept: &Kept<Seen>,
+    plain: &[&Seen],
+    left_out: &BTreeSet<String>,
+) -> SettingResult {
+    let judged: Vec<(Result<(), String>, Option<&Seen>)> =
+        outcomes.iter().map(|outcome| (expected.check(outcome), kept.of(outcome))).collect();
+    let starts = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+    let worked = judged.iter().filter(|(result, _)| result.is_ok()).count() as u32;
+    let failed = (1..).zip(outcomes.iter().zip(&judged)).filter_map(|(number, (outcome, (result, _)))| {
+        let why = result.as_ref().err()?;
+        Some(FailedStart { number, why: why.as_str().into(), says: outcome.says.as_str().into() })
+    });
+    let starts_of: Vec<Judged<'_>> =
+        judged.iter().map(|(result, seen)| Judged { worked: result.is_ok(), seen: *seen }).collect();
+    SettingResult {
+        no_new_privileges,
+        starts,
+        worked,
+        not_observed: judged.iter().filter(|(_, seen)| seen.is_none_or(|seen| seen.gap.is_some())).count() as u32,
+        failures_below: rate_below(starts, starts - worked),
+        failed: failed.take(LISTED_FAILURES).collect(),
+        denials: denials(&starts_of, plain, left_out),
+    }
+}
+
+fn refused_control(
+    recommendation: &Recommendation,
+    probed: Option<&Result<Outcome, String>>,
+    kept: &Kept<Seen>,
+) -> RefusedControl {
+    let (tried, allowed) = dangerous(recommendation);
+    let allowed = allowed.into_iter().map(Text::from).collect();
+    let not_tried = |why: String| RefusedControl { allowed, not_tried: Some(why.into()), ..RefusedControl::default() };
+    let outcome = match probed {
+        None => return not_tried("starts failed anyway".to_owned()),
+        Some(Err(why)) => return not_tried(why.clone()),
+        Some(Ok(outcome)) => outcome,
+    };
+    let Some(seen) = kept.of(outcome) else {
+        return not_tried(format!("its container was not observed{}", said(&outcome.says)));
+    };
+    let (refused, others): (Vec<&str>, Vec<&str>) =
+        tried.iter().map(|(name, _)| *name).partition(|name| seen.refused(name) && !seen.entered(name));
+    let entered: Vec<&str> = others.iter().copied().filter(|name| seen.entered(name)).collect();
+    if entered.len() < others.len() {
+        return not_tried(format!("the program that makes the calls did not get to its end{}", said(&outcome.says)));
+    }
+    let texts = |names: Vec<&str>| names.into_iter().map(Text::from).collect();
+    let (_, allowed) = dangerous(recommendation);
+    RefusedControl { refused: texts(refused), entered: texts(entered), allowed: texts(allowed), not_tried: None }
+}
+
+/// What it all shows.
+fn judge(proof: &mut Proof, plain_gap: bool, not_recorded: u64) {
+    let mut failed = Vec::new();
+    let mut worthless = Vec::new();
+    let mut denied = Vec::new();
+    for setting in &proof.settings {
+        let with = if setting.no_new_privileges { "with" } else { "without" };
+        if setting.worked < setting.starts {
+            let count = setting.starts - setting.worked;
+            failed.push(format!("{count} of {} starts {with} no_new_privileges failed", setting.starts));
+        }
+        if setting.not_observed > 0 {
+            let count = setting.not_observed;
+            worthless.push(format!(
+                "{count} of {} starts {with} no_new_privileges could not be observed whole: something may have been denied",
+                setting.starts
+            ));
+        }
+        if setting.starts == 0 {
+            worthless.push(format!("nothing was started {with} no_new_privileges"));
+        }
+        if setting.denials.iter().any(Denial::is_harmless) {
+            denied.push(format!(
+                "something was denied {with} no_new_privileges that is not denied without the recommendation"
+            ));
+        }
+    }
+    if plain_gap || not_recorded > 0 {
+        worthless.push("what is denied without the recommendation could not be observed whole".to_owned());
+    }
+    match &proof.needed {
+        Some(control) if control.missed.is_none() => worthless.push(
+            "calls that the workload makes were taken away and nothing failed: the check does not notice what is missing"
+                .to_owned(),
+        ),
+        None if failed.is_empty() => worthless.push("nothing was taken away".to_owned()),
+        _ => {}
+    }
+    if !proof.refused.entered.is_empty() {
+        worthless.push("calls that are not allowed were not refused: another filter was loaded".to_owned());
+    }
+    if let Some(why) = proof.refused.not_tried.as_ref().filter(|_| failed.is_empty()) {
+        worthless.push(format!("it was not tried whether calls that are not allowed are refused: {}", why.shown()));
+    }
+    proof.verdict = match () {
+        () if !failed.is_empty() => Verdict::Failed,
+        () if !worthless.is_empty() => Verdict::Worthless,
+        () if !denied.is_empty() => Verdict::WorksWithDenials,
+        () => Verdict::Proved,
+    };
+    proof.reasons = [failed, worthless, denied].concat().into_iter().map(Text::from).collect();
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ns(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// The starts, one after the other.
+struct Work<'a> {
+    plan: &'a Plan<'a>,
+    folder: &'a TempDir,
+    number: u32,
+}
+
+impl Work<'_> {
+    fn all(mut self) -> Result<Trials, ProveError> {
+        let plan = self.plan;
+        let mut trials = Trials::default();
+        for number in 1..=PLAIN_STARTS {
+            (plan.progress)(&format!("without the recommendation, {number} of {PLAIN_STARTS}"));
+            trials.plain.push(self.start(None, Entry::Workload)?);
+        }
+        let expected = Expected::of(&trials.plain)?;
+        trials.expected = Some(expected);
+        for &setting in plan.settings {
+            let recommendation = Recommendation { no_new_privileges: setting, ..plan.recommendation.clone() };
+            let outcomes = self.setting(&recommendation, expected)?;
+            trials.settings.push((setting, outcomes));
+        }
+        let works = |outcome: &Outcome| expected.check(outcome).is_ok();
+        let Some((setting, _)) = trials.settings.iter().find(|(_, outcomes)| outcomes.iter().any(works)) else {
+            return Ok(trials);
+        };
+        let recommendation = Recommendation { no_new_privileges: *setting, ..plan.recommendation.clone() };
+        trials.needed = Some(self.needed(&recommendation, expected)?);
+        trials.probed = Some(self.probe(&recommendation)?);
+        if plan.minimise > 0 {
+            for need in &recommendation.capabilities.add {
+                trials.capabilities.push(self.without(&recommendation, need.capability, expected)?);
+            }
+        }
+        Ok(trials)
+    }
+
+    /// All starts with one setting; fewer if it is hopeless.
+    fn setting(&mut self, recommendation: &Recommendation, expected: Expected) -> Result<Vec<Outcome>, ProveError> {
+        let profile = self.profile(recommendation)?;
+        let with = if recommendation.no_new_privileges { "with" } else { "without" };
+        let (mut outcomes, mut failed) = (Vec::new(), 0);
+        for number in 1..=self.plan.runs {
+            (self.plan.progress)(&format!("{number} of {}, {with} no_new_privileges", self.plan.runs));
+            let outcome = self.start(Some((recommendation, &profile)), Entry::Workload)?;
+            failed = if expected.check(&outcome).is_ok() { 0 } else { failed + 1 };
+            outcomes.push(outcome);
+            if failed >= HOPELESS {
+                break;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes one call after another away, until one is missed.
+    fn needed(&mut self, recommendation: &Recommendation, expected: Expected) -> Result<NeededControl, ProveError> {
+        let mut control = NeededControl { missed: None, how: None, not_missed: Vec::new() };
+        for call in needed(recommendation) {
+            (self.plan.progress)(&format!("without the call {call}, which must be missed"));
+            let less = without_call(recommendation, &call);
+            let profile = self.profile(&less)?;
+            let outcome = self.start(Some((&less, &profile)), Entry::Workload)?;
+            match expected.check(&outcome) {
+                Ok(()) => control.not_missed.push(call.into()),
+                Err(how) => {
+                    (control.missed, control.how) = (Some(call.into()), Some(how.into()));
+                    break;
+                }
+            }
+        }
+        Ok(control)
+    }
+
+    /// Makes calls that are not allowed.
+    fn probe(&mut self, recommendation: &Recommendation) -> Result<Result<Outcome, String>, ProveError> {
+        let (refused, _) = dangerous(recommendation);
+        let numbers: Vec<u32> = refused.iter().map(|(_, number)| *number).collect();
+        let Some(program) = probe::program(Arch::NATIVE, &numbers) else {
+            return Ok(Err("there is no program for it on this architecture".to_owned()));
+        };
+        (self.plan.progress)("calls that must be refused");
+        let path = self.folder.path().join("probe");
+        std::fs::write(&path, program).map_err(ProveError::Write)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(ProveError::Write)?;
+        let profile = self.profile(recommendation)?;
+        Ok(Ok(self.start(Some((recommendation, &profile)), Entry::Probe(&path))?))
+    }
+
+    /// Starts it without one capability.
+    fn without(
+        &mut self,
+        recommendation: &Recommendation,
+        capability: Capability,
+        expected: Expected,
+    ) -> Result<CapabilityTrial, ProveError> {
+        let less = without_capability(recommendation, capability);
+        let profile = self.profile(&less)?;
+        let mut trial = CapabilityTrial { capability, starts: 0, failed: 0, how: None };
+        for number in 1..=self.plan.minimise {
+            (self.plan.progress)(&format!("without {capability}, {number} of {}", self.plan.minimise));
+            let outcome = self.start(Some((&less, &profile)), Entry::Workload)?;
+            trial.starts += 1;
+            if let Err(how) = expected.check(&outcome) {
+                trial.failed += 1;
+                trial.how = Some(how.into());
+                break;
+            }
+        }
+        Ok(trial)
+    }
+
+    fn profile(&mut self, recommendation: &Recommendation) -> Result<PathBuf, ProveError> {
+        self.number += 1;
+        let path = self.folder.path().join(format!("profile-{}.json", self.number));
+        std::fs::write(&path, Profile::new(&recommendation.seccomp).to_json()).map_err(ProveError::Write)?;
+        Ok(path)
+    }
+
+    fn start(&mut self, under: Option<(&Recommendation, &PathBuf)>, entry: Entry<'_>) -> Result<Outcome, ProveError> {
+        self.number += 1;
+        let name = container_name("tried", self.number);
+        let under = under.map(|(recommendation, profile)| (recommendation, profile.as_path()));
+        let order = Order { name: &name, under, entry };
+        Ok(self.plan.starter.run(&order, self.plan.patience, self.plan.stop)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(exit: Exit, check: Option<Result<(), String>>) -> Outcome {
+        Outcome { id: "1".into(), first: None, exit, check, says: "hello".into() }
+    }
+
+    #[test]
+    fn what_works_is_what_happens_without_the_recommendation() {
+        let plain = [outcome(Exit::Ended(3), None), outcome(Exit::Ended(3), None)];
+        let expected = Expected::of(&plain).expect("it is steady");
+
+        assert!(expected.check(&outcome(Exit::Ended(3), None)).is_ok());
+        for other in [Exit::Ended(0), Exit::Stopped(3), Exit::NotStarted] {
+            assert!(expected.check(&outcome(other, None)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_status_that_varies_needs_a_check_and_one_after_a_stop_does_not_count() {
+        let (zero, one) = (Exit::Ended(0), Exit::Ended(1));
+        let unsteady = Expected::of(&[outcome(zero.clone(), None), outcome(one.clone(), None)]);
+        assert!(matches!(unsteady, Err(ProveError::Unsteady { .. })));
+
+        let checked = [outcome(zero, Some(Ok(()))), outcome(one, Some(Ok(())))];
+        assert_eq!(Expected::of(&checked).expect("the check decides").status, None);
+
+        let stopped = [outcome(Exit::Stopped(143), None), outcome(Exit::Stopped(0), None)];
+        assert_eq!(Expected::of(&stopped).expect("it is steady"), Expected { ended: false, status: None });
+    }
+
+    #[test]
+    fn what_does_not_work_anyway_is_told_before_anything_is_proved() {
+        let fails = Expected::of(&[outcome(Exit::Ended(0), Some(Err("the check ended with 1".into())))]);
+
+        let error = fails.expect_err("it does not work").to_string();
+        assert!(error.ends_with("without the recommendation: the check ended with 1; it says: hello"), "{error}");
+    }
+}
