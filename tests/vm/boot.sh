@@ -91,7 +91,7 @@ cp -r "$kernel/mods" "$initramfs/"
 common=(-accel tcg -m "$memory" -smp "$cpus" -nodefaults -display none -no-reboot -monitor none)
 # Never audit=0: it would silence the records of seccomp.
 command_line="quiet panic=-1 oops=panic nokaslr no_timer_check mitigations=off cryptomgr.notests rcupdate.rcu_cpu_stall_suppress=1"
-command_line+=" lsm=lockdown,yama,bpf vm_cgroup=$cgroup"
+command_line+=" lsm=lockdown,yama,apparmor,bpf vm_cgroup=$cgroup"
 
 if [ "$label" = arm64 ]; then
     cp -r "$kernel/root" "$initramfs/root"

@@ -196,12 +196,13 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
         })?,
         Some(TargetName(target)) => write_target(args, target, &recommendation)?,
     }
+    let missing = args.target.map_or(&[][..], |TargetName(target)| target.missing(&recommendation));
     if args.target.is_some() {
-        for reason in &recommendation.incomplete {
+        for reason in recommendation.incomplete.iter().chain(missing) {
             eprintln!("ringfence: incomplete: {}", reason.shown());
         }
     }
-    let is_whole = recommendation.incomplete.is_empty();
+    let is_whole = recommendation.incomplete.is_empty() && missing.is_empty();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 

@@ -18,6 +18,7 @@ use e2e::runtime::Runtime;
 use e2e::workloads::{self, BUSYBOX_IMAGE};
 use e2e::{need, rootfs};
 use serde_json::Value;
+use tempfile::TempDir;
 
 const STEP: Duration = Duration::from_secs(120);
 /// Needs CAP_CHOWN, and two directories that can be written.
@@ -81,8 +82,8 @@ fn docker_run(docker: &Docker, name: &str, flags: &[&str]) -> Result<Finished> {
     docker.try_docker(&args)
 }
 
-/// An engine, and what it was seen to do with the script.
-fn recorded_by_docker() -> Result<(Docker, Report)> {
+/// An engine, what it was seen to do with the script, and the folder that the report is in.
+fn recorded_by_docker() -> Result<(Docker, Report, TempDir)> {
     let docker = Docker::start()?;
     docker.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
     let recorder = Recorder::start_beside(&docker.socket(), "docker.sock", &["--all"])?;
@@ -92,9 +93,10 @@ fn recorded_by_docker() -> Result<(Docker, Report)> {
     let recording = recorder.stop()?;
     let report = recording.of(&name)?.clone();
     // The recording's folder ends with it.
-    let kept = tempfile::Builder::new().prefix("ringfence-kept").tempdir()?.keep().join("report.json");
-    std::fs::copy(&report.path, &kept)?;
-    Ok((docker, Report { path: kept, ..report }))
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("report.json");
+    std::fs::copy(&report.path, &path)?;
+    Ok((docker, Report { path, ..report }, folder))
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn recorded_by_docker() -> Result<(Docker, Report)> {
 fn docker_takes_the_flags_and_misses_what_is_taken_away() -> Result<()> {
     need!("dockerd", "runc", "busybox");
     let _alone = alone()?;
-    let (docker, report) = recorded_by_docker()?;
+    let (docker, report, _folder) = recorded_by_docker()?;
     let out = report.path.with_file_name("profile.json");
     let written = target(&report.path, "docker", &["--out".as_ref(), out.as_os_str()])?;
     works_and_misses(&written, &out, |flags| docker_run(&docker, &unique_name("rf-e2e"), flags))
@@ -115,7 +117,7 @@ fn docker_gives_enosys_by_a_profile_without_any_errno() -> Result<()> {
     need!("dockerd", "runc", "busybox", "gcc");
     let _alone = alone()?;
     let numbers = if NATIVE == "x86_64" { ["165", "425", "400"] } else { ["40", "425", "400"] };
-    let (docker, report) = recorded_by_docker()?;
+    let (docker, report, _folder) = recorded_by_docker()?;
     let work = tempfile::tempdir()?;
     std::fs::copy(program("errnos")?, work.path().join("errnos"))?;
     let out = work.path().join("profile.json");
@@ -217,7 +219,7 @@ fn ctr_takes_the_flags_and_misses_what_is_taken_away() -> Result<()> {
 fn compose_merges_the_file_and_misses_what_is_taken_away() -> Result<()> {
     need!("dockerd", "runc", "busybox", "docker-compose", "mmdebstrap");
     let _alone = alone()?;
-    let (docker, report) = recorded_by_docker()?;
+    let (docker, report, _folder) = recorded_by_docker()?;
     // A name that compose would take for a variable.
     let out = report.path.with_file_name("pro$file.json");
     let written = target(&report.path, "compose", &["--out".as_ref(), out.as_os_str()])?;
