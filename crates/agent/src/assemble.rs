@@ -8,9 +8,9 @@ use containers::path::{Engine, Kind as PathKind};
 use containers::proc::Proc;
 use event::{Phase, Protocol, Text};
 use report::{
-    Cgroup, Container, Cost, Counts, FormatVersion, Host, HostNetwork, InitExit, Kind, Loss, Metadata, MetadataState,
-    ObservedFrom, Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode, Report, RuntimeInit, SensorHealth,
-    Stage, Window,
+    Cgroup, Container, Cost, Counts, FormatVersion, GivenDevice, GivenMount, GivenUlimit, Host, HostNetwork, InitExit,
+    Kind, Loss, Metadata, MetadataState, ObservedFrom, Parent, Pod, ProgramCost, PublishedPort, Reason, ReasonCode,
+    Report, RuntimeInit, SensorHealth, Settings, Stage, Window,
 };
 use sensors::{Kernel, Slot, State as ProgramState};
 
@@ -168,6 +168,7 @@ fn container(run: &Run, parent: Option<Parent>) -> Container {
         command: Vec::new(),
         security_options: Vec::new(),
         published_ports: Vec::new(),
+        settings: None,
         pod: run.kind.container().and_then(|identity| identity.pod.clone()).map(|uid| Pod {
             namespace: None,
             name: None,
@@ -214,6 +215,7 @@ fn describe(container: &mut Container, known: &containers::engine::Metadata) {
     container.command = known.command.iter().flatten().map(|word| word.as_str().into()).collect();
     container.security_options = security(&known.security);
     container.published_ports = known.published_ports.iter().flatten().filter_map(published).collect();
+    container.settings = known.settings.as_ref().map(settings);
     if let Some(pod) = &known.pod {
         container.pod = Some(Pod {
             namespace: pod.namespace.clone().map(Text::from),
@@ -239,6 +241,40 @@ fn published(port: &containers::engine::PublishedPort) -> Option<PublishedPort> 
         host_port: port.host_port.into(),
         port: port.port.into(),
     })
+}
+
+fn settings(known: &containers::engine::Settings) -> Settings {
+    let texts = |list: &Vec<String>| list.iter().map(|one| one.as_str().into()).collect();
+    let device = |one: &containers::engine::GivenDevice| GivenDevice {
+        path: one.path.as_str().into(),
+        host_path: one.host_path.as_str().into(),
+        permissions: one.permissions.as_str().into(),
+    };
+    let mount = |one: &containers::engine::GivenMount| GivenMount {
+        destination: one.destination.as_str().into(),
+        kind: one.kind.as_str().into(),
+        source: one.source.as_str().into(),
+        read_only: one.read_only,
+    };
+    let ulimit = |one: &containers::engine::GivenUlimit| GivenUlimit {
+        name: one.name.as_str().into(),
+        soft: one.soft,
+        hard: one.hard,
+    };
+    let words = known.namespaces.as_ref();
+    Settings {
+        pids_limit: known.pids_limit,
+        memory_bytes: known.memory_bytes,
+        cpu_thousandths: known.cpu_thousandths,
+        shm_bytes: known.shm_bytes,
+        namespaces: words
+            .map(|all| all.iter().map(|(name, mode)| (name.as_str().into(), mode.as_str().into())).collect()),
+        devices: known.devices.as_ref().map(|all| all.iter().map(device).collect()),
+        mounts: known.mounts.as_ref().map(|all| all.iter().map(mount).collect()),
+        ulimits: known.ulimits.as_ref().map(|all| all.iter().map(ulimit).collect()),
+        masked_paths: known.masked_paths.as_ref().map(texts),
+        read_only_paths: known.read_only_paths.as_ref().map(texts),
+    }
 }
 
 /// The settings as `docker inspect` words them; what is not known is left out.

@@ -28,6 +28,11 @@ pub struct Resources {
     /// CPU time.
     #[serde(default)]
     pub cpu: CpuUsage,
+    /// The most CPU time per second between two readings that were half a second apart or more, in nanoseconds. Readings are
+    /// about a second apart: what was used for less time may have been more. None if there were no two such readings.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "event::optional_decimal")]
+    #[schemars(with = "Option<event::decimal::Digits>")]
+    pub cpu_peak_ns_per_second: Option<u64>,
     /// Memory.
     #[serde(default)]
     pub memory: MemoryUsage,
@@ -120,6 +125,7 @@ impl Resources {
             as_of_boot_ns: self.as_of_boot_ns.max(other.as_of_boot_ns),
             read_at_end,
             cpu: cpu(self.cpu, other.cpu),
+            cpu_peak_ns_per_second: self.cpu_peak_ns_per_second.max(other.cpu_peak_ns_per_second),
             memory: memory(self.memory, other.memory),
             tasks: TaskUsage {
                 peak: self.tasks.peak.max(other.tasks.peak),
@@ -224,11 +230,16 @@ fn block_requests(one: BlockRequests, other: BlockRequests) -> BlockRequests {
     }
 }
 
+/// Over less time than this, a share of a CPU says more of the scheduler than of the workload.
+const CPU_PEAK_INTERVAL_NS: u64 = 500_000_000;
+
 /// What is known of one run so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     known: Resources,
     delays: Delays,
+    /// When CPU time was read before, and what it was.
+    cpu_before: Option<(u64, u64)>,
     /// By direction and bucket; each reading replaces the last, and none falls.
     blocks: BTreeMap<(BlockDirection, u8), Blocks>,
 }
@@ -271,6 +282,7 @@ struct Blocks {
 impl Measured {
     /// Takes in a reading of this time. One that is not newer than another says of peaks alone.
     pub(crate) fn measure(&mut self, usage: &CgroupUsage, boot_ns: u64, at_end: bool) {
+        self.measure_cpu_peak(usage, boot_ns);
         let known = &mut self.known;
         let memory_peak = known.memory.peak_bytes.max(usage.memory.peak_bytes);
         let tasks_peak = known.tasks.peak.max(usage.tasks.peak);
@@ -299,6 +311,23 @@ impl Measured {
                 None => known.absent.remove(&what),
             };
         }
+    }
+
+    fn measure_cpu_peak(&mut self, usage: &CgroupUsage, boot_ns: u64) {
+        let Some(usage_ns) = usage.cpu.usage_ns else { return };
+        let Some((before_ns, used_before_ns)) = self.cpu_before else {
+            self.cpu_before = Some((boot_ns, usage_ns));
+            return;
+        };
+        let passed_ns = boot_ns.saturating_sub(before_ns);
+        if passed_ns < CPU_PEAK_INTERVAL_NS {
+            return;
+        }
+        let used_ns = u128::from(usage_ns.saturating_sub(used_before_ns));
+        let per_second = used_ns * 1_000_000_000 / u128::from(passed_ns);
+        let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
+        self.known.cpu_peak_ns_per_second = self.known.cpu_peak_ns_per_second.max(Some(per_second));
+        self.cpu_before = Some((boot_ns, usage_ns));
     }
 
     /// Takes in what the kernel side had added up at this time.
@@ -393,6 +422,21 @@ mod tests {
         assert_eq!((known.cpu.usage_ns, known.memory.peak_bytes), (Some(30), Some(50)));
         assert_eq!(known.sampled, BTreeSet::from([Resource::Memory]));
         assert_eq!(known.absent, BTreeMap::from([(Resource::Tasks, "no pids".into())]));
+    }
+
+    #[test]
+    fn the_most_cpu_time_is_told_between_readings_that_are_far_enough_apart() {
+        let second = 1_000_000_000;
+        let mut measured = Measured::default();
+        measured.measure(&reading(0, 1), second, false);
+        assert_eq!(measured.freeze().cpu_peak_ns_per_second, None);
+
+        measured.measure(&reading(second / 2, 1), 2 * second, false);
+        // All of a CPU, but for a moment.
+        measured.measure(&reading(second / 2 + 1000, 1), 2 * second + 1000, false);
+        measured.measure(&reading(second / 2 + 3000, 1), 4 * second, true);
+
+        assert_eq!(measured.freeze().cpu_peak_ns_per_second, Some(second / 2));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use event::{Phase, PrivilegedOperation, Text};
 use prove::{Plan, Proof, Starter, Verdict, record, table, verify};
 
 use crate::exit;
-use crate::recommend::{print, write};
+use crate::recommend::{YesNo, print, write};
 use crate::report::{terminal_width, wants_colour};
 use crate::starting::{StartArgs, What, told_to_stop};
 use crate::verify::missing;
@@ -47,6 +47,10 @@ pub(crate) struct HardenArgs {
     #[command(flatten)]
     start: StartArgs,
 
+    /// Whether it will be started with no_new_privileges. Without it: if no program gained rights when it was executed.
+    #[arg(long, value_enum, value_name = "YES|NO")]
+    no_new_privileges: Option<YesNo>,
+
     /// How often it is started to be recorded.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
@@ -77,7 +81,8 @@ pub(crate) fn run(args: &HardenArgs) -> anyhow::Result<ExitCode> {
     let reports = record(&starter, &patience, args.starts, &stop, &progress);
     args.start.done();
     let reports = reports.context("nothing was recorded")?;
-    let options = Options { no_new_privileges: Some(!gains_rights(&reports)), ..Options::default() };
+    let setting = args.no_new_privileges.map_or_else(|| !gains_rights(&reports), |answer| answer == YesNo::Yes);
+    let options = Options { no_new_privileges: Some(setting), ..Options::default() };
     let mut recommendation =
         recommend(&reports, &options, env!("CARGO_PKG_VERSION")).context("nothing is recommended")?;
 

@@ -7,12 +7,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
-use ::recommend::{Options, Profile, Recommendation, Runtime, docker_flags, recommend, table};
-use ::report::{Report, TableOptions, quoted};
-use anyhow::Context as _;
+use ::recommend::{Beside, Options, Profile, Recommendation, Runtime, Target, recommend, table};
+use ::report::{Report, TableOptions};
+use anyhow::{Context as _, bail};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use event::Text;
 
 use crate::exit;
 use crate::report::{load, terminal_width, wants_colour};
@@ -29,6 +30,8 @@ Examples:
   ringfence recommend reports/web-*.json --all   from several runs, every line
   ringfence recommend web --target seccomp --out web.json
   docker run $(ringfence recommend web --target docker --out web.json) nginx
+  ringfence recommend web --target compose --out web.json > hardened.yaml
+  ringfence recommend web --target oci --config bundle/config.json --out bundle/config.json
   ringfence recommend web --runtime crun --no-new-privileges yes
   ringfence recommend web --format json          for programs; --schema says what is in it")]
 pub(crate) struct RecommendArgs {
@@ -37,11 +40,21 @@ pub(crate) struct RecommendArgs {
 
     /// Print it in the form that somebody else takes.
     #[arg(long, value_enum, conflicts_with = "format")]
-    target: Option<Target>,
+    target: Option<TargetName>,
 
-    /// Where the seccomp profile is written; an older one is replaced. The target `docker` needs it, as docker takes a file.
+    /// The file that is written; an older one is replaced. Targets that name a seccomp profile (docker, podman, nerdctl, ctr,
+    /// compose, quadlet, kubernetes) need it: the profile is written there and the target itself to standard output. Of the
+    /// others it is the target itself.
     #[arg(long, value_name = "FILE", requires = "target")]
     out: Option<PathBuf>,
+
+    /// The config.json that the target `oci` changes; only --out is written.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    config: Option<PathBuf>,
+
+    /// Write a profile that runtimes of this version of the OCI runtime specification read: 1.0 has no errnos.
+    #[arg(long, value_enum, value_name = "VERSION", requires = "target")]
+    oci_min: Option<OciVersion>,
 
     /// The runtime that will start the workload. Without it: the one that the reports name, or any if they name none.
     #[arg(long, value_enum)]
@@ -112,12 +125,29 @@ pub(crate) enum Format {
     Json,
 }
 
+/// A target by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TargetName(Target);
+
+impl ValueEnum for TargetName {
+    fn value_variants<'a>() -> &'a [TargetName] {
+        static ALL: LazyLock<Vec<TargetName>> = LazyLock::new(|| Target::ALL.map(TargetName).to_vec());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.about()))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Target {
-    /// A seccomp profile, as runc, crun, docker, podman, containerd and Kubernetes take it.
-    Seccomp,
-    /// Arguments for `docker run` or `podman run`, on one line as a shell takes them.
-    Docker,
+enum OciVersion {
+    /// What runtimes of before 2021 read.
+    #[value(name = "1.0")]
+    Old,
+    /// All of it.
+    #[value(name = "1.1")]
+    New,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -127,7 +157,7 @@ enum RuntimeName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum YesNo {
+pub(crate) enum YesNo {
     Yes,
     No,
 }
@@ -163,24 +193,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
             }
             Format::Json => recommendation.to_json(),
         })?,
-        Some(Target::Seccomp) => {
-            let profile = Profile::new(&recommendation.seccomp).to_json();
-            match &args.out {
-                Some(out) => write(out, &profile)?,
-                None => print(&profile)?,
-            }
-        }
-        Some(Target::Docker) => {
-            let out =
-                args.out.as_deref().context("docker takes the seccomp profile as a file: say where with --out FILE")?;
-            // A path that docker finds from any folder, and that is no option.
-            let path = std::path::absolute(out).with_context(|| format!("cannot tell where {} is", out.display()))?;
-            let name = path.to_str().with_context(|| format!("docker takes only UTF-8: {} is not", path.display()))?;
-            write(out, &Profile::new(&recommendation.seccomp).to_json())?;
-            let flags: Vec<String> =
-                docker_flags(&recommendation, name).iter().map(|flag| quoted(&Text::from(flag.as_str()))).collect();
-            print(&(flags.join(" ") + "\n"))?;
-        }
+        Some(TargetName(target)) => write_target(args, target, &recommendation)?,
     }
     if args.target.is_some() {
         for reason in &recommendation.incomplete {
@@ -189,6 +202,65 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
     }
     let is_whole = recommendation.incomplete.is_empty();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+}
+
+/// Writes what somebody else takes: one file, and the rest to standard output.
+fn write_target(args: &RecommendArgs, target: Target, recommendation: &Recommendation) -> anyhow::Result<()> {
+    let missing = target.missing(recommendation);
+    if !missing.is_empty() && !args.sources.allow_incomplete {
+        let missing: Vec<_> = missing.iter().map(|reason| reason.shown()).collect();
+        bail!(
+            "{}: the target {} would deny what the workload needs: record it again, whole, or take it with --allow-incomplete",
+            missing.join("; "),
+            target.name()
+        );
+    }
+    if args.config.is_some() != target.changes_config() {
+        let needs =
+            if args.config.is_some() { "has no --config" } else { "changes a file: say which with --config FILE" };
+        bail!("the target {} {needs}", target.name());
+    }
+    let mut profile = Profile::new(&recommendation.seccomp);
+    if args.oci_min == Some(OciVersion::Old) {
+        profile = profile.for_oci_1_0();
+    }
+    if args.oci_min.is_some() && !target.has_profile() {
+        bail!("the target {} has no profile of the OCI runtime specification: leave --oci-min away", target.name());
+    }
+    let config = args
+        .config
+        .as_deref()
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())));
+    let config = config.transpose()?;
+    let path = args.out.as_deref().filter(|_| target.names_profile()).map(|out| {
+        // A path that is found from any folder, and that is no option.
+        let path = std::path::absolute(out).with_context(|| format!("cannot tell where {} is", out.display()))?;
+        let name = path.to_str().map(str::to_owned);
+        name.with_context(|| format!("{} takes only UTF-8: {} is not", target.name(), path.display()))
+    });
+    let path = path.transpose()?;
+    if target.names_profile() && path.is_none() {
+        bail!("{} takes the seccomp profile as a file: say where with --out FILE", target.name());
+    }
+    let beside = Beside { profile: path.as_deref(), config: config.as_deref() };
+    let output = target.write(recommendation, &profile, &beside)?;
+    match &args.out {
+        Some(out) if target.names_profile() => {
+            write(out, &profile.to_json())?;
+            print(&output.text)?;
+        }
+        Some(out) => write(out, &output.text)?,
+        None => print(&output.text)?,
+    }
+    for note in &output.notes {
+        eprintln!("ringfence: {note}");
+    }
+    if target.has_profile() && !profile.answers_enosys() {
+        eprintln!(
+            "ringfence: calls that the profile does not know get EPERM: programs that try newer calls first may fail"
+        );
+    }
+    Ok(())
 }
 
 pub(crate) fn print(output: &str) -> anyhow::Result<()> {

@@ -33,7 +33,7 @@ pub(crate) struct StartArgs {
     runtime: Option<String>,
 
     /// Options of `docker run` that the workload needs, as one text: '--volume /data:/data --env A=b'.
-    #[arg(long, value_name = "OPTIONS")]
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
     run_options: Option<String>,
 
     /// A shell command on this host that succeeds if the workload works. It is tried until then, and the workload is then stopped.

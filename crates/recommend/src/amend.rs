@@ -58,12 +58,14 @@ impl Recommendation {
                     let add = &mut more.capabilities.add;
                     let at = add.partition_point(|need| need.capability < capability);
                     if add.get(at).is_none_or(|need| need.capability != capability) {
-                        add.insert(at, CapabilityNeed { capability, evidence: Vec::new() });
+                        add.insert(at, CapabilityNeed { capability, evidence: Vec::new(), smaller: Vec::new() });
                     }
                     more.capabilities.left_out.retain(|other| other.capability != capability);
                 }
             }
         }
+        more.changes.amend(&more.seccomp, &more.capabilities);
+        more.score.amend(&more.seccomp, &more.capabilities);
         more
     }
 }

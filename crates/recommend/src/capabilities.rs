@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
+use crate::capability_table::about;
 use crate::source::Runs;
 
 /// What to do with capabilities: drop all, then add these.
@@ -28,6 +29,9 @@ pub struct CapabilityNeed {
     pub capability: Capability,
     /// Where it was used, per phase.
     pub evidence: Vec<CapabilityEvidence>,
+    /// How the workload could do without it, in sentences; empty if no way is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub smaller: Vec<Text>,
 }
 
 /// How one capability was used in one phase.
@@ -93,7 +97,11 @@ pub(crate) fn advice(runs: &Runs<'_>, options: &Options) -> CapabilityAdvice {
     CapabilityAdvice {
         add: needs
             .into_iter()
-            .map(|(capability, evidence)| CapabilityNeed { capability, evidence: evidence.into_values().collect() })
+            .map(|(capability, evidence)| CapabilityNeed {
+                capability,
+                evidence: evidence.into_values().collect(),
+                smaller: about(capability).and_then(|about| about.smaller).map(Text::from).into_iter().collect(),
+            })
             .collect(),
         left_out: others
             .into_iter()

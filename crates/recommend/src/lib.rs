@@ -1,34 +1,50 @@
 //! The least permission that a workload needs, derived from reports of what it did.
 //!
 //! [`recommend`] takes reports of one workload and gives a [`Recommendation`]: the system calls and capabilities that
-//! it needs, each with the evidence. [`Profile`] and [`docker_flags`] are the forms that runtimes and engines take.
+//! it needs, each with the evidence. [`Profile`] and [`Target`] are the forms that runtimes, engines and others take.
 //! Pure: the same reports and options give the same bytes, in whatever order the reports are. What the answer would be
 //! wrong or incomplete for is refused ([`Refusal`]).
 
+mod access_control;
 mod amend;
 mod capabilities;
-mod docker;
+mod capability_table;
+mod changes;
+mod default_profile;
+mod hardening;
+mod present;
 mod refusal;
 mod render;
 mod runtime;
 mod saturation;
+mod score;
 mod seccomp;
 mod source;
+mod table;
+mod targets;
 
+pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
 pub use amend::{Missing, MissingPermission};
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
-pub use docker::docker_flags;
+pub use changes::{CapabilityRemoved, Changes, FilterNow};
+pub use hardening::{
+    Access, Advice, DeviceAdvice, DeviceNeed, EgressNeed, EngineSocket, Evidence, Hardening, IngressNeed, LimitAdvice,
+    Medium, MountAction, MountAdvice, NamespaceAdvice, NetworkNeeds, Peer, PortAdvice, ReadOnlyRoot, SystemPath,
+    SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, Verdict, WritableDirectory,
+};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
 pub use saturation::{
     Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
+pub use score::{EscapeLine, EscapeState, Score};
 pub use seccomp::{
     AllowReason, AllowedCall, AnyArgument, AnyReason, Argument, Condition, LeftOutCall, LeftOutReason, PassedValue,
     Profile, Rule, Seccomp, ValueReason,
 };
 pub use source::Source;
+pub use targets::{Beside, Output, Target, TargetError, docker_flags};
 
 use behaviour::CheckMeaning;
 use event::{Phase, Text};
@@ -103,6 +119,18 @@ pub struct Recommendation {
     pub seccomp: Seccomp,
     /// The capabilities.
     pub capabilities: CapabilityAdvice,
+    /// The rest of the hardening.
+    #[serde(default)]
+    pub hardening: Hardening,
+    /// What it used of files, sockets and namespaces.
+    #[serde(default)]
+    pub access_control: AccessControl,
+    /// What is taken away from what the workload can do now.
+    #[serde(default)]
+    pub changes: Changes,
+    /// Which known ways out of a container are open now, and which after.
+    #[serde(default)]
+    pub score: Score,
     /// What whoever takes it should know, in sentences.
     pub notes: Vec<Text>,
 }
@@ -176,18 +204,28 @@ pub fn recommend(reports: &[Report], options: &Options, version: &str) -> Result
     let no_new_privileges = options.no_new_privileges.unwrap_or_else(|| source::had_no_new_privileges(&runs.own));
     let seccomp = seccomp::seccomp(&runs, options, &runtimes, no_new_privileges)?;
     let capabilities = capabilities::advice(&runs, options);
+    let hardening = hardening::hardening(&runs, options);
+    let present = present::Present::of(&runs);
+    let changes = changes::changes(&runs, &present, &seccomp, &capabilities);
+    let score = score::score(&runs, &present, &seccomp, &capabilities, &hardening, no_new_privileges);
+    let mut notes = notes(&runs.own, options, no_new_privileges, &seccomp);
+    notes.extend(score.note());
     Ok(Recommendation {
         schema_version: FormatVersion,
         ringfence_version: version.into(),
         sources: runs.own.iter().map(|run| Source::of(run)).collect(),
         nested: runs.nested.iter().map(|run| Source::of(run)).collect(),
         incomplete,
-        notes: notes(&runs.own, options, no_new_privileges, &seccomp),
+        notes,
         runtimes,
         no_new_privileges,
         exec: options.exec,
         seccomp,
         capabilities,
+        hardening,
+        access_control: access_control::access_control(&runs, options),
+        changes,
+        score,
     })
 }
 

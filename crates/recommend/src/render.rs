@@ -1,5 +1,7 @@
 //! A recommendation on a terminal.
 
+mod hardening;
+
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -22,6 +24,9 @@ pub fn table(recommendation: &Recommendation, options: &TableOptions) -> String 
     page.head(recommendation);
     page.calls(recommendation, options.all);
     page.capabilities(recommendation);
+    page.hardening(&recommendation.hardening, options.all);
+    page.changes(recommendation);
+    page.score(recommendation, options.all);
     if !recommendation.notes.is_empty() {
         page.section("NOTES", "");
         for note in &recommendation.notes {
@@ -245,6 +250,11 @@ impl Page {
         }
         if !rows.is_empty() {
             self.rows(&columns, &rows);
+        }
+        for need in &advice.add {
+            for way in &need.smaller {
+                self.wrapped(INDENT, &format!("without {}: {}", need.capability, way.shown()), Style::Plain);
+            }
         }
         let mut alike = BTreeMap::<Vec<Cow<'_, str>>, Vec<String>>::new();
         for one in &advice.left_out {

@@ -6,6 +6,8 @@ use event::{Protocol, RunId, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Settings;
+
 /// One run of one container: what the kernel said of it, and what its engine said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Container {
@@ -40,6 +42,9 @@ pub struct Container {
     /// The ports of the host that its engine forwards to it, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published_ports: Vec<PublishedPort>,
+    /// What it was made with beside that; none if its engine did not say. Reports of early versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
     /// The Kubernetes pod that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,

@@ -17,6 +17,7 @@ mod read;
 mod render;
 mod rings;
 mod schema;
+mod settings;
 mod time;
 mod untouched;
 mod window;
@@ -34,6 +35,7 @@ pub use render::{
     quoted, short_id, signal_name, table, width, wrap,
 };
 pub use schema::{FormatVersion, schema};
+pub use settings::{GivenDevice, GivenMount, GivenUlimit, Settings};
 pub use time::Timestamp;
 pub use untouched::{Image, ImageFile, ImagePlace, Untellable, Untouched, UntouchedPart};
 pub use window::{InitExit, Moment, ObservedFrom, RuntimeInit, Window};

@@ -13,6 +13,7 @@ pub mod bundle;
 pub mod cgroups;
 pub mod command;
 pub mod compare;
+pub mod consumers;
 pub mod engines;
 pub mod flows;
 pub mod gate;

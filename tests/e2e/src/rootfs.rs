@@ -15,6 +15,17 @@ use crate::machine::{cache_folder, find_program};
 const RELEASE: &str = "bookworm";
 /// What is installed in it beside the minimum.
 const PACKAGES: [&str; 5] = ["nginx-light", "nodejs", "procps", "python3-minimal", "redis-server"];
+/// What is installed in that of the proofs.
+const PROVEN_PACKAGES: [&str; 8] = [
+    "busybox-static",
+    "nginx-light",
+    "nodejs",
+    "perl",
+    "postgresql-15",
+    "prometheus-node-exporter",
+    "python3",
+    "redis-server",
+];
 /// How long building it may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
 /// The names under which busybox is called in the small image.
@@ -52,10 +63,18 @@ pub fn busybox() -> Result<Rootfs> {
 
 /// A minimal Debian with python3, nginx, redis and node.
 pub fn debian() -> Result<Rootfs> {
-    let packages = PACKAGES.join(",");
-    cached(&format!("{RELEASE}-{}", packages.replace(',', "+")), |root| {
+    debian_with(&PACKAGES)
+}
+
+/// A Debian with what the proofs run: servers, databases, interpreters, and a program in Go.
+pub fn proven() -> Result<Rootfs> {
+    debian_with(&PROVEN_PACKAGES)
+}
+
+fn debian_with(packages: &[&str]) -> Result<Rootfs> {
+    cached(&format!("{RELEASE}-{}", packages.join("+")), |root| {
         let mut bootstrap = command("mmdebstrap", ["--variant=minbase"]);
-        bootstrap.arg(format!("--include={packages}")).arg(RELEASE).arg(root).arg(mirror()?);
+        bootstrap.arg(format!("--include={}", packages.join(","))).arg(RELEASE).arg(root).arg(mirror()?);
         must_within(&mut bootstrap, BUILD_LIMIT).context("build the Debian root file system")?;
         std::fs::create_dir_all(root.join("gate"))?;
         Ok(())
@@ -72,9 +91,37 @@ fn mirror() -> Result<String> {
     mirror.map(str::to_owned).context("apt has no Debian mirror here: set RINGFENCE_DEBIAN_MIRROR")
 }
 
-/// Builds a root file system unless it is in the cache; only one test builds at a time, and a broken build leaves
-/// nothing that looks whole.
+/// The files of packages of a Debian release, unpacked and not set up: for programs that run as they are from anywhere.
+pub fn unpacked(release: &str, packages: &[&str]) -> Result<PathBuf> {
+    let packages = packages.join(",");
+    cached_folder(&format!("{release}-files-{}", packages.replace(',', "+")), |place| {
+        let mut bootstrap = command("mmdebstrap", ["--variant=extract"]);
+        bootstrap.arg(format!("--include={packages}")).arg(release).arg(place.join("root")).arg(mirror()?);
+        must_within(&mut bootstrap, BUILD_LIMIT).with_context(|| format!("unpack {packages} of {release}"))?;
+        Ok(())
+    })
+    .map(|whole| whole.join("root"))
+}
+
+/// Builds a root file system, and an archive of it, unless it is in the cache.
 fn cached(key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<Rootfs> {
+    let whole = cached_folder(key, |place| {
+        let root = place.join("root");
+        std::fs::create_dir(&root)?;
+        build(&root)?;
+        let archive = place.join("root.tar");
+        must_within(
+            command("tar", ["--numeric-owner", "--exclude=./dev/*", "-C"]).arg(&root).arg("-cf").arg(&archive).arg("."),
+            BUILD_LIMIT,
+        )?;
+        Ok(())
+    })?;
+    Ok(Rootfs { folder: whole.join("root"), archive: whole.join("root.tar") })
+}
+
+/// Fills a folder unless it is in the cache; only one test builds at a time, and a broken build leaves nothing that looks
+/// whole.
+pub(crate) fn cached_folder(key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let base = cache_folder()?.join("rootfs");
     std::fs::create_dir_all(&base)?;
     let lock = File::create(base.join(format!("{key}.lock")))?;
@@ -82,16 +129,9 @@ fn cached(key: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<Rootfs> 
     let whole = base.join(key);
     if !whole.exists() {
         let place = tempfile::Builder::new().prefix("build").tempdir_in(&base)?;
-        let root = place.path().join("root");
-        std::fs::create_dir(&root)?;
-        build(&root)?;
-        let archive = place.path().join("root.tar");
-        must_within(
-            command("tar", ["--numeric-owner", "--exclude=./dev/*", "-C"]).arg(&root).arg("-cf").arg(&archive).arg("."),
-            BUILD_LIMIT,
-        )?;
+        build(place.path())?;
         must(command("chmod", ["755"]).arg(place.path()))?;
         std::fs::rename(place.keep(), &whole)?;
     }
-    Ok(Rootfs { folder: whole.join("root"), archive: whole.join("root.tar") })
+    Ok(whole)
 }

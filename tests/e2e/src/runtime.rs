@@ -15,6 +15,16 @@ use crate::command::{Background, Finished, command, finish, is_gone, must, wait_
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 const STEP: Duration = Duration::from_secs(30);
 
+/// crun with what stands before its commands, as a shell takes it: it refuses a machine with both versions of cgroups, so it
+/// gets a view of it without the version 2 tree.
+pub fn crun_words() -> String {
+    if hybrid_with_controllers() {
+        format!("unshare --mount --propagation private sh -c 'umount {UNIFIED} && exec crun \"$@\"' crun")
+    } else {
+        "crun".to_owned()
+    }
+}
+
 /// A runtime with a state folder of its own.
 #[derive(Debug)]
 pub struct Runtime {
@@ -31,6 +41,12 @@ impl Runtime {
     /// The program's name.
     pub fn name(&self) -> &'static str {
         self.program
+    }
+
+    /// The runtime's program with what stands before its commands, as a shell takes it.
+    pub fn words(&self) -> String {
+        let program = if self.program == "crun" { crun_words() } else { self.program.to_owned() };
+        format!("{program} --root {}", self.state.path().display())
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -194,6 +194,7 @@ fn metadata_of(container: Container, namespace: &str) -> Metadata {
         created: container.created_at.and_then(|at| time::rfc3339(at.seconds.saturating_mul(1_000_000_000))),
         command: from_spec.command,
         security: from_spec.security,
+        settings: from_spec.settings,
         pod,
         labels,
         ..Metadata::new(engine, &container.id)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::host_config::{Limits, Mount, settings_of};
 use super::metadata::{Metadata, Pod, PublishedPort, Role, Seccomp, Security, Source, capability_names};
 use super::{QueryError, http1, time};
 use crate::path::Engine;
@@ -58,6 +59,7 @@ struct Inspected {
     host_config: Option<HostConfig>,
     config: Option<Config>,
     network_settings: Option<NetworkSettings>,
+    mounts: Option<Vec<Mount>>,
     graph_driver: Option<GraphDriver>,
 }
 
@@ -97,6 +99,8 @@ pub(super) struct HostConfig {
     cap_drop: Option<Vec<String>>,
     readonly_rootfs: Option<bool>,
     runtime: Option<String>,
+    #[serde(flatten)]
+    pub(super) limits: Limits,
 }
 
 #[derive(Default, Deserialize)]
@@ -130,6 +134,7 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
         published_ports: published_ports(inspected.network_settings),
         layers: layers(inspected.graph_driver),
         runtime: host.runtime.filter(|runtime| !runtime.is_empty()),
+        settings: Some(settings_of(host.limits, inspected.mounts, true)),
         role: role_of(&labels),
         pod: Pod::named_in(&labels),
         labels,

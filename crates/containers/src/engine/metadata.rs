@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::settings::Settings;
 use crate::path::Engine;
 
 /// Where a fact came from.
@@ -168,6 +169,9 @@ pub struct Metadata {
     pub security: Security,
     /// The ports that are forwarded to it, in order.
     pub published_ports: Option<Vec<PublishedPort>>,
+    /// What it was made with beside that.
+    #[serde(default)]
+    pub settings: Option<Settings>,
     /// The directories below the one that it writes to, the topmost first, where the engine sees them; only of an overlay.
     pub layers: Option<Vec<String>>,
     /// The pod it belongs to.
@@ -197,6 +201,7 @@ impl Metadata {
             created: None,
             pid: None,
             published_ports: None,
+            settings: None,
             layers: None,
             security: Security::default(),
             pod: None,
@@ -229,6 +234,7 @@ impl Metadata {
             created,
             pid,
             published_ports,
+            settings,
             layers,
             pod,
             bundle

@@ -15,12 +15,14 @@ mod docker;
 mod error;
 mod file;
 mod grpc;
+mod host_config;
 mod http1;
 mod metadata;
 mod oci;
 mod podman;
 mod resolver;
 mod runtime;
+mod settings;
 mod sockets;
 mod time;
 
@@ -29,6 +31,7 @@ pub use error::{QueryError, ResolveError, Tried};
 pub use metadata::{Metadata, Pod, PublishedPort, Role, Seccomp, Security, Source};
 pub use resolver::{EngineStatus, Listing, Resolver};
 pub use runtime::other_kernel;
+pub use settings::{GivenDevice, GivenMount, GivenUlimit, Settings};
 pub use sockets::Sockets;
 
 /// The parsers of everything that an engine or a file says, for fuzzing: none of them may panic on any bytes.

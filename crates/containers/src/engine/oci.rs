@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::metadata::{Metadata, Pod, Role, Seccomp, Security};
+use super::settings::{GivenMount, Settings};
 use crate::path::Engine;
 
 /// What this crate wants of a specification.
@@ -19,6 +20,8 @@ pub struct Spec {
     pub security: Security,
     /// The path of the cgroup that the runtime was told to use; with systemd `slice:prefix:name`.
     pub cgroups_path: Option<String>,
+    /// What else it was made with.
+    pub settings: Settings,
 }
 
 impl Spec {
@@ -39,6 +42,7 @@ impl Spec {
             command: self.command,
             labels: self.annotations,
             security: self.security,
+            settings: Some(self.settings),
             ..Metadata::new(engine, id)
         }
     }
@@ -51,6 +55,7 @@ struct Raw<'a> {
     process: Option<Process>,
     root: Option<Root>,
     annotations: Option<BTreeMap<String, String>>,
+    mounts: Option<Vec<Mount>>,
     #[serde(borrow)]
     linux: Option<Linux<'a>>,
 }
@@ -84,9 +89,28 @@ struct Root {
 }
 
 #[derive(Deserialize)]
+struct Mount {
+    destination: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    source: Option<String>,
+    options: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    #[serde(rename = "type")]
+    kind: String,
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Linux<'a> {
     cgroups_path: Option<String>,
+    namespaces: Option<Vec<Namespace>>,
+    masked_paths: Option<Vec<String>>,
+    readonly_paths: Option<Vec<String>>,
     #[serde(borrow)]
     seccomp: Option<&'a RawValue>,
 }
@@ -95,12 +119,16 @@ struct Linux<'a> {
 pub fn parse_spec(bytes: &[u8]) -> Result<Spec, String> {
     let raw: Raw<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let mut security = Security { read_only_root: raw.root.map(|root| root.readonly), ..Security::default() };
+    let mut settings = Settings { mounts: Some(mounts(raw.mounts)), ..Settings::default() };
     let mut cgroups_path = None;
     if let Some(linux) = raw.linux {
         security.seccomp = Some(match linux.seccomp.map(RawValue::get) {
             None | Some("null") => Seccomp::Unconfined,
             Some(profile) => Seccomp::Profile(profile.to_owned()),
         });
+        settings.namespaces = Some(shared_namespaces(&linux.namespaces.unwrap_or_default()));
+        settings.masked_paths = Some(linux.masked_paths.unwrap_or_default());
+        settings.read_only_paths = Some(linux.readonly_paths.unwrap_or_default());
         cgroups_path = linux.cgroups_path.filter(|path| !path.is_empty());
     }
     let mut command = None;
@@ -113,14 +141,54 @@ pub fn parse_spec(bytes: &[u8]) -> Result<Spec, String> {
         security.capabilities = Some(process.capabilities.and_then(|all| all.bounding).unwrap_or_default());
         command = process.args.filter(|args| !args.is_empty());
     }
-    Ok(Spec { command, annotations: raw.annotations.unwrap_or_default(), security, cgroups_path })
+    Ok(Spec { command, annotations: raw.annotations.unwrap_or_default(), security, cgroups_path, settings })
+}
+
+/// What is mounted from the host. The file systems that the kernel makes up are in each container.
+fn mounts(mounts: Option<Vec<Mount>>) -> Vec<GivenMount> {
+    let bound = mounts.into_iter().flatten().filter_map(|mount| {
+        let options = mount.options.unwrap_or_default();
+        let has = |wanted: &str| options.iter().any(|option| option == wanted);
+        let is_bind = mount.kind.as_deref() == Some("bind") || has("bind") || has("rbind");
+        is_bind.then(|| GivenMount {
+            destination: mount.destination,
+            kind: "bind".to_owned(),
+            source: mount.source.unwrap_or_default(),
+            read_only: has("ro"),
+        })
+    });
+    let mut mounts: Vec<GivenMount> = bound.collect();
+    mounts.sort();
+    mounts
+}
+
+/// A namespace that is in no list is the one of whoever starts the runtime, as a rule the host's.
+fn shared_namespaces(listed: &[Namespace]) -> BTreeMap<String, String> {
+    let kinds = [
+        ("cgroup", "cgroup"),
+        ("ipc", "ipc"),
+        ("mount", "mount"),
+        ("net", "network"),
+        ("pid", "pid"),
+        ("user", "user"),
+        ("uts", "uts"),
+    ];
+    let said = kinds.into_iter().filter_map(|(name, kind)| {
+        let mode = match listed.iter().find(|one| one.kind == kind) {
+            None => "host",
+            Some(Namespace { path: Some(path), .. }) if !path.is_empty() => path,
+            Some(_) => return None,
+        };
+        Some((name.to_owned(), mode.to_owned()))
+    });
+    said.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::parse_spec;
+    use super::{GivenMount, parse_spec};
     use crate::engine::{Role, Seccomp};
     use crate::path::Engine;
 
@@ -144,6 +212,24 @@ mod tests {
         let metadata = spec.into_metadata(Engine::Cri, "ab");
         assert_eq!((metadata.role, metadata.image.as_deref()), (Role::PodSandbox, Some("nginx:1")));
         assert_eq!(metadata.pod.and_then(|pod| pod.name).as_deref(), Some("web-0"));
+    }
+
+    #[test]
+    fn mounts_of_the_host_and_shared_namespaces_are_read() {
+        let spec = br#"{"ociVersion":"1.0.0","mounts":[{"destination":"/proc","type":"proc","source":"proc"},
+            {"destination":"/data","type":"bind","source":"/srv","options":["rbind","ro"]}],
+            "linux":{"namespaces":[{"type":"mount"},{"type":"pid","path":""},{"type":"network","path":"/run/netns/x"},
+            {"type":"uts"},{"type":"user"},{"type":"cgroup"}],"maskedPaths":["/proc/kcore"]}}"#;
+
+        let settings = parse_spec(spec).expect("it is valid").settings;
+
+        let given =
+            GivenMount { destination: "/data".into(), kind: "bind".into(), source: "/srv".into(), read_only: true };
+        assert_eq!(settings.mounts, Some(vec![given]));
+        let shared = [("ipc", "host"), ("net", "/run/netns/x")].map(|(name, mode)| (name.to_owned(), mode.to_owned()));
+        assert_eq!(settings.namespaces, Some(shared.into()));
+        assert_eq!(settings.masked_paths, Some(vec!["/proc/kcore".to_owned()]));
+        assert_eq!((settings.read_only_paths, settings.devices), (Some(vec![]), None));
     }
 
     #[test]

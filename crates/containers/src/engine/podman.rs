@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::docker::{
     GraphDriver, HostConfig, NetworkSettings, command, layers, malformed, published_ports, security_of,
 };
+use super::host_config::{Mount, settings_of};
 use super::metadata::{Metadata, Pod, Role, Source};
 use super::{QueryError, http1, time};
 use crate::path::Engine;
@@ -49,6 +50,7 @@ struct Inspected {
     host_config: Option<HostConfig>,
     config: Option<Config>,
     network_settings: Option<NetworkSettings>,
+    mounts: Option<Vec<Mount>>,
     graph_driver: Option<GraphDriver>,
 }
 
@@ -74,7 +76,8 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
     }
     let config = inspected.config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
-    let mut security = security_of(&inspected.host_config.unwrap_or_default());
+    let host = inspected.host_config.unwrap_or_default();
+    let mut security = security_of(&host);
     security.apparmor = inspected.app_armor_profile.filter(|profile| !profile.is_empty());
     security.selinux = inspected.process_label.filter(|label| !label.is_empty());
     security.user = config.user;
@@ -90,6 +93,7 @@ pub fn parse_inspect(body: &[u8]) -> Result<Metadata, String> {
         created: inspected.created.as_deref().and_then(time::checked),
         pid: inspected.state.and_then(|state| state.pid).filter(|&pid| pid != 0),
         published_ports: published_ports(inspected.network_settings),
+        settings: Some(settings_of(host.limits, inspected.mounts, false)),
         layers: layers(inspected.graph_driver),
         runtime: inspected.oci_runtime.filter(|runtime| !runtime.is_empty()),
         role: if inspected.is_infra == Some(true) { Role::PodSandbox } else { Role::Workload },

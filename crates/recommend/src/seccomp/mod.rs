@@ -1,6 +1,7 @@
 //! System calls: which are allowed, why each, and what is denied though it was tried.
 
 mod conditions;
+mod oci;
 mod profile;
 mod tables;
 
@@ -44,6 +45,13 @@ pub struct AllowedCall {
     pub name: String,
     /// Why it is allowed: what was observed comes first.
     pub reasons: Vec<AllowReason>,
+}
+
+impl AllowedCall {
+    /// Whether it was added because it turned out to be missing.
+    pub(crate) fn is_amended(&self) -> bool {
+        self.reasons.iter().any(|reason| matches!(reason, AllowReason::Denied { .. }))
+    }
 }
 
 /// Why a call is allowed. In the order of their weight.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use event::{Arch, constants};
 
 use crate::Runtime;
+use crate::table::rows;
 
 /// What a runtime itself needs under a filter.
 #[derive(Debug)]
@@ -181,15 +182,6 @@ pub(super) static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
 /// Names only: since when, and who does without it, is for readers of the table.
 pub(super) static PROBED: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| rows(include_str!("../../data/probed.csv")).map(|[call, _since, _who]| call).collect());
-
-/// The rows below the one of titles. No cell of ours but the last holds a comma, so that a line is cut at commas.
-fn rows<const N: usize>(table: &'static str) -> impl Iterator<Item = [&'static str; N]> {
-    let lines = table.lines().filter(|line| !line.starts_with('#')).skip(1);
-    lines.map(|line| {
-        let cells: Vec<&str> = line.splitn(N, ',').collect();
-        cells.try_into().expect("as many cells as titles")
-    })
-}
 
 #[cfg(test)]
 mod tests {

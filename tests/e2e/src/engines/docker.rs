@@ -1,10 +1,12 @@
 //! Docker: a `dockerd` of our own.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::{Engine, Started, Wish};
@@ -29,7 +31,7 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Starts `dockerd` with folders, socket and bridge of its own.
+    /// Starts `dockerd` with folders, socket and bridge of its own; beside runc it knows crun, by that name.
     pub fn start() -> Result<Docker> {
         // The distribution's client fits the distribution's engine.
         let client = Path::new("/usr/bin/docker");
@@ -43,8 +45,11 @@ impl Docker {
         dockerd.arg("--data-root").arg(at("data")).arg("--exec-root").arg(at("exec")).arg("--pidfile").arg(at("pid"));
         dockerd.arg("--host").arg(format!("unix://{}", at("sock").display()));
         dockerd.args(["--bridge", &bridge.name, "--iptables=false", "--ip-masq=false", "--ip-forward=false"]);
-        dockerd.arg("--config-file").arg(at("none.json"));
-        std::fs::write(at("none.json"), "{}")?;
+        dockerd.arg("--config-file").arg(at("daemon.json"));
+        let crun = at("crun");
+        std::fs::write(&crun, format!("#!/bin/sh\nexec {} \"$@\"\n", crate::runtime::crun_words()))?;
+        std::fs::set_permissions(&crun, std::fs::Permissions::from_mode(0o755))?;
+        std::fs::write(at("daemon.json"), json!({"runtimes": {"crun": {"path": crun}}}).to_string())?;
         dockerd.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let daemon = Background::spawn(&mut dockerd)?;
         let mut docker = Docker { client, bridge, folder, daemon };
@@ -68,6 +73,12 @@ impl Docker {
     /// Its API socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("sock")
+    }
+
+    /// Its client with what stands before its commands, as a shell takes it.
+    pub fn words(&self) -> String {
+        let config = self.folder.path().display();
+        format!("{} --config {config} --host unix://{}", self.client.display(), self.socket().display())
     }
 
     /// The name of its bridge.

@@ -36,6 +36,13 @@ impl Podman {
         finish(&mut self.command(args), STEP)
     }
 
+    /// Its program with what stands before its commands, as a shell takes it.
+    pub fn words(&self) -> String {
+        let command = self.command(&[]);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| format!("'{}'", word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
     /// A `podman` command.
     pub fn command(&self, args: &[&str]) -> Command {
         let at = |name: &str| self.folder.path().join(name);

@@ -154,6 +154,7 @@ fn add_info(metadata: &mut Metadata, info: &HashMap<String, String>) {
     if let Some(spec) = info.runtime_spec.and_then(|spec| oci::parse_spec(spec.get().as_bytes()).ok()) {
         metadata.command = spec.command;
         metadata.security = spec.security;
+        metadata.settings = Some(spec.settings);
     }
     metadata.security.privileged = info.privileged;
     if let Some(asked) = info.config.and_then(|config| config.linux).and_then(|linux| linux.security_context) {

@@ -1,0 +1,447 @@
+//! `./x prove`: real workloads, started again and again under what is recommended for them.
+//!
+//! Each row is a workload on an engine and a runtime with one setting of no_new_privileges: recorded, recommended, proved. Rows
+//! are appended to a file as they are done, so that the whole can be done in several sittings; rows that are there are not
+//! done again. The table is printed from that file.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::bundle::Bundle;
+use e2e::engines::{Docker, Engine, Podman};
+use e2e::machine::{alone, first_missing};
+use e2e::overlay::Overlay;
+use e2e::programs::program;
+use e2e::recorder::ringfence;
+use e2e::reports::list;
+use e2e::rootfs::{self, Rootfs};
+use e2e::runtime::{Runtime, crun_words};
+use serde_json::{Value, json};
+
+const HELP: &str = "\
+usage: ./x prove [OPTION...]
+
+  --runs N         starts of each row (50)
+  --starts N       starts of each row that are recorded before (3)
+  --short N        starts of the short workload on each bare runtime and setting (1000); 0: none
+  --only WORD      only rows with this word in their name: a workload, docker, podman, bundle, runc, crun, nnp; may be repeated
+  --minutes N      begin no more rows after this time
+  --results FILE   where rows are appended (target/prove.ndjson)
+  --write FILE     also write the page with the table";
+
+/// Longer than any row takes.
+const LIMIT: Duration = Duration::from_secs(3600);
+const IMAGE: &str = "ringfence.test/proven:1";
+const BUSYBOX: &str = "ringfence.test/busybox:1";
+/// The port of whatever listens, on loopback.
+const PORT: u16 = 18_080;
+
+/// Something to run.
+struct Workload {
+    name: &'static str,
+    /// Whether it is of the small image.
+    small: bool,
+    /// What it runs: words.
+    command: Vec<String>,
+    /// What tells that it works; none if it ends by itself.
+    check: Option<String>,
+}
+
+fn workload(name: &'static str, command: &[&str], check: Option<String>) -> Workload {
+    let command = command.iter().map(|word| (*word).to_owned()).collect();
+    Workload { name, small: matches!(name, "shell" | "c-threads" | "short"), command, check }
+}
+
+fn workloads() -> Vec<Workload> {
+    let page = |path: &str| Some(format!("busybox wget -qO- http://127.0.0.1:{PORT}{path} | grep -q ."));
+    let port = PORT.to_string();
+    let node = format!("require('http').createServer((q, a) => a.end('hello')).listen({PORT}, '127.0.0.1')");
+    let go = format!("--web.listen-address=127.0.0.1:{PORT}");
+    vec![
+        workload("nginx", &["/usr/sbin/nginx", "-c", "/work/nginx.conf"], page("/")),
+        workload(
+            "redis",
+            &["/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", &port, "--appendonly", "no", "--dir", "/tmp"],
+            Some(format!(
+                "printf 'SET a works\\r\\nGET a\\r\\nQUIT\\r\\n' | busybox nc -w 5 127.0.0.1 {PORT} | grep -q works"
+            )),
+        ),
+        workload("postgresql", &["/bin/sh", "/work/postgresql.sh"], None),
+        workload("python-web", &["/usr/bin/python3", "/work/server.py"], page("/")),
+        workload("node", &["/usr/bin/node", "-e", &node], page("/")),
+        workload("perl", &["/usr/bin/perl", "/work/script.pl"], None),
+        workload("go", &["/usr/bin/prometheus-node-exporter", &go], page("/metrics")),
+        workload("shell", &["/bin/sh", "/work/script.sh"], None),
+        workload("c-threads", &["/work/workload", "/tmp"], None),
+        workload(
+            "drops-root",
+            &["/usr/bin/setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "/bin/sh", "/work/script.sh"],
+            None,
+        ),
+    ]
+}
+
+/// What the workloads find at `/work`.
+fn write_work(folder: &Path) -> Result<()> {
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    write(
+        "nginx.conf",
+        &format!(
+            "daemon off;\nworker_processes 2;\npid /tmp/nginx.pid;\nerror_log /tmp/error.log;\nevents {{ }}\nhttp {{ \
+             access_log /tmp/access.log; server {{ listen 127.0.0.1:{PORT}; location / {{ return 200 hello; }} }} }}\n"
+        ),
+    )?;
+    write(
+        "postgresql.sh",
+        &format!(
+            "set -e\nbin=/usr/lib/postgresql/15/bin\nmkdir -p /tmp/db\nchown postgres /tmp/db\n\
+             as() {{ setpriv --reuid=postgres --regid=postgres --clear-groups \"$@\"; }}\n\
+             as $bin/initdb -D /tmp/db > /dev/null\n\
+             as $bin/pg_ctl -D /tmp/db -w -o '-h 127.0.0.1 -p {PORT} -k /tmp' -l /tmp/log start > /dev/null\n\
+             as $bin/psql -h 127.0.0.1 -p {PORT} -c 'create table t (n int); insert into t select generate_series(1, 1000); \
+             select sum(n) from t' postgres | grep -q 500500\n\
+             as $bin/pg_ctl -D /tmp/db -m fast -w stop > /dev/null\n"
+        ),
+    )?;
+    write(
+        "server.py",
+        &format!(
+            "import http.server, tempfile\nclass Page(http.server.BaseHTTPRequestHandler):\n    def do_GET(self):\n        \
+             with tempfile.TemporaryFile() as file:\n            file.write(b'hello')\n        self.send_response(200)\n        \
+             self.end_headers()\n        self.wfile.write(b'hello')\n\
+             http.server.ThreadingHTTPServer(('127.0.0.1', {PORT}), Page).serve_forever()\n"
+        ),
+    )?;
+    write(
+        "script.pl",
+        "open(my $f, '>', '/tmp/x') or die; print $f \"line $_\\n\" for 1..100; close $f;\nmy $n = `wc -l < /tmp/x`; die unless $n == 100;\n\
+         my $pid = fork // die; if (!$pid) { exit 3 } waitpid $pid, 0; die unless $? >> 8 == 3; unlink '/tmp/x' or die;\n",
+    )?;
+    write(
+        "script.sh",
+        "cd /tmp\nfor i in 1 2 3 4 5; do echo line $i >> file; done\ngrep 1 file | sort -r | wc -l > count\n\
+         cat /nothing/is/here 2> /dev/null\n(sleep 0.05; true) &\nls -la / | head -n 3 > list\ncp file copy && rm file copy count list\n\
+         wait\nkill -0 $$\nexec true\n",
+    )?;
+    std::fs::copy(program("workload")?, folder.join("workload"))?;
+    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+    std::fs::set_permissions(folder, mode)?;
+    Ok(())
+}
+
+/// What the command line asks for.
+struct Wish {
+    runs: u32,
+    starts: u32,
+    short: u32,
+    only: Vec<String>,
+    until: Option<Instant>,
+    results: PathBuf,
+    write: Option<PathBuf>,
+}
+
+fn wish() -> Result<Wish> {
+    let mut wish = Wish {
+        runs: 50,
+        starts: 3,
+        short: 1000,
+        only: Vec::new(),
+        until: None,
+        results: PathBuf::from("target/prove.ndjson"),
+        write: None,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(option) = args.next() {
+        if matches!(option.as_str(), "-h" | "--help") {
+            println!("{HELP}");
+            std::process::exit(0);
+        }
+        let value = args.next().with_context(|| format!("{option} needs a value\n{HELP}"))?;
+        let number = || value.parse::<u32>().with_context(|| format!("{option} {value}: a number"));
+        match option.as_str() {
+            "--runs" => wish.runs = number()?,
+            "--starts" => wish.starts = number()?,
+            "--short" => wish.short = number()?,
+            "--only" => wish.only.push(value),
+            "--minutes" => wish.until = Some(Instant::now() + Duration::from_secs(60 * u64::from(number()?))),
+            "--results" => wish.results = value.into(),
+            "--write" => wish.write = Some(value.into()),
+            _ => bail!("{option} is no option\n{HELP}"),
+        }
+    }
+    Ok(wish)
+}
+
+/// The rows that are done, by their names.
+fn done(results: &Path) -> Result<BTreeMap<String, Value>> {
+    let text = if results.exists() { std::fs::read_to_string(results)? } else { String::new() };
+    let rows = text.lines().map(|line| {
+        let row: Value =
+            serde_json::from_str(line).with_context(|| format!("{} has a line that is none", results.display()))?;
+        Ok((row["row"].as_str().context("a row has a name")?.to_owned(), row))
+    });
+    rows.collect()
+}
+
+/// Where workloads are started.
+struct Places {
+    docker: Docker,
+    podman: Podman,
+    runtimes: [Runtime; 2],
+    large: Rootfs,
+    small: Rootfs,
+    work: tempfile::TempDir,
+}
+
+impl Places {
+    fn new() -> Result<Places> {
+        let (large, small) = (rootfs::proven()?, rootfs::busybox()?);
+        let docker = Docker::start()?;
+        let podman = Podman::new("runc")?;
+        for engine in [&docker as &dyn Engine, &podman] {
+            engine.import(&large, IMAGE)?;
+            engine.import(&small, BUSYBOX)?;
+        }
+        let work = tempfile::Builder::new().prefix("rf-prove").tempdir()?;
+        write_work(work.path())?;
+        let runtimes = [Runtime::new("runc")?, Runtime::new("crun")?];
+        Ok(Places { docker, podman, runtimes, large, small, work })
+    }
+
+    /// Hardens a workload in one place, and gives the proof and the recommendation.
+    fn harden(&self, row: &Row<'_>, starts: u32, runs: u32) -> Result<(Value, Value)> {
+        let out = tempfile::tempdir()?;
+        let numbers = [starts.to_string(), runs.to_string(), out.path().display().to_string()];
+        let setting = if row.no_new_privileges { "yes" } else { "no" };
+        let mut args: Vec<String> = [
+            "harden",
+            "--no-new-privileges",
+            setting,
+            "--starts",
+            &numbers[0],
+            "--runs",
+            &numbers[1],
+            "--out",
+            &numbers[2],
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        if let Some(check) = &row.workload.check {
+            args.extend(["--check".to_owned(), check.clone()]);
+        }
+        let work = self.work.path().display();
+        let image = if row.workload.small { BUSYBOX } else { IMAGE };
+        // Kept until it has ended.
+        let mut kept: Option<(Bundle, Overlay)> = None;
+        match row.place {
+            "bundle" => {
+                let rootfs = if row.workload.small { &self.small } else { &self.large };
+                let overlay = Overlay::above(&rootfs.folder)?;
+                let bundle = Bundle::new(&overlay.root(), &row.workload.command)?.bind(self.work.path(), "/work");
+                bundle.write()?;
+                let runtime = self.runtimes.iter().find(|one| one.name() == row.runtime).context("a runtime")?;
+                args.extend(["--engine", row.runtime, "--client", &runtime.words()].map(str::to_owned));
+                args.extend(["--bundle".to_owned(), bundle.folder().display().to_string()]);
+                kept = Some((bundle, overlay));
+            }
+            "docker" => {
+                args.extend(
+                    ["--engine", "docker", "--client", &self.docker.words(), "--runtime", row.runtime]
+                        .map(str::to_owned),
+                );
+                args.extend([
+                    "--run-options".to_owned(),
+                    format!("--network host --volume {work}:/work"),
+                    image.to_owned(),
+                    "--".to_owned(),
+                ]);
+                args.extend(row.workload.command.iter().cloned());
+            }
+            _ => {
+                // Podman takes a path for a runtime that it does not know as it must be called.
+                let crun = self.work.path().join("crun");
+                if row.runtime == "crun" {
+                    std::fs::write(&crun, format!("#!/bin/sh\nexec {} \"$@\"\n", crun_words()))?;
+                    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+                    std::fs::set_permissions(&crun, mode)?;
+                    args.extend(["--runtime".to_owned(), crun.display().to_string()]);
+                }
+                args.extend(["--engine", "podman", "--client", &self.podman.words()].map(str::to_owned));
+                let options =
+                    format!("--network host --ulimit nofile=4096:4096 --ulimit nproc=4096:4096 --volume {work}:/work");
+                args.extend(["--run-options".to_owned(), options, image.to_owned(), "--".to_owned()]);
+                args.extend(row.workload.command.iter().cloned());
+            }
+        }
+        let finished = ringfence(&args, LIMIT)?;
+        drop(kept);
+        let code = finished.status.code();
+        ensure!(matches!(code, Some(0 | 1)), "{args:?}: {}{}", finished.stdout(), finished.stderr());
+        let read =
+            |name: &str| -> Result<Value> { Ok(serde_json::from_slice(&std::fs::read(out.path().join(name))?)?) };
+        Ok((read("proof.json")?, read("recommendation.json")?))
+    }
+}
+
+struct Row<'a> {
+    workload: &'a Workload,
+    place: &'static str,
+    runtime: &'static str,
+    no_new_privileges: bool,
+}
+
+impl Row<'_> {
+    fn name(&self) -> String {
+        let setting = if self.no_new_privileges { "nnp" } else { "no-nnp" };
+        format!("{} {} {} {setting}", self.workload.name, self.place, self.runtime)
+    }
+}
+
+/// What is kept of a proof.
+fn result(row: &Row<'_>, proof: &Value, recommendation: &Value, took: Duration) -> Value {
+    let setting = &proof["settings"][0];
+    let because = |call: &Value, wanted: &str| list(&call["reasons"]).iter().any(|reason| reason["because"] == wanted);
+    let allowed = list(&recommendation["seccomp"]["allowed"]);
+    let observed = allowed.iter().filter(|call| because(call, "observed")).count();
+    json!({
+        "row": row.name(),
+        "verdict": proof["verdict"],
+        "reasons": proof["reasons"],
+        "starts": setting["starts"],
+        "worked": setting["worked"],
+        "denials": setting["denials"],
+        "failures_below": setting["failures_below"],
+        "missed": proof["needed"]["missed"],
+        "refused": list(&proof["refused"]["refused"]).len(),
+        "calls": allowed.len(),
+        "observed": observed,
+        "amended": allowed.iter().filter(|call| because(call, "denied")).count(),
+        "capabilities": list(&recommendation["capabilities"]["add"]).len(),
+        "runtime": proof["workload"]["runtime"],
+        "engine": proof["workload"]["engine"],
+        "kernel": proof["kernel_release"],
+        "seconds": took.as_secs(),
+    })
+}
+
+fn main() -> Result<()> {
+    let wish = wish()?;
+    if let Some(missing) = first_missing(&["dockerd", "podman", "runc", "crun", "mmdebstrap", "busybox", "gcc"]) {
+        bail!("'{missing}' is not here: ./x test installs what is needed");
+    }
+    if let Some(folder) = wish.results.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let short = workload("short", &["/bin/true"], None);
+    let workloads = workloads();
+    let mut rows: Vec<(Row<'_>, u32)> = Vec::new();
+    for no_new_privileges in [false, true] {
+        for runtime in ["runc", "crun"] {
+            rows.push((Row { workload: &short, place: "bundle", runtime, no_new_privileges }, wish.short));
+            for place in ["bundle", "docker", "podman"] {
+                rows.extend(
+                    workloads.iter().map(|workload| (Row { workload, place, runtime, no_new_privileges }, wish.runs)),
+                );
+            }
+        }
+    }
+    rows.retain(|(row, runs)| {
+        let name = row.name();
+        *runs > 0 && wish.only.iter().all(|word| name.split(' ').any(|one| one == word))
+    });
+    let mut all = done(&wish.results)?;
+    let todo: Vec<&(Row<'_>, u32)> = rows.iter().filter(|(row, _)| !all.contains_key(&row.name())).collect();
+    if !todo.is_empty() {
+        let _alone = alone()?;
+        let places = Places::new()?;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&wish.results)?;
+        for (number, (row, runs)) in (1..).zip(&todo) {
+            if wish.until.is_some_and(|until| Instant::now() >= until) {
+                eprintln!("prove: the time is over, {} rows are left", todo.len() + 1 - number);
+                break;
+            }
+            eprintln!("prove: {number} of {}: {}", todo.len(), row.name());
+            let began = Instant::now();
+            let line = match places.harden(row, wish.starts, *runs) {
+                Ok((proof, recommendation)) => result(row, &proof, &recommendation, began.elapsed()),
+                Err(error) => json!({"row": row.name(), "verdict": "error", "reasons": [format!("{error:#}")]}),
+            };
+            writeln!(file, "{line}")?;
+            all.insert(row.name(), line);
+        }
+    }
+    let rows: Vec<&Value> = rows.iter().filter_map(|(row, _)| all.get(&row.name())).collect();
+    let (page, failed) = page(&rows)?;
+    print!("{page}");
+    if let Some(path) = &wish.write {
+        std::fs::write(path, &page).with_context(|| format!("write {}", path.display()))?;
+    }
+    ensure!(failed == 0, "{failed} rows are not proved");
+    Ok(())
+}
+
+/// The table, and how many rows are not proved.
+fn page(rows: &[&Value]) -> Result<(String, usize)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut page = String::from(
+        "# Proof\n\nWritten by `./x prove --write docs/proof.md`. Each row is a workload that was recorded, and then started so often under what \
+         is recommended for it; both controls of [a proof](proving.md) are part of each. *Failures* is the share of starts that may \
+         fail all the same, at 95 % confidence, from the number of starts alone.\n\n\
+         | workload | by | runtime | no_new_privileges | starts | worked | denials | failures | calls allowed | of these observed | capabilities | missed when taken away | verdict |\n\
+         |---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|\n",
+    );
+    let (mut starts, mut worked, mut denials, mut failed) = (0, 0, 0, 0);
+    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut why = String::new();
+    for row in rows {
+        let name = text(&row["row"]);
+        let words: Vec<&str> = name.split(' ').collect();
+        let [workload, place, runtime, setting] = words.as_slice() else { bail!("a row is called {name}") };
+        let setting = if *setting == "nnp" { "yes" } else { "no" };
+        failed += usize::from(row["verdict"] != "proved");
+        for reason in list(&row["reasons"]) {
+            writeln!(why, "- {name}: {}", text(reason))?;
+        }
+        let (these, those) = (row["starts"].as_u64().unwrap_or(0), row["worked"].as_u64().unwrap_or(0));
+        starts += these;
+        worked += those;
+        denials += list(&row["denials"]).len();
+        let version = row["runtime"]["version"].as_str().unwrap_or("?");
+        let sum = sums.entry(format!("{runtime} {version}, no_new_privileges {setting}")).or_default();
+        *sum = (sum.0 + these, sum.1 + those);
+        writeln!(
+            page,
+            "| {workload} | {place} | {runtime} {version} | {setting} | {these} | {those} | {} | below {:.2} % | {} | {} | {} | {} | {} |",
+            list(&row["denials"]).len(),
+            row["failures_below"].as_f64().unwrap_or(1.0) * 100.0,
+            row["calls"],
+            row["observed"],
+            row["capabilities"],
+            text(&row["missed"]),
+            text(&row["verdict"]),
+        )?;
+    }
+    writeln!(
+        page,
+        "\n{} rows, {starts} starts: {} failed, {denials} denials; {failed} rows are not proved.\n",
+        rows.len(),
+        starts - worked
+    )?;
+    for (what, (starts, worked)) in sums {
+        let bound =
+            if starts == worked && starts > 0 { 100.0 * (1.0 - 0.05f64.powf(1.0 / starts as f64)) } else { 100.0 };
+        writeln!(
+            page,
+            "- {what}: {starts} starts, {} failed: fewer than {bound:.2} % fail, at 95 % confidence",
+            starts - worked
+        )?;
+    }
+    if !why.is_empty() {
+        writeln!(page, "\n{why}")?;
+    }
+    Ok((page, failed))
+}
