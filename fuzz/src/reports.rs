@@ -1,6 +1,8 @@
 //! Report files: somebody else may have written or damaged them.
 
-use report::{Map, ParseError, Report, Summary, TableOptions, csv, html, map_table, markdown, svg, table};
+use report::{
+    Map, Merged, ParseError, Report, Summary, TableOptions, csv, html, map_table, markdown, parse_reports, svg, table,
+};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
@@ -11,8 +13,13 @@ pub fn check(bytes: &[u8]) {
     let summary = Summary::parse(bytes);
     let report = match Report::parse(bytes) {
         Ok(report) => report,
+        Err(error @ ParseError::IsMerged { .. }) => {
+            check_error(&error, bytes);
+            return check_merged(bytes);
+        }
         Err(error) => return check_error(&error, bytes),
     };
+    assert_eq!(parse_reports(bytes).expect("a file with one report"), std::slice::from_ref(&report));
 
     let summary = summary.expect("a report has a summary");
     assert_eq!((summary.run, summary.begin), (report.container.run, report.window.begin.wall));
@@ -27,6 +34,25 @@ pub fn check(bytes: &[u8]) {
     let finished = report.finish();
     check_written(&finished);
     assert_eq!(finished.clone().finish(), finished, "finished twice is not the same");
+}
+
+/// What a merged file holds, merged again, is a file that holds the same; the order makes no difference.
+fn check_merged(bytes: &[u8]) {
+    let mut reports = match parse_reports(bytes) {
+        Ok(reports) => reports,
+        Err(error) => return check_error(&error, bytes),
+    };
+    let merged = match Merged::of(&reports, "0.0.0") {
+        Ok(merged) => merged,
+        Err(error) => return assert_harmless(&error.to_string(), ""),
+    };
+    let json = merged.to_json().expect("no larger than what was read, or nearly");
+    assert_harmless(&json, "\n");
+    let read = parse_reports(json.as_bytes()).expect("our own merged file can be read");
+    assert_eq!(read, merged.runs);
+    assert_eq!(Merged::of(&read, "0.0.0").expect("the same runs"), merged);
+    reports.reverse();
+    assert_eq!(Merged::of(&reports, "0.0.0").expect("the same runs"), merged, "the order makes a difference");
 }
 
 fn check_error(error: &ParseError, bytes: &[u8]) {

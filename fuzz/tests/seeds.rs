@@ -39,8 +39,8 @@ macro_rules! every_seed_keeps_the_laws_of {
 }
 
 every_seed_keeps_the_laws_of! {
-    cgroup_paths conditions dns engine_grpc engine_http engine_json proc_files reports ring_records syscall_tables texts
-    tls
+    cgroup_paths conditions dns engine_grpc engine_http engine_json proc_files profiles reports ring_records
+    syscall_tables texts tls
 }
 
 fn check_seeds(target: &str, check: fn(&[u8])) {
@@ -64,6 +64,10 @@ fn the_seeds_are_not_all_refused() {
     let message = containers::engine::parse::parse_message(&message).expect("a message");
     assert!(containers::engine::parse::parse_container_status(message).is_ok());
     assert!(report::Report::parse(&read("reports/small.json")).is_ok());
+    assert!(report::parse_reports(&read("reports/merged.json")).is_ok_and(|reports| reports.len() == 2));
+    for name in ["oci.json", "conditions.json", "docker.json"] {
+        recommend::Filter::parse(&read(&format!("profiles/{name}"))).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
     let server = event::Text::from("192.0.2.53");
     assert!(sensors::parse_dns(&read("dns/aliases"), &server).0.is_some_and(|it| it.addresses.len() == 2));
     assert_eq!(sensors::parse_dns(&read("dns/two-over-tcp"), &server).1.len(), 2);

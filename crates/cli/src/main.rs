@@ -1,18 +1,21 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
 mod containers;
+mod diff;
 mod doctor;
 mod exit;
 mod fields;
 mod generate;
 mod harden;
 mod map;
+mod merge;
 mod observe;
 mod privilege;
 mod recommend;
 mod record;
 mod report;
 mod saturation;
+mod scenario;
 mod signals;
 mod starting;
 mod trace;
@@ -44,6 +47,10 @@ enum Command {
     Verify(Box<verify::VerifyArgs>),
     Harden(Box<harden::HardenArgs>),
     Saturation(saturation::SaturationArgs),
+    Merge(merge::MergeArgs),
+    Diff(diff::DiffArgs),
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
     Fields(fields::FieldsArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
@@ -78,6 +85,9 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Harden(args) => harden::run(&args),
         Command::Saturation(args) => saturation::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Scenario(command) => scenario::run(&command),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

@@ -18,7 +18,7 @@ use store::Folder;
 
 use crate::observe::explain;
 use crate::record::run_until_over;
-use crate::report::{load, terminal_width, wants_colour};
+use crate::report::{load_all, terminal_width, wants_colour};
 use crate::signals::Signals;
 use crate::{exit, units};
 
@@ -112,7 +112,8 @@ fn drawn(map: &Map, args: &MapArgs) -> String {
 /// Those that are named, else those of the last recording.
 fn kept(args: &MapArgs) -> anyhow::Result<Vec<Report>> {
     if !args.reports.is_empty() {
-        return args.reports.iter().map(|name| load(name, args.dir.as_deref())).collect();
+        let each = args.reports.iter().map(|name| load_all(name, args.dir.as_deref()));
+        return Ok(each.collect::<anyhow::Result<Vec<Vec<Report>>>>()?.concat());
     }
     let folders = match &args.dir {
         Some(dir) => {

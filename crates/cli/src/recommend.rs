@@ -16,7 +16,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::exit;
-use crate::report::{load, terminal_width, wants_colour};
+use crate::report::{load_all, terminal_width, wants_colour};
 
 /// Recommend the least permission that a workload needs.
 ///
@@ -88,7 +88,7 @@ pub(crate) struct RecommendArgs {
 /// Reports of one workload.
 #[derive(Args)]
 pub(crate) struct Sources {
-    /// Reports' files, or containers' names or ids, as `ringfence report` takes them; `-` for standard input.
+    /// Reports' or merged files, or containers' names or ids, as `ringfence report` takes them; `-` for standard input.
     #[arg(value_name = "FILE|CONTAINER", required_unless_present = "schema")]
     reports: Vec<OsString>,
 
@@ -107,7 +107,8 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn load(&self) -> anyhow::Result<Vec<Report>> {
-        self.reports.iter().map(|name| load(name, self.dir.as_deref())).collect()
+        let each = self.reports.iter().map(|name| load_all(name, self.dir.as_deref()));
+        Ok(each.collect::<anyhow::Result<Vec<Vec<Report>>>>()?.concat())
     }
 
     /// What these say of how the reports are taken.
@@ -268,13 +269,18 @@ pub(crate) fn print(output: &str) -> anyhow::Result<()> {
     out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all; everybody may read it.
 pub(crate) fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+    write_as(path, content, 0o644)
+}
+
+/// The same with another mode.
+pub(crate) fn write_as(path: &Path, content: &str, mode: u32) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().as_bytes().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new()
         .prefix(".ringfence-")
-        .permissions(Permissions::from_mode(0o644))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)
         .with_context(cannot)?;
     file.write_all(content.as_bytes()).and_then(|()| file.as_file().sync_all()).with_context(cannot)?;

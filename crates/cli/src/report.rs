@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use containers::image::{self, Found};
 use event::Text;
-use store::Folder;
+use store::{FindError, Folder};
 
 /// What a terminal has that does not say.
 const USUAL_WIDTH: usize = 80;
@@ -94,22 +94,49 @@ pub(crate) fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn load(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Report> {
+    Ok(match place(name, dir)? {
+        Place::StandardInput => store::read_from(io::stdin().lock(), Path::new("standard input"))?,
+        Place::File(path) => store::read(&path)?,
+    })
+}
+
+/// The same, or all reports of a merged file.
+pub(crate) fn load_all(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Vec<Report>> {
+    Ok(match place(name, dir)? {
+        Place::StandardInput => store::read_all_from(io::stdin().lock(), Path::new("standard input"))?,
+        Place::File(path) => store::read_all(&path)?,
+    })
+}
+
+/// Where something is that a user named.
+pub(crate) enum Place {
+    StandardInput,
+    File(PathBuf),
+}
+
+/// Where the report is that a user named: as a file, or by its container.
+pub(crate) fn place(name: &OsString, dir: Option<&Path>) -> anyhow::Result<Place> {
     let path = Path::new(name);
     let key = Text::new(name.clone().into_vec());
     if let Some(dir) = dir {
         let folder = Folder::to_read(Some(dir))?;
         anyhow::ensure!(dir.is_dir(), "there is no folder {}: give an existing one with --dir", dir.display());
-        return Ok(store::read(&folder.find(&key)?)?);
+        // A merged file has no container's name; it is found by its own.
+        let merged = dir.join(name);
+        return Ok(Place::File(match folder.find(&key) {
+            Err(FindError::NoSuchReport { .. }) if merged.is_file() => merged,
+            found => found?,
+        }));
     }
     if name == "-" {
-        return Ok(store::read_from(io::stdin().lock(), Path::new("standard input"))?);
+        return Ok(Place::StandardInput);
     }
     // A folder of the container's name is no report; a path that leads nowhere is no container.
     let is_path = name.as_bytes().contains(&b'/') || std::fs::metadata(path).is_ok_and(|found| !found.is_dir());
     if is_path {
-        return Ok(store::read(path)?);
+        return Ok(Place::File(path.to_owned()));
     }
-    Ok(store::read(&store::find_in(&Folder::all_to_read()?, &key)?)?)
+    Ok(Place::File(store::find_in(&Folder::all_to_read()?, &key)?))
 }
 
 /// Looks at the image: where the report says it is, unless a directory is given.

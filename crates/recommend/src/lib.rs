@@ -11,7 +11,11 @@ mod capabilities;
 mod capability_table;
 mod changes;
 mod default_profile;
+mod diff;
+mod filter;
 mod hardening;
+mod permissions;
+mod presence;
 mod present;
 mod refusal;
 mod render;
@@ -27,16 +31,22 @@ pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, Socke
 pub use amend::{Missing, MissingPermission};
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
 pub use changes::{CapabilityRemoved, Changes, FilterNow};
+pub use diff::{
+    Change, Changed, Compared, DIFF_VERSION, Diff, DiffError, Direction, Subject, SubjectError, diff,
+    table as diff_table,
+};
+pub use filter::{Decision, Filter, MAX_PROFILE_BYTES, ProfileError};
 pub use hardening::{
     Access, Advice, DeviceAdvice, DeviceNeed, EgressNeed, EngineSocket, Evidence, Hardening, IngressNeed, LimitAdvice,
     Medium, MountAction, MountAdvice, NamespaceAdvice, NetworkNeeds, Peer, PortAdvice, ReadOnlyRoot, SystemPath,
     SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, Verdict, WritableDirectory,
 };
+pub use presence::{PRESENCE_VERSION, PermissionPresence, Presence, table as presence_table};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;
 pub use saturation::{
-    Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
+    CurvePoint, Estimate, NewPermission, RunAdds, SATURATION_VERSION, Saturation, saturation, table as saturation_table,
 };
 pub use score::{EscapeLine, EscapeState, Score};
 pub use seccomp::{

@@ -1,7 +1,7 @@
 //! What a recommendation would be wrong for, and is refused for.
 
 use event::{Arch, Phase, Text};
-use report::{ReasonCode, Report};
+use report::{Mismatch, ReasonCode, Report, Workload};
 
 use crate::Options;
 use crate::source::{Runs, who};
@@ -44,22 +44,9 @@ pub enum Refusal {
         /// What is missing, per run.
         reasons: Vec<String>,
     },
-    /// The reports are of two programs.
-    #[error("{one} and {other} are not the same workload: give the reports of one")]
-    DifferentWorkloads {
-        /// The first, with what tells it apart.
-        one: String,
-        /// Another one.
-        other: String,
-    },
-    /// The reports are from two sorts of machine.
-    #[error("{one} and {other} have different system calls: give the reports of one architecture")]
-    DifferentArchitectures {
-        /// The first, with its architecture.
-        one: String,
-        /// Another one.
-        other: String,
-    },
+    /// The reports are of two programs, or from two sorts of machine.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
     /// A call that a profile cannot name.
     #[error(
         "{who} made system call {number} of the table {arch}, which libseccomp has no name for: no profile could allow it"
@@ -80,9 +67,10 @@ const SENSORS: [&str; 3] = ["capabilities", "identity", "syscalls"];
 
 /// What the reports do not show, if that is allowed.
 pub(crate) fn check(runs: &Runs<'_>, options: &Options) -> Result<Vec<Text>, Refusal> {
-    let Some(first) = runs.own.first() else { return Err(Refusal::NoReport) };
+    if Workload::of_all(&runs.own)?.is_none() {
+        return Err(Refusal::NoReport);
+    }
     for run in &runs.own {
-        same_workload(first, run)?;
         shows_a_workload(run)?;
     }
     let reasons: Vec<String> =
@@ -91,31 +79,6 @@ pub(crate) fn check(runs: &Runs<'_>, options: &Options) -> Result<Vec<Text>, Ref
         return Err(Refusal::Incomplete { reasons });
     }
     Ok(reasons.into_iter().map(|reason| Text::from(reason.as_str())).collect())
-}
-
-fn same_workload(one: &Report, other: &Report) -> Result<(), Refusal> {
-    let named = |run: &Report, by: &Text| format!("{} ({})", who(run), by.shown());
-    if one.host.architecture != other.host.architecture {
-        return Err(Refusal::DifferentArchitectures {
-            one: named(one, &one.host.architecture),
-            other: named(other, &other.host.architecture),
-        });
-    }
-    let image = |run: &Report| run.container.image_digest.clone().or_else(|| run.container.image.clone());
-    if let (Some(its), Some(others)) = (image(one), image(other))
-        && its != others
-    {
-        return Err(Refusal::DifferentWorkloads { one: named(one, &its), other: named(other, &others) });
-    }
-    let (its, others) = (&one.container.command, &other.container.command);
-    if !its.is_empty() && !others.is_empty() && its != others {
-        let line = |command: &[Text]| {
-            let words: Vec<String> = command.iter().map(report::quoted).collect();
-            Text::from(words.join(" ").as_str())
-        };
-        return Err(Refusal::DifferentWorkloads { one: named(one, &line(its)), other: named(other, &line(others)) });
-    }
-    Ok(())
 }
 
 fn shows_a_workload(run: &Report) -> Result<(), Refusal> {

@@ -1,12 +1,12 @@
 //! The runs that a recommendation is derived from.
 
-use std::cmp::Reverse;
-
 use behaviour::ConfinementUse;
-use event::{Phase, RunId, Text};
-use report::{Report, Software, Timestamp, short_id};
+use event::{Phase, Text};
+use report::{Report, Software, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use report::{Runs, called as who};
 
 /// One run of the workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,77 +60,6 @@ impl Source {
             end: run.window.end.wall,
             complete: run.complete,
         }
-    }
-}
-
-/// One report of each run, in an order that depends on nothing but what is in them.
-fn runs(reports: &[Report]) -> Vec<&Report> {
-    let mut runs: Vec<(_, &Report)> = reports.iter().map(|report| (identity(report), report)).collect();
-    // The longest of a run comes first; its JSON decides where nothing else does.
-    runs.sort_by_cached_key(|(identity, report)| {
-        (identity.clone(), Reverse(report.window.end.boot_ns), report.to_json())
-    });
-    runs.dedup_by(|(next, _), (kept, _)| next == kept);
-    runs.into_iter().map(|(_, report)| report).collect()
-}
-
-/// The reports that a recommendation is derived from.
-pub(crate) struct Runs<'r> {
-    /// The runs of the workload.
-    pub(crate) own: Vec<&'r Report>,
-    /// The containers that were made inside of these, or inside of such a one: they run under the same filter.
-    pub(crate) nested: Vec<&'r Report>,
-}
-
-impl<'r> Runs<'r> {
-    /// One report of each run, told apart.
-    pub(crate) fn of(reports: &'r [Report]) -> Runs<'r> {
-        let all = runs(reports);
-        let place = |report: &Report| (report.host.boot_id.clone(), report.window.recording.map(|at| at.boot_ns));
-        let is_parent = |outer: &&Report, inner: &Report| {
-            let parent = inner.container.parent.as_ref();
-            parent.is_some_and(|parent| parent.run == outer.container.run) && place(outer) == place(inner)
-        };
-        let (nested, own) = all.iter().partition(|run| all.iter().any(|outer| is_parent(outer, run)));
-        Runs { own, nested }
-    }
-
-    /// All of them, and whether each is nested.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&'r Report, bool)> {
-        let own = self.own.iter().map(|run| (*run, false));
-        own.chain(self.nested.iter().map(|run| (*run, true)))
-    }
-
-    /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &'r Report> {
-        self.each().map(|(run, _)| run)
-    }
-}
-
-/// What tells runs apart, of all boots, recordings and machines.
-type Identity = (u64, Option<Text>, Option<u64>, Option<Text>, RunId, u64);
-
-fn identity(report: &Report) -> Identity {
-    (
-        report.window.begin.wall.unix_ns(),
-        report.host.boot_id.clone(),
-        report.window.recording.map(|recording| recording.boot_ns),
-        report.container.id.clone(),
-        report.container.run,
-        report.window.begin.boot_ns,
-    )
-}
-
-/// What to call a run in a message; safe for a terminal.
-pub(crate) fn who(run: &Report) -> String {
-    let container = &run.container;
-    match (&container.name, &container.id) {
-        (Some(name), _) => name.shown().into_owned(),
-        (None, Some(id)) => short_id(id),
-        (None, None) => match container.command.first() {
-            Some(program) => program.shown().into_owned(),
-            None => format!("run {}.{}", container.run.slot, container.run.generation),
-        },
     }
 }
 

@@ -318,14 +318,13 @@ fn what_it_would_be_wrong_for_is_refused() {
     let anyway = Options { allow_incomplete: true, ..Options::default() };
     assert!(matches!(recommend(&[hidden], &anyway, "0.0.0"), Err(Refusal::NotVisible { .. })));
 
-    let other = Refusal::DifferentWorkloads { one: String::new(), other: String::new() };
     let found = recommend(&[web.clone(), example("db")], &Options::default(), "0.0.0").expect_err("two images");
-    assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&other));
+    assert!(matches!(found, Refusal::Mismatch(report::Mismatch::Workloads { .. })), "{found}");
     let mut arm = web.clone();
     arm.host.architecture = "aarch64".into();
     arm.container.run.generation += 1;
     let found = recommend(&[web, arm], &Options::default(), "0.0.0").expect_err("two machines");
-    assert!(matches!(found, Refusal::DifferentArchitectures { .. }), "{found}");
+    assert!(matches!(found, Refusal::Mismatch(report::Mismatch::Architectures { .. })), "{found}");
 }
 
 #[test]

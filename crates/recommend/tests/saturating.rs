@@ -58,6 +58,30 @@ fn each_run_has_what_those_before_it_had_not_in_the_order_of_first_use() {
 }
 
 #[test]
+fn the_curve_is_over_all_runs_one_after_another_and_the_sentence_says_its_end() {
+    let found = of(&[run(0, &[0, 1]), run(1, &[2, 1, 3]), run(2, &[0, 1])]);
+
+    let points: Vec<(u64, u32, u32)> =
+        found.curve.iter().map(|point| (point.observed_ns / 1_000_000, point.runs, point.total)).collect();
+    // A run takes a second, and its calls come a millisecond after each other.
+    assert_eq!(points, [(0, 1, 1), (1, 1, 2), (2, 1, 3), (1001, 2, 4), (1003, 2, 5), (3000, 3, 5)]);
+    assert_eq!(
+        found.summary.shown(),
+        "no new system call or capability in the last 1.9 s and 1 run; expect about 0.3 more"
+    );
+    let one = of(&[run(0, &[0])]);
+    assert_eq!(
+        one.summary.shown(),
+        "no new system call or capability in the last 999 ms of the last run; three runs are needed to say what others may add"
+    );
+    let page = saturation_table(&found, &TableOptions { width: 80, colour: false, all: false });
+    let bars: Vec<usize> =
+        page.lines().filter(|line| line.contains('#')).map(|line| line.matches('#').count()).collect();
+    assert_eq!(bars.len(), 10, "{page}");
+    assert!(bars.is_sorted() && bars[0] == 24 && bars[9] == 40, "{page}");
+}
+
+#[test]
 fn fewer_than_three_runs_say_nothing_about_others() {
     assert_eq!(of(&[run(0, &[0])]).estimate, None);
     assert_eq!(of(&[run(0, &[0]), run(1, &[0])]).estimate, None);

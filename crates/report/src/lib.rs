@@ -13,9 +13,11 @@ mod health;
 mod host;
 mod json;
 mod map;
+mod merged;
 mod read;
 mod render;
 mod rings;
+mod runs;
 mod schema;
 mod settings;
 mod time;
@@ -29,11 +31,13 @@ pub use health::{AttachState, Loss, SensorHealth, Stage};
 pub use host::{Buffers, CgroupLayout, Host, HostNetwork, Software};
 pub use json::{json, json_line};
 pub use map::{Edge, EdgeKind, Figures, MAP_VERSION, Map, Node, NodeKind, Seen, Translation, ego, map_table, svg};
-pub use read::{MAX_BYTES, ParseError, Summary};
+pub use merged::{MAX_MERGED_BYTES, MERGED_VERSION, MergeError, Merged, MergedFormat, called_apart};
+pub use read::{MAX_BYTES, ParseError, Summary, parse_reports};
 pub use render::{
     Column, Fit, Style, TableOptions, count, counted, csv, cut, duration, html, lay_out, markdown, program_line,
     quoted, short_id, signal_name, table, width, wrap,
 };
+pub use runs::{Mismatch, Runs, Workload, called};
 pub use schema::{FormatVersion, schema};
 pub use settings::{GivenDevice, GivenMount, GivenUlimit, Settings};
 pub use time::Timestamp;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
-use crate::{Report, SCHEMA_VERSION, Timestamp};
+use crate::{MAX_MERGED_BYTES, MERGED_VERSION, Merged, Report, SCHEMA_VERSION, Timestamp};
 
 /// No larger report is read: 64 MiB.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -37,6 +37,18 @@ pub enum ParseError {
         /// What a report has and this has not.
         problem: String,
     },
+    /// It is a merged file where one report is wanted.
+    #[error(
+        "a merged file of {runs} reports, where one report is wanted: `ringfence merge FILE` says what each run showed, and \
+         recommend, saturation, map and diff take it"
+    )]
+    IsMerged {
+        /// How many reports are in it.
+        runs: usize,
+    },
+    /// A merged file is larger than one that ringfence writes.
+    #[error("larger than {} MiB, so no merged file that ringfence wrote", MAX_MERGED_BYTES >> 20)]
+    MergedTooLarge,
     /// It is from a later version of the format.
     #[error(
         "written in version {found} of the format by ringfence {writer}, and this ringfence reads versions up to \
@@ -68,6 +80,30 @@ pub enum ParseError {
 struct Head {
     schema_version: Option<serde_json::Number>,
     ringfence_version: Option<Text>,
+    format: Option<serde_json::Value>,
+}
+
+/// What a head is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Report,
+    Merged,
+}
+
+/// Reads a report, or the reports of a merged file. Never panics, whatever the bytes are.
+pub fn parse_reports(bytes: &[u8]) -> Result<Vec<Report>, ParseError> {
+    if bytes.len() as u64 > MAX_MERGED_BYTES {
+        return Err(ParseError::MergedTooLarge);
+    }
+    match head(bytes) {
+        Err(_) | Ok(Format::Report) if bytes.len() as u64 > MAX_BYTES => Err(ParseError::TooLarge),
+        Err(error) => Err(error),
+        Ok(Format::Report) => Ok(vec![serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?]),
+        Ok(Format::Merged) => {
+            let merged: Merged = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
+            Ok(merged.runs)
+        }
+    }
 }
 
 impl Report {
@@ -139,9 +175,24 @@ impl Summary {
 
 /// That the bytes are JSON from end to end and say that they are a report which we know.
 fn check_head(bytes: &[u8]) -> Result<(), ParseError> {
+    #[derive(Deserialize)]
+    struct Outline {
+        runs: Vec<IgnoredAny>,
+    }
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ParseError::TooLarge);
     }
+    match head(bytes)? {
+        Format::Report => Ok(()),
+        Format::Merged => {
+            let Outline { runs } = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
+            Err(ParseError::IsMerged { runs: runs.len() })
+        }
+    }
+}
+
+/// That the bytes are JSON from end to end and say what they are.
+fn head(bytes: &[u8]) -> Result<Format, ParseError> {
     let not_a_report = |problem: &str| ParseError::NotAReport { problem: problem.to_owned() };
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         // Left to itself, serde would take a list for a struct without its names.
@@ -152,14 +203,19 @@ fn check_head(bytes: &[u8]) -> Result<(), ParseError> {
         Category::Data => not_a_report(&without_position(&error)),
         Category::Io | Category::Syntax | Category::Eof => not_json(&error),
     })?;
+    let (format, newest) = match &head.format {
+        Some(name) if name == "merged-runs" => (Format::Merged, MERGED_VERSION),
+        // A report has no such field, and a field that is not known is skipped.
+        _ => (Format::Report, SCHEMA_VERSION),
+    };
     let version = head.schema_version.ok_or_else(|| not_a_report("it has no `schema_version`"))?;
     let writer = head.ringfence_version.ok_or_else(|| not_a_report("it has no `ringfence_version`"))?;
     match version.as_u64() {
         Some(0) | None => Err(not_a_report(&format!("its `schema_version` is {version}"))),
-        Some(found) if found > u64::from(SCHEMA_VERSION) => {
+        Some(found) if found > u64::from(newest) => {
             Err(ParseError::Newer { found, writer: writer.shown().into_owned() })
         }
-        Some(_) => Ok(()),
+        Some(_) => Ok(format),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use event::Text;
-use report::Summary;
+use report::{ParseError, Summary};
 
 use crate::read::regular_file;
 use crate::{Folder, ReadError};
@@ -205,6 +205,8 @@ impl Folder {
             };
             match Summary::parse(&bytes) {
                 Ok(summary) => listing.reports.push(Found { path, summary }),
+                // Of several runs: no report that a container's name could mean.
+                Err(ParseError::IsMerged { .. }) => {}
                 Err(source) => listing.unreadable.push(ReadError::Parse { path, source }),
             }
         }

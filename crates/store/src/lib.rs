@@ -11,5 +11,5 @@ mod write;
 
 pub use find::{FindError, Found, Listing, find_in, last_recording};
 pub use folder::{Folder, FolderError};
-pub use read::{ReadError, read, read_from};
+pub use read::{ReadError, read, read_all, read_all_from, read_bytes_from, read_from};
 pub use write::WriteError;

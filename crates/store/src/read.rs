@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use report::{MAX_BYTES, ParseError, Report};
+use report::{MAX_BYTES, MAX_MERGED_BYTES, ParseError, Report, parse_reports};
 use rustix::fs::OFlags;
 
 /// Why a report cannot be read.
@@ -37,8 +37,26 @@ pub fn read(path: &Path) -> Result<Report, ReadError> {
 
 /// Reads a report from anything; `path` is what errors call it. No more is read than a report can have.
 pub fn read_from(from: impl Read, path: &Path) -> Result<Report, ReadError> {
-    let bytes = bounded(from).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let bytes = bounded(from, MAX_BYTES).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     Report::parse(&bytes).map_err(|source| ReadError::Parse { path: path.to_owned(), source })
+}
+
+/// Reads the reports of a file: one, or all of a merged file.
+pub fn read_all(path: &Path) -> Result<Vec<Report>, ReadError> {
+    let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    read_all_from(file, path)
+}
+
+/// Reads the reports of anything; `path` is what errors call it.
+pub fn read_all_from(from: impl Read, path: &Path) -> Result<Vec<Report>, ReadError> {
+    let bytes = read_bytes_from(from, path)?;
+    parse_reports(&bytes).map_err(|source| ReadError::Parse { path: path.to_owned(), source })
+}
+
+/// The bytes of anything that may be a report, a merged file or smaller; `path` is what errors call it. No more is read than a
+/// merged file can have.
+pub fn read_bytes_from(from: impl Read, path: &Path) -> Result<Vec<u8>, ReadError> {
+    bounded(from, MAX_MERGED_BYTES).map_err(|source| ReadError::Io { path: path.to_owned(), source })
 }
 
 /// The bytes of a regular file; anything else that lies in a folder (a pipe would wait for ever) is an error.
@@ -48,12 +66,12 @@ pub(crate) fn regular_file(path: &Path) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    bounded(file)
+    bounded(file, MAX_BYTES)
 }
 
-/// One byte more than a report can have is enough to know that it is none.
-fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+/// One byte more than it can have is enough to know that it is none.
+fn bounded(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    from.take(most + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

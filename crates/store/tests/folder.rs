@@ -205,3 +205,19 @@ fn the_last_recording_is_told_from_others_by_when_it_began() {
     assert_eq!(last, [new, old]);
     assert_eq!(store::last_recording(&[empty]).expect("listed"), [""; 0].map(std::path::PathBuf::from));
 }
+
+#[test]
+fn a_merged_file_in_a_folder_is_no_report_of_a_container_and_none_that_cannot_be_read() {
+    let root = tempfile::tempdir().expect("folder");
+    let folder = Folder::open(Some(root.path())).expect("folder");
+    let reports = [report(Some("web"), "aa", 1), report(Some("web"), "aa", 2)];
+    let merged = report::Merged::of(&reports, "0.0.0").expect("two runs").to_json().expect("small");
+    let path = root.path().join("web.runs.json");
+    fs::write(&path, merged).expect("written");
+
+    let listing = folder.list().expect("listed");
+
+    assert!(listing.reports.is_empty() && listing.unreadable.is_empty(), "{listing:?}");
+    assert_eq!(store::read_all(&path).expect("two reports"), reports);
+    assert!(matches!(store::read(&path), Err(ReadError::Parse { .. })));
+}

@@ -78,8 +78,6 @@ mod tests {
 
     fn entry(number: u32, name: &str, count: u64, failures: &[(&str, u64)]) -> Entry {
         Entry {
-            refused: 0,
-            refused_comm: None,
             phase: "main".into(),
             arch: NATIVE.into(),
             number,

@@ -88,6 +88,21 @@ pub fn ringfence<S: AsRef<std::ffi::OsStr>>(args: &[S], limit: Duration) -> Resu
     finish(Command::new(binary()?).args(args).stdin(Stdio::null()), limit)
 }
 
+/// The same where an engine of the test listens at the usual place (a path below `/run`).
+pub fn ringfence_beside<S: AsRef<std::ffi::OsStr>>(
+    socket: &Path,
+    usual: &str,
+    args: &[S],
+    limit: Duration,
+) -> Result<Finished> {
+    finish(beside(socket, usual)?.args(args).stdin(Stdio::null()), limit)
+}
+
+/// The same with another PATH: programs of the test come first.
+pub fn ringfence_with_path<S: AsRef<std::ffi::OsStr>>(path: &str, args: &[S], limit: Duration) -> Result<Finished> {
+    finish(Command::new(binary()?).args(args).env("PATH", path).stdin(Stdio::null()), limit)
+}
+
 /// What a recording left.
 #[derive(Debug)]
 pub struct Recording {

@@ -5,15 +5,15 @@ mod table;
 
 use std::collections::BTreeMap;
 
-use behaviour::CheckMeaning;
-use event::{SyscallNames, Text};
-use report::{FormatVersion, Report, Timestamp};
+use event::Text;
+use report::{FormatVersion, Report, Timestamp, counted, duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use estimate::Estimate;
 pub use table::table;
 
+use crate::permissions::permissions;
 use crate::{Options, Refusal, refusal, source};
 
 /// The version of the format that this program writes.
@@ -29,8 +29,13 @@ pub struct Saturation {
     pub schema_version: FormatVersion<SATURATION_VERSION>,
     /// What the reports do not show, in sentences; not empty only if that was allowed.
     pub incomplete: Vec<Text>,
+    /// It in one sentence: for how long nothing was new, and how much more is expected.
+    pub summary: Text,
     /// The runs, in the order in which they began.
     pub runs: Vec<RunAdds>,
+    /// How many permissions were known after how much observed time, all runs one after another: a point for each time when one was
+    /// new, and one for the end.
+    pub curve: Vec<CurvePoint>,
     /// How many permissions were needed in all.
     pub total: u32,
     /// How many of them were seen in one run only.
@@ -62,6 +67,19 @@ pub struct RunAdds {
     /// System calls and capabilities that are new in it, in the order of their first use.
     pub new: Vec<NewPermission>,
     /// How many there are with it.
+    pub total: u32,
+}
+
+/// A point of the curve of permissions over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CurvePoint {
+    /// For how long had been observed, in nanoseconds.
+    #[serde(with = "event::decimal")]
+    #[schemars(with = "event::decimal::Digits")]
+    pub observed_ns: u64,
+    /// How many runs had begun.
+    pub runs: u32,
+    /// How many permissions were known.
     pub total: u32,
 }
 
@@ -103,7 +121,7 @@ pub fn saturation(reports: &[Report], options: &Options) -> Result<Saturation, R
         let begin = run.window.begin.boot_ns;
         let observed_ns = run.window.end.boot_ns.saturating_sub(begin);
         let mut new = Vec::new();
-        for (name, first_ns) in permissions(run, options) {
+        for (name, first_ns) in permissions(run, options.phases()) {
             let times = seen.entry(name.clone()).or_default();
             if *times == 0 {
                 new.push(NewPermission { name, after_ns: first_ns.saturating_sub(begin).min(observed_ns) });
@@ -118,42 +136,61 @@ pub fn saturation(reports: &[Report], options: &Options) -> Result<Saturation, R
         let (name, begin) = (source::who(run).as_str().into(), run.window.begin.wall);
         adds.push(RunAdds { name, begin, observed_ns, new, total: of_size(seen.len()) });
     }
+    let curve = curve(&adds);
     let in_runs = |wanted: u32| of_size(seen.values().filter(|&&times| times == wanted).count());
     let (in_one_run, in_two_runs) = (in_runs(1), in_runs(2));
+    let estimate = (adds.len() >= FEWEST_RUNS)
+        .then(|| Estimate::of(of_size(adds.len()), in_one_run, in_two_runs, of_size(adds.len())));
     Ok(Saturation {
         schema_version: FormatVersion,
         incomplete,
+        summary: summary(quiet_ns, runs_without_new, estimate.as_ref()).as_str().into(),
+        curve,
         total: of_size(seen.len()),
         in_one_run,
         in_two_runs,
         runs_without_new,
         quiet_ns,
-        estimate: (adds.len() >= FEWEST_RUNS)
-            .then(|| Estimate::of(of_size(adds.len()), in_one_run, in_two_runs, of_size(adds.len()))),
+        estimate,
         runs: adds,
     })
 }
 
-fn of_size(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
+/// `no new system call or capability in the last 41 min 00 s and 3 runs; expect about 0.4 more`.
+fn summary(quiet_ns: u64, runs_without_new: u32, estimate: Option<&Estimate>) -> String {
+    let quiet = duration(quiet_ns);
+    let since = match runs_without_new {
+        0 => format!("the last {quiet} of the last run"),
+        runs => format!("the last {quiet} and {}", counted(runs.into(), "run", "runs")),
+    };
+    let more = match estimate {
+        Some(estimate) => format!("expect about {:.1} more", estimate.expected),
+        None => "three runs are needed to say what others may add".to_owned(),
+    };
+    format!("no new system call or capability in {since}; {more}")
 }
 
-/// The system calls and capabilities that a run needed, and when it used each first.
-fn permissions(run: &Report, options: &Options) -> BTreeMap<Text, u64> {
-    let names = SyscallNames::builtin();
-    let mut found = BTreeMap::<Text, u64>::new();
-    let mut take = |name: Text, boot_ns: u64| {
-        found.entry(name).and_modify(|first| *first = boot_ns.min(*first)).or_insert(boot_ns);
-    };
-    for used in &run.behaviour.syscalls.uses {
-        if options.phases().contains(&used.phase) && used.count > 0 {
-            take(names.name(used.syscall).as_ref().into(), used.first.as_ref().map_or(0, |first| first.boot_ns));
+fn curve(runs: &[RunAdds]) -> Vec<CurvePoint> {
+    let mut curve = Vec::<CurvePoint>::new();
+    let (mut before, mut total) = (0_u64, 0);
+    for (at, run) in runs.iter().enumerate() {
+        for new in &run.new {
+            total += 1;
+            let point = CurvePoint { observed_ns: before.saturating_add(new.after_ns), runs: of_size(at + 1), total };
+            match curve.last_mut().filter(|last| (last.observed_ns, last.runs) == (point.observed_ns, point.runs)) {
+                Some(last) => *last = point,
+                None => curve.push(point),
+            }
         }
+        before = before.saturating_add(run.observed_ns);
     }
-    for used in &run.behaviour.capabilities.uses {
-        if options.phases().contains(&used.phase) && used.meaning() == CheckMeaning::Used {
-            take(used.capability.to_string().into(), used.first.by.boot_ns);
-        }
+    let end = CurvePoint { observed_ns: before, runs: of_size(runs.len()), total };
+    if curve.last() != Some(&end) {
+        curve.push(end);
     }
-    found
+    curve
+}
+
+fn of_size(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }

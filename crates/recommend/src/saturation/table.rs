@@ -2,12 +2,15 @@
 
 use report::{Column, Fit, Style, TableOptions, count, counted, duration, lay_out, wrap};
 
-use super::{RunAdds, Saturation};
+use super::{Estimate, RunAdds, Saturation};
 
 /// Fewer columns than this are not a terminal that anybody reads on.
 const MIN_WIDTH: usize = 40;
 /// Without `all`, so many runs are listed; those that added nothing are left out first.
 const RUN_LINES: usize = 20;
+/// The curve has so many lines.
+const SHARES: u64 = 10;
+const LONGEST_BAR: usize = 40;
 
 /// The saturation for a terminal: text that a container chose is made harmless, and no line is wider than it.
 pub fn table(saturation: &Saturation, options: &TableOptions) -> String {
@@ -22,8 +25,10 @@ pub fn table(saturation: &Saturation, options: &TableOptions) -> String {
     let runs = &saturation.runs;
     let needed = counted(saturation.total.into(), "permission", "permissions");
     paragraph(&format!("{needed} in {}", counted(runs.len() as u64, "run", "runs")), Style::Title);
-    paragraph(&quiet(saturation), Style::Plain);
-    paragraph(&expected(saturation), Style::Plain);
+    paragraph(&saturation.summary.shown(), Style::Plain);
+    if let Some(estimate) = &saturation.estimate {
+        paragraph(&expected(estimate), Style::Faint);
+    }
     for reason in &saturation.incomplete {
         paragraph(&format!("incomplete: {}", reason.shown()), Style::Bad);
     }
@@ -61,26 +66,44 @@ pub fn table(saturation: &Saturation, options: &TableOptions) -> String {
             out.push('\n');
         }
     }
+    let columns = [
+        column("AFTER", Fit::Right, Style::Plain),
+        column("RUNS", Fit::Right, Style::Plain),
+        column("TOTAL", Fit::Right, Style::Plain),
+        column("", Fit::CutEnd, Style::Good),
+    ];
+    let rows = curve(saturation);
+    if !rows.is_empty() {
+        out.push('\n');
+        for line in lay_out(&columns, &rows, width, options.colour) {
+            out.push_str(&line);
+            out.push('\n');
+        }
+    }
     out
 }
 
-/// For how long nothing was new.
-fn quiet(saturation: &Saturation) -> String {
-    let quiet = duration(saturation.quiet_ns);
-    match saturation.runs_without_new {
-        0 => format!("nothing new in the last {quiet} of the last run"),
-        runs => format!("nothing new in the last {quiet} and {}", counted(runs.into(), "whole run", "whole runs")),
-    }
-}
-
-/// What is expected.
-fn expected(saturation: &Saturation) -> String {
-    let Some(estimate) = &saturation.estimate else {
-        return "three runs are needed to say what others may add".to_owned();
-    };
+/// What is expected, and how sure that is.
+fn expected(estimate: &Estimate) -> String {
     let runs = counted(estimate.more_runs.into(), "run", "runs");
     format!(
         "{runs} more are expected to add about {:.1} (with 90 %: {} to {}); without end, at least {:.1} are unseen",
         estimate.expected, estimate.least, estimate.most, estimate.unseen
     )
+}
+
+/// How many were known after each tenth of the observed time, with a bar for each.
+fn curve(saturation: &Saturation) -> Vec<Vec<String>> {
+    let end = saturation.curve.last().map_or(0, |last| last.observed_ns);
+    if end == 0 || saturation.total == 0 {
+        return Vec::new();
+    }
+    let row = |share: u64| {
+        let until = if share == SHARES { end } else { end / SHARES * share };
+        let known = saturation.curve.iter().take_while(|point| point.observed_ns <= until).last();
+        let (runs, total) = known.map_or((0, 0), |point| (point.runs, point.total));
+        let bar = LONGEST_BAR * total as usize / saturation.total as usize;
+        vec![duration(until), runs.to_string(), count(total.into()), "#".repeat(bar)]
+    };
+    (1..=SHARES).map(row).collect()
 }
