@@ -1,6 +1,6 @@
 //! What calls are passed is what a program passes; and under what is recommended from it nothing else gets through.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
@@ -155,7 +155,7 @@ const PASSED: [&str; 13] = [
 ];
 
 /// What it does then, and the errno; none for what is let through, whatever the kernel says to it.
-const TRIED: [(&str, Option<i32>); 32] = [
+const TRIED: [(&str, Option<i32>); 33] = [
     ("socket:1,1", None),
     ("socket:0xffffffff00000002,1", None),
     // The same with addresses of the other version.
@@ -182,6 +182,7 @@ const TRIED: [(&str, Option<i32>); 32] = [
     ("ioctl:0,0x5412", Some(38)),
     ("prctl:21", None),
     ("prctl:35", Some(38)),
+    ("fcntl:1,3", None),
     ("fcntl:1,1026", Some(38)),
     ("madvise:0,0,100", Some(38)),
     ("mmap:0,4096,3,0x22,-1,0", None),
@@ -209,6 +210,16 @@ fn what_was_not_passed_is_refused_by_the_loaded_filter() -> Result<()> {
                 Some(expected) => ensure!(errno == expected, "{runtime}: {word}: {errno}, not {expected}"),
                 None => ensure!(![1, 38].contains(&errno), "{runtime}: {word}: {errno}"),
             }
+        }
+        // Also one that comes right after the same call went through.
+        let refused = TRIED.iter().filter(|(_, expected)| expected.is_some());
+        let refused = refused.fold(BTreeMap::<&str, u64>::new(), |mut calls, (word, _)| {
+            *calls.entry(word.split(':').next().unwrap_or_default()).or_default() += 1;
+            calls
+        });
+        for (name, count) in refused {
+            let counted = confined.report.entry("main", NATIVE, name)?.map_or(0, |entry| entry.refused);
+            ensure!(counted == count, "{runtime}: {name}: {counted} refused, not {count}");
         }
         // The same without conditions: they are what refuses.
         let args = ["recommend".into(), free.report.path.clone().into_os_string()];
