@@ -12,6 +12,7 @@ pub mod engine_json;
 pub mod json;
 pub mod proc_files;
 pub mod profiles;
+pub mod recommendations;
 pub mod reports;
 pub mod ring_records;
 pub mod syscall_tables;

@@ -267,9 +267,9 @@ fn more_conditions_than_can_be_compared_are_refused_by_name() {
     assert_eq!(error, DiffError::TooManyCircumstances { name: "bpf".into() });
 }
 
-/// Docker's own profile: `RINGFENCE_DATA` is a folder with `moby/default-seccomp.json`.
+/// Docker's own profile: `RINGFENCE_TEST_DATA` is a folder with `moby/default-seccomp.json`.
 fn moby() -> Option<Value> {
-    let path = PathBuf::from(std::env::var_os("RINGFENCE_DATA")?).join("moby/default-seccomp.json");
+    let path = PathBuf::from(std::env::var_os("RINGFENCE_TEST_DATA")?).join("moby/default-seccomp.json");
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_slice(&bytes).expect("JSON"))
 }
@@ -277,7 +277,7 @@ fn moby() -> Option<Value> {
 #[test]
 fn dockers_default_profile_is_read_and_compared() {
     let Some(docker) = moby() else {
-        println!("skipped: RINGFENCE_DATA is not set");
+        println!("skipped: RINGFENCE_TEST_DATA is not set");
         return;
     };
     assert_eq!(of(&docker, &docker).changes, []);
