@@ -171,6 +171,26 @@ fn dockers_conditions_on_capabilities_and_kernels_are_compared_in_each_case() {
 }
 
 #[test]
+fn what_a_call_was_passed_decides_whether_a_condition_lacks_something() {
+    let web = example("web");
+    let report = Subject::parse(web.to_json().as_bytes()).expect("our own file");
+    let lacks = |report: &Subject, family: u32| {
+        let family = json!([{"index": 0, "value": 0xffff_ffff_u32, "valueTwo": family, "op": "SCMP_CMP_MASKED_EQ"}]);
+        let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "args": family}]});
+        diff(report, &subject(&profile), "0.0.0").expect("comparable").changes.len()
+    };
+
+    // It made sockets of AF_INET (2), and none of AF_VSOCK (40).
+    assert_eq!((lacks(&report, 2), lacks(&report, 40)), (1, 0));
+    // If it is not known what it passed, it may have been that.
+    let mut early = web;
+    early.behaviour.arguments = Default::default();
+    let early = Subject::parse(early.to_json().as_bytes()).expect("our own file");
+    assert_eq!(lacks(&early, 40), 1);
+}
+
+#[test]
 fn a_report_with_a_profile_says_what_the_profile_lacks() {
     let web = example("web");
     let recommendation = recommend(std::slice::from_ref(&web), &Options::default(), "0.0.0").expect("a recommendation");

@@ -113,7 +113,10 @@ fn a_profile_decides_about_each_call_once_and_by_names_that_exist() {
         let profile = Profile::new(&seccomp);
 
         let mut seen = BTreeSet::new();
-        for call in profile.syscalls.iter().flat_map(|rule| &rule.names) {
+        // One that is filtered by an argument has a rule for each value, and none without a condition.
+        let (filtered, plain): (Vec<_>, Vec<_>) = profile.syscalls.iter().partition(|rule| !rule.args.is_empty());
+        let filtered: BTreeSet<&String> = filtered.iter().flat_map(|rule| &rule.names).collect();
+        for call in plain.iter().flat_map(|rule| &rule.names).chain(filtered) {
             assert!(seen.insert(call.as_str()), "{name}: {call} stands twice");
             assert!(known.number(Arch::X86_64, call).is_some(), "{name}: {call} is no call of x86_64");
         }
@@ -229,7 +232,8 @@ fn what_runs_inside_of_a_container_is_under_its_filter_too() {
     let both = recommend(&[inner.clone(), outer.clone()], &Options::default(), "0.0.0").expect("one workload");
 
     assert_eq!((both.sources.len(), both.nested.len()), (1, 1));
-    for call in made(&inner, &Phase::ALL) {
+    let is_taken_over = |name: &str| both.seccomp.left_out.iter().any(|call| call.name == name);
+    for call in made(&inner, &Phase::ALL).into_iter().filter(|call| !is_taken_over(call)) {
         assert!(both.seccomp.allows(&call), "{call} is made inside, by the runtime or the workload");
     }
     assert!(both.seccomp.allows("mount") && !alone.seccomp.allows("mount"));

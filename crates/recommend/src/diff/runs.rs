@@ -10,12 +10,16 @@ use super::filters::note_ambiguous;
 use super::worlds::{Place, Worlds};
 use super::{Change, Changed, DiffError, Direction, Found};
 use crate::Recommendation;
-use crate::filter::{Decider, Diagram, Filter, Host};
+use crate::filter::{Condition, Decider, Decision, Diagram, Filter, Host, Operator, has_short_arguments};
 
 /// What some runs did.
 #[derive(Default)]
 struct Done {
     calls: BTreeSet<(Arch, String)>,
+    /// With which arguments, of calls of which that is known: each a condition that its calls fulfilled.
+    passed: BTreeMap<(Arch, String), Vec<Condition>>,
+    /// Calls of which some were made with arguments that are not known.
+    unknown: BTreeSet<(Arch, String)>,
     capabilities: BTreeSet<String>,
     programs: BTreeSet<Text>,
     images: BTreeSet<Text>,
@@ -35,6 +39,27 @@ impl Done {
             let behaviour = &run.behaviour;
             let made = behaviour.syscalls.uses.iter().filter(|used| counts(used.phase) && used.count > 0);
             done.calls.extend(made.map(|used| (used.syscall.arch, names.name(used.syscall).into_owned())));
+            let is_whole = run.sections.get(&Text::from("arguments")).copied().unwrap_or(false);
+            for used in behaviour.syscalls.uses.iter().filter(|used| counts(used.phase) && used.count > 0) {
+                let call = (used.syscall.arch, names.name(used.syscall).into_owned());
+                let mut of_call = behaviour.arguments.uses.iter();
+                let passed = of_call.find(|one| (one.phase, one.syscall) == (used.phase, used.syscall));
+                match passed.filter(|one| is_whole && !one.others && !one.values.is_empty()) {
+                    Some(passed) => {
+                        let condition = |value: u32| Condition {
+                            index: passed.position,
+                            operator: Operator::MaskedEqual,
+                            value: passed.mask.into(),
+                            value_two: value.into(),
+                        };
+                        let conditions = passed.values.iter().map(|one| condition(one.value));
+                        done.passed.entry(call).or_default().extend(conditions);
+                    }
+                    None => {
+                        done.unknown.insert(call);
+                    }
+                }
+            }
             let checks = behaviour.capabilities.uses.iter();
             let used = checks.filter(|used| counts(used.phase) && used.meaning() == CheckMeaning::Used);
             done.capabilities.extend(used.map(|used| used.capability.to_string()));
@@ -109,10 +134,20 @@ pub(super) fn lacks(reports: &[Report], filter: &Filter, found: &mut Found) -> R
             let complex = |_| DiffError::TooManyConditions { name: name.clone() };
             let decided = decider.decide(name, &worlds.world(place), &mut diagram).map_err(complex)?;
             note_ambiguous(name, [&decided, &decided], found);
+            let is_short = has_short_arguments(*arch);
+            let passes = |condition: &Condition, diagram: &mut Diagram| {
+                let within = diagram.within(&[*condition], is_short, decided.function, Decision::Allow);
+                within.map(|within| diagram.constant(within).is_some_and(Decision::lets_through))
+            };
+            let mut is_enough = !done.unknown.contains(&(*arch, name.clone()));
+            for condition in done.passed.get(&(*arch, name.clone())).into_iter().flatten() {
+                is_enough = is_enough && passes(condition, &mut diagram).map_err(complex)?;
+            }
             let direction = match diagram.constant(decided.function) {
+                _ if is_enough => continue,
                 Some(decision) if decision.lets_through() => continue,
                 Some(_) => Direction::Removed,
-                // A report does not say with which arguments.
+                // It was, or may have been, made with others.
                 None => Direction::Changed,
             };
             denied.entry((decided.text, direction)).or_default().insert(place);

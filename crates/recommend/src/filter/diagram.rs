@@ -53,25 +53,43 @@ impl Diagram {
         decision: Decision,
         elsewhere: Function,
     ) -> Result<Function, TooMany> {
+        let all = self.all(conditions.iter(), is_short)?;
+        let decided = self.always(decision)?;
+        self.choose(all, decided, elsewhere)
+    }
+
+    /// A function where all conditions hold, and one decision elsewhere.
+    pub(crate) fn within(
+        &mut self,
+        conditions: &[Condition],
+        is_short: bool,
+        function: Function,
+        elsewhere: Decision,
+    ) -> Result<Function, TooMany> {
+        let all = self.all(conditions.iter(), is_short)?;
+        let elsewhere = self.always(elsewhere)?;
+        self.choose(all, function, elsewhere)
+    }
+
+    /// Whether some arguments fulfil the conditions of both.
+    pub(crate) fn overlap(&mut self, one: &[Condition], other: &[Condition], is_short: bool) -> Result<bool, TooMany> {
+        let no = self.node(Node::Truth(false))?;
+        Ok(self.all(one.iter().chain(other), is_short)? != no)
+    }
+
+    /// Where all conditions hold.
+    fn all<'c>(
+        &mut self,
+        conditions: impl Iterator<Item = &'c Condition>,
+        is_short: bool,
+    ) -> Result<Function, TooMany> {
         let no = self.node(Node::Truth(false))?;
         let mut all = self.node(Node::Truth(true))?;
         for condition in conditions {
             let holds = self.condition(condition, is_short)?;
             all = self.choose(holds, all, no)?;
         }
-        let decided = self.always(decision)?;
-        self.choose(all, decided, elsewhere)
-    }
-
-    /// Whether some arguments fulfil the conditions of both.
-    pub(crate) fn overlap(&mut self, one: &[Condition], other: &[Condition], is_short: bool) -> Result<bool, TooMany> {
-        let no = self.node(Node::Truth(false))?;
-        let mut all = self.node(Node::Truth(true))?;
-        for condition in one.iter().chain(other) {
-            let holds = self.condition(condition, is_short)?;
-            all = self.choose(holds, all, no)?;
-        }
-        Ok(all != no)
+        Ok(all)
     }
 
     fn condition(&mut self, condition: &Condition, is_short: bool) -> Result<Function, TooMany> {

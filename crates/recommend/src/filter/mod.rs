@@ -24,7 +24,7 @@ use event::{Arch, Errno};
 
 pub(crate) use decide::{Decided, Decider, World};
 pub(crate) use diagram::Diagram;
-pub(crate) use host::Host;
+pub(crate) use host::{Host, has_short_arguments};
 pub use read::{MAX_PROFILE_BYTES, ProfileError};
 
 /// What happens to a call. The strictest first.
