@@ -8,7 +8,7 @@ use ::recommend::{Beside, Options, Profile, Recommendation, Target, recommend};
 use ::report::{Report, TableOptions, html};
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use event::{Phase, PrivilegedOperation};
+use event::{Phase, PrivilegedOperation, Text};
 use prove::{Client, Plan, Proof, Starter, Verdict, record, table, verify};
 
 use crate::exit;
@@ -85,6 +85,9 @@ pub(crate) fn run(args: &HardenArgs) -> anyhow::Result<ExitCode> {
     let options = Options { no_new_privileges: Some(setting), ..Options::default() };
     let mut recommendation =
         recommend(&reports, &options, env!("CARGO_PKG_VERSION")).context("nothing is recommended")?;
+    // The names that the recorded containers had are nobody's any more, and volumes and services get theirs from these.
+    let name = name_of(&starter);
+    recommendation.sources.iter_mut().for_each(|source| source.name.clone_from(&name));
 
     let mut proof = None;
     for amendments in 0..=MOST_AMENDMENTS {
@@ -117,6 +120,13 @@ pub(crate) fn run(args: &HardenArgs) -> anyhow::Result<ExitCode> {
     print(&table(&proof, &TableOptions { width: terminal_width(), colour: wants_colour(), all: true }))?;
     print(&format!("\n{}", written))?;
     Ok(if proof.verdict == Verdict::Proved { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+}
+
+/// What the workload is called: as its image, without where it is from and which it is of those with its name.
+fn name_of(starter: &Starter) -> Option<Text> {
+    let Starter::Engine(engine) = starter else { return None };
+    let last = engine.image.rsplit('/').next()?;
+    last.split([':', '@']).next().filter(|name| !name.is_empty()).map(Text::from)
 }
 
 /// Whether a program of the workload got more rights by being executed: no_new_privileges would keep them from it.

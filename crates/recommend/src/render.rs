@@ -193,10 +193,10 @@ impl Page {
             };
             let seen: Vec<String> =
                 condition.evidence.iter().filter(is_observed).map(|one| shown(&one.words)).collect();
-            let more = condition.evidence.len() - seen.len();
+            let (observed, others) = (seen.len(), (condition.evidence.len() - seen.len()) as u64);
             let seen = if seen.is_empty() { "nothing was passed".to_owned() } else { seen.join(", ") };
-            let more = if more > 0 {
-                format!("; and {}", counted(more as u64, "usual one", "usual ones"))
+            let more = if others > 0 {
+                format!("; and {}", counted(others, "usual one", "usual ones"))
             } else {
                 String::new()
             };
@@ -204,6 +204,9 @@ impl Page {
             let line = if condition.values == [0] {
                 let refused = constants::words(&condition.name, condition.mask);
                 format!("only if: {name}: argument {} without {refused}; seen: {seen}{more}", condition.argument)
+            } else if observed == 0 {
+                let usual = counted(others, "usual value", "usual values");
+                format!("only if: {name}: argument {} is one of {usual}", condition.argument)
             } else {
                 format!("only if: {name}: argument {} is {seen}{more}", condition.argument)
             };

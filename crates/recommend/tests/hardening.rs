@@ -35,6 +35,8 @@ fn hardening(report: &Report) -> Hardening {
 /// The redis of the examples writes nothing.
 fn quiet() -> Report {
     let mut report = example("cache");
+    // Long enough for limits.
+    report.window.end.boot_ns += 600_000_000_000;
     let files = &mut report.behaviour.files;
     let root = files.mounts.iter().find(|mount| (mount.phase, mount.place) == (Phase::Main, Place::Root));
     let root = root.expect("it has a root").mount;
@@ -353,6 +355,12 @@ fn limits_are_the_most_that_was_seen_and_a_margin() {
 
     let plain = hardening(&report);
     assert_eq!((plain.pids.peak, plain.pids.recommended), (Some(100), Some(200)));
+    let mut short = report.clone();
+    short.window.end.boot_ns = short.window.begin.boot_ns + 599_000_000_000;
+    for limit in [hardening(&short).pids, hardening(&short).memory, hardening(&short).cpu] {
+        assert_eq!((limit.advice.verdict, limit.recommended), (Verdict::Unknown, None), "{limit:?}");
+        assert!(limit.advice.reasons[0].shown().contains("observed for 9 min 59 s"), "{limit:?}");
+    }
     assert_eq!(plain.memory.recommended, Some(150 << 20));
     assert_eq!((plain.cpu.peak, plain.cpu.recommended), (Some(730), Some(1500)));
 

@@ -1,7 +1,7 @@
 //! Limits of tasks, memory and CPU time, each the most that was seen and a margin; and limits of each process.
 
 use event::{Phase, Resource, Text};
-use report::{Report, counted};
+use report::{Report, counted, duration};
 
 use super::seen::{Seen, Tally, sentence};
 use super::{Advice, LimitAdvice, UlimitAdvice, Verdict};
@@ -23,6 +23,8 @@ const MEMORY_STEP: u64 = 1 << 20;
 const CPU_FACTOR: u64 = 2;
 /// In tenths of a CPU, and never less than one.
 const CPU_STEP: u64 = 100;
+/// What a workload uses at most is not seen while it starts: so long it must have been observed, in all runs together.
+const LEAST_OBSERVED_NS: u64 = 600 * 1_000_000_000;
 /// The signals that dump core: signal(7), Linux 6.18 (`include/linux/signal.h`, `SIG_KERNEL_COREDUMP_MASK`).
 const DUMPS_CORE: [u8; 10] = [3, 4, 5, 6, 7, 8, 11, 24, 25, 31];
 
@@ -143,6 +145,16 @@ pub(super) fn ulimits(seen: &Seen<'_>) -> Vec<UlimitAdvice> {
 
 /// The highest of all runs, and whether it is but the highest of readings; or why there is none.
 fn peak(seen: &Seen<'_>, what: Resource, of: impl Fn(&Report) -> Option<u64>) -> Result<(u64, bool), Advice> {
+    let window = |run: &&Report| run.window.end.boot_ns.saturating_sub(run.window.begin.boot_ns);
+    let observed = seen.own.iter().map(|run| window(run)).fold(0, u64::saturating_add);
+    if !seen.own.is_empty() && observed < LEAST_OBSERVED_NS {
+        let reason = format!(
+            "it was observed for {} in all: what it uses at most is not known before {}",
+            duration(observed),
+            duration(LEAST_OBSERVED_NS)
+        );
+        return Err(Advice::unknown(None, &reason));
+    }
     let mut highest = 0;
     let mut sampled = false;
     for run in seen.own {
