@@ -146,7 +146,7 @@ pub(super) fn ulimits(seen: &Seen<'_>) -> Vec<UlimitAdvice> {
 /// The highest of all runs, and whether it is but the highest of readings; or why there is none.
 fn peak(seen: &Seen<'_>, what: Resource, of: impl Fn(&Report) -> Option<u64>) -> Result<(u64, bool), Advice> {
     let window = |run: &&Report| run.window.end.boot_ns.saturating_sub(run.window.begin.boot_ns);
-    let observed = seen.own.iter().map(|run| window(run)).fold(0, u64::saturating_add);
+    let observed = seen.own.iter().map(window).fold(0, u64::saturating_add);
     if !seen.own.is_empty() && observed < LEAST_OBSERVED_NS {
         let reason = format!(
             "it was observed for {} in all: what it uses at most is not known before {}",
