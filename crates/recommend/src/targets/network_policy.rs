@@ -1,7 +1,7 @@
 //! A `NetworkPolicy` for Kubernetes: who may come in on which ports, and what may be gone out to.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use event::Protocol;
 
