@@ -153,7 +153,10 @@ impl Recommendation {
 
     /// Reads one. Never panics, whatever the bytes are; one that would let nothing start is refused.
     pub fn parse(bytes: &[u8]) -> Result<Recommendation, ReadError> {
-        let read: Recommendation = serde_json::from_slice(bytes).map_err(|error| ReadError::Json(error.to_string()))?;
+        let read: Recommendation = serde_json::from_slice(bytes).map_err(|error| {
+            // It quotes what it does not know.
+            ReadError::Json(Text::from(error.to_string().as_str()).shown().into_owned())
+        })?;
         let names: Vec<&str> = read.seccomp.allowed.iter().map(|call| call.name.as_str()).collect();
         if !names.iter().any(|name| matches!(*name, "execve" | "execveat")) {
             return Err(ReadError::NoExec);

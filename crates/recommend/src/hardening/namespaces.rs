@@ -1,7 +1,7 @@
 //! The namespaces that the workload shares with the host, and whether it was seen to need that.
 
-use std::collections::BTreeSet;
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 
 use event::{Direction, FileAccess, Phase, PrivilegedOperation, Text};
 use report::Report;
