@@ -4,8 +4,10 @@
 //! are appended to a file as they are done, so that the whole can be done in several sittings; rows that are there are not
 //! done again. The table is printed from that file.
 
+mod page;
+mod workloads;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,12 +17,14 @@ use e2e::bundle::Bundle;
 use e2e::engines::{Docker, Engine, Podman};
 use e2e::machine::{alone, first_missing};
 use e2e::overlay::Overlay;
-use e2e::programs::program;
 use e2e::recorder::ringfence;
 use e2e::reports::list;
 use e2e::rootfs::{self, Rootfs};
 use e2e::runtime::{Runtime, crun_words};
 use serde_json::{Value, json};
+
+use page::page;
+use workloads::{Workload, workload, workloads, write_work};
 
 const HELP: &str = "\
 usage: ./x prove [OPTION...]
@@ -37,102 +41,6 @@ usage: ./x prove [OPTION...]
 const LIMIT: Duration = Duration::from_secs(3600);
 const IMAGE: &str = "ringfence.test/proven:1";
 const BUSYBOX: &str = "ringfence.test/busybox:1";
-/// The port of whatever listens, on loopback.
-const PORT: u16 = 18_080;
-
-/// Something to run.
-struct Workload {
-    name: &'static str,
-    /// Whether it is of the small image.
-    small: bool,
-    /// What it runs: words.
-    command: Vec<String>,
-    /// What tells that it works; none if it ends by itself.
-    check: Option<String>,
-}
-
-fn workload(name: &'static str, command: &[&str], check: Option<String>) -> Workload {
-    let command = command.iter().map(|word| (*word).to_owned()).collect();
-    Workload { name, small: matches!(name, "shell" | "c-threads" | "short"), command, check }
-}
-
-fn workloads() -> Vec<Workload> {
-    let page = |path: &str| Some(format!("busybox wget -qO- http://127.0.0.1:{PORT}{path} | grep -q ."));
-    let port = PORT.to_string();
-    let node = format!("require('http').createServer((q, a) => a.end('hello')).listen({PORT}, '127.0.0.1')");
-    let go = format!("--web.listen-address=127.0.0.1:{PORT}");
-    vec![
-        workload("nginx", &["/usr/sbin/nginx", "-c", "/work/nginx.conf"], page("/")),
-        workload(
-            "redis",
-            &["/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", &port, "--appendonly", "no", "--dir", "/tmp"],
-            Some(format!(
-                "printf 'SET a works\\r\\nGET a\\r\\nQUIT\\r\\n' | busybox nc -w 5 127.0.0.1 {PORT} | grep -q works"
-            )),
-        ),
-        workload("postgresql", &["/bin/sh", "/work/postgresql.sh"], None),
-        workload("python-web", &["/usr/bin/python3", "/work/server.py"], page("/")),
-        workload("node", &["/usr/bin/node", "-e", &node], page("/")),
-        workload("perl", &["/usr/bin/perl", "/work/script.pl"], None),
-        workload("go", &["/usr/bin/prometheus-node-exporter", &go], page("/metrics")),
-        workload("shell", &["/bin/sh", "/work/script.sh"], None),
-        workload("c-threads", &["/work/workload", "/tmp"], None),
-        workload(
-            "drops-root",
-            &["/usr/bin/setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "/bin/sh", "/work/script.sh"],
-            None,
-        ),
-    ]
-}
-
-/// What the workloads find at `/work`.
-fn write_work(folder: &Path) -> Result<()> {
-    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
-    write(
-        "nginx.conf",
-        &format!(
-            "daemon off;\nworker_processes 2;\npid /tmp/nginx.pid;\nerror_log /tmp/error.log;\nevents {{ }}\nhttp {{ \
-             access_log /tmp/access.log; server {{ listen 127.0.0.1:{PORT}; location / {{ return 200 hello; }} }} }}\n"
-        ),
-    )?;
-    write(
-        "postgresql.sh",
-        &format!(
-            "set -e\nbin=/usr/lib/postgresql/15/bin\nmkdir -p /tmp/db\nchown postgres /tmp/db\n\
-             as() {{ setpriv --reuid=postgres --regid=postgres --clear-groups \"$@\"; }}\n\
-             as $bin/initdb -D /tmp/db > /dev/null\n\
-             as $bin/pg_ctl -D /tmp/db -w -o '-h 127.0.0.1 -p {PORT} -k /tmp' -l /tmp/log start > /dev/null\n\
-             as $bin/psql -h 127.0.0.1 -p {PORT} -c 'create table t (n int); insert into t select generate_series(1, 1000); \
-             select sum(n) from t' postgres | grep -q 500500\n\
-             as $bin/pg_ctl -D /tmp/db -m fast -w stop > /dev/null\n"
-        ),
-    )?;
-    write(
-        "server.py",
-        &format!(
-            "import http.server, tempfile\nclass Page(http.server.BaseHTTPRequestHandler):\n    def do_GET(self):\n        \
-             with tempfile.TemporaryFile() as file:\n            file.write(b'hello')\n        self.send_response(200)\n        \
-             self.end_headers()\n        self.wfile.write(b'hello')\n\
-             http.server.ThreadingHTTPServer(('127.0.0.1', {PORT}), Page).serve_forever()\n"
-        ),
-    )?;
-    write(
-        "script.pl",
-        "open(my $f, '>', '/tmp/x') or die; print $f \"line $_\\n\" for 1..100; close $f;\nmy $n = `wc -l < /tmp/x`; die unless $n == 100;\n\
-         my $pid = fork // die; if (!$pid) { exit 3 } waitpid $pid, 0; die unless $? >> 8 == 3; unlink '/tmp/x' or die;\n",
-    )?;
-    write(
-        "script.sh",
-        "cd /tmp\nfor i in 1 2 3 4 5; do echo line $i >> file; done\ngrep 1 file | sort -r | wc -l > count\n\
-         cat /nothing/is/here 2> /dev/null\n(sleep 0.05; true) &\nls -la / | head -n 3 > list\ncp file copy && rm file copy count list\n\
-         wait\nkill -0 $$\nexec true\n",
-    )?;
-    std::fs::copy(program("workload")?, folder.join("workload"))?;
-    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-    std::fs::set_permissions(folder, mode)?;
-    Ok(())
-}
-
 /// What the command line asks for.
 struct Wish {
     runs: u32,
@@ -382,66 +290,4 @@ fn main() -> Result<()> {
     }
     ensure!(failed == 0, "{failed} rows are not proved");
     Ok(())
-}
-
-/// The table, and how many rows are not proved.
-fn page(rows: &[&Value]) -> Result<(String, usize)> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut page = String::from(
-        "# Proof\n\nWritten by `./x prove --write docs/proof.md`. Each row is a workload that was recorded, and then started so often under what \
-         is recommended for it; both controls of [a proof](proving.md) are part of each. *Failures* is the share of starts that may \
-         fail all the same, at 95 % confidence, from the number of starts alone.\n\n\
-         | workload | by | runtime | no_new_privileges | starts | worked | denials | failures | calls allowed | of these observed | capabilities | missed when taken away | verdict |\n\
-         |---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|\n",
-    );
-    let (mut starts, mut worked, mut denials, mut failed) = (0, 0, 0, 0);
-    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let mut why = String::new();
-    for row in rows {
-        let name = text(&row["row"]);
-        let words: Vec<&str> = name.split(' ').collect();
-        let [workload, place, runtime, setting] = words.as_slice() else { bail!("a row is called {name}") };
-        let setting = if *setting == "nnp" { "yes" } else { "no" };
-        failed += usize::from(row["verdict"] != "proved");
-        for reason in list(&row["reasons"]) {
-            writeln!(why, "- {name}: {}", text(reason))?;
-        }
-        let (these, those) = (row["starts"].as_u64().unwrap_or(0), row["worked"].as_u64().unwrap_or(0));
-        starts += these;
-        worked += those;
-        denials += list(&row["denials"]).len();
-        let version = row["runtime"]["version"].as_str().unwrap_or("?");
-        let sum = sums.entry(format!("{runtime} {version}, no_new_privileges {setting}")).or_default();
-        *sum = (sum.0 + these, sum.1 + those);
-        writeln!(
-            page,
-            "| {workload} | {place} | {runtime} {version} | {setting} | {these} | {those} | {} | below {:.2} % | {} | {} | {} | {} | {} |",
-            list(&row["denials"]).len(),
-            row["failures_below"].as_f64().unwrap_or(1.0) * 100.0,
-            row["calls"],
-            row["observed"],
-            row["capabilities"],
-            text(&row["missed"]),
-            text(&row["verdict"]),
-        )?;
-    }
-    writeln!(
-        page,
-        "\n{} rows, {starts} starts: {} failed, {denials} denials; {failed} rows are not proved.\n",
-        rows.len(),
-        starts - worked
-    )?;
-    for (what, (starts, worked)) in sums {
-        let bound =
-            if starts == worked && starts > 0 { 100.0 * (1.0 - 0.05f64.powf(1.0 / starts as f64)) } else { 100.0 };
-        writeln!(
-            page,
-            "- {what}: {starts} starts, {} failed: fewer than {bound:.2} % fail, at 95 % confidence",
-            starts - worked
-        )?;
-    }
-    if !why.is_empty() {
-        writeln!(page, "\n{why}")?;
-    }
-    Ok((page, failed))
 }
