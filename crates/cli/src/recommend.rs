@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 
 use crate::exit;
 use crate::report::{load_all, terminal_width, wants_colour};
+use crate::verify;
 
 /// Recommend the least permission that a workload needs.
 ///
@@ -33,6 +34,7 @@ Examples:
   ringfence recommend web --target compose --out web.json > hardened.yaml
   ringfence recommend web --target oci --config bundle/config.json --out bundle/config.json
   ringfence recommend web --runtime crun --no-new-privileges yes
+  ringfence recommend web --prove                and start it 20 times under that
   ringfence recommend web --format json          for programs; --schema says what is in it")]
 pub(crate) struct RecommendArgs {
     #[command(flatten)]
@@ -79,6 +81,11 @@ pub(crate) struct RecommendArgs {
     /// Show every call that was observed, however many they are (json always does).
     #[arg(long)]
     all: bool,
+
+    /// Then prove it as `ringfence verify` does: the workload is started N times under it, as it was recorded.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "20",
+          value_parser = clap::value_parser!(u32).range(1..=100_000), conflicts_with_all = ["target", "schema"])]
+    prove: Option<u32>,
 
     /// Print the JSON Schema of recommendations instead.
     #[arg(long, conflicts_with_all = ["reports", "target", "format", "all", "dir"])]
@@ -203,6 +210,17 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let is_whole = recommendation.incomplete.is_empty() && missing.is_empty();
+    if let Some(runs) = args.prove {
+        anyhow::ensure!(
+            args.format == Format::Table,
+            "--prove prints a table: leave --format away, or use `ringfence verify`"
+        );
+        print("\n")?;
+        let proved = verify::prove_as_recorded(&recommendation, runs)?;
+        if is_whole {
+            return Ok(proved);
+        }
+    }
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 

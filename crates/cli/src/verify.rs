@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ::recommend::{Missing, MissingPermission, Recommendation};
 use ::report::TableOptions;
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use prove::{Denied, Plan, Proof, Verdict, table, verify};
 
 use crate::exit;
@@ -98,7 +98,21 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         print(&Proof::schema())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let recommendation = read(path)?;
+    prove(args, &read(path)?)
+}
+
+/// As `ringfence verify` does without any option but the number of starts.
+pub(crate) fn prove_as_recorded(recommendation: &Recommendation, runs: u32) -> anyhow::Result<ExitCode> {
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: VerifyArgs,
+    }
+    let line = Line::try_parse_from(["verify", "--runs", &runs.to_string(), "-"])?;
+    prove(&line.args, recommendation)
+}
+
+fn prove(args: &VerifyArgs, recommendation: &Recommendation) -> anyhow::Result<ExitCode> {
     let settings = match args.no_new_privileges {
         None => vec![recommendation.no_new_privileges],
         Some(Setting::Yes) => vec![true],
@@ -114,7 +128,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     })?;
     let stop = told_to_stop()?;
     let plan = Plan {
-        recommendation: &recommendation,
+        recommendation,
         starter: &starter,
         patience: &args.start.patience(),
         runs: args.runs,

@@ -65,7 +65,7 @@ fn in_mounts_of_its_own(preparation: &str) -> Result<Command> {
 }
 
 /// A command that becomes `ringfence` where an engine of the test listens at the usual place (a path below `/run`).
-pub(crate) fn beside(socket: &Path, usual: &str) -> Result<Command> {
+pub fn beside(socket: &Path, usual: &str) -> Result<Command> {
     let usual = Path::new("/run").join(usual);
     let folder = usual.parent().unwrap_or(Path::new("/run"));
     let (folder, socket, usual) = (folder.display(), socket.display(), usual.display());

@@ -11,7 +11,7 @@ use e2e::engines::{Docker, Engine, Podman};
 use e2e::machine::{alone, free_port, unique_name};
 use e2e::overlay::Overlay;
 use e2e::programs::program;
-use e2e::recorder::ringfence;
+use e2e::recorder::{beside, ringfence};
 use e2e::reports::list;
 use e2e::runtime::Runtime;
 use e2e::workloads::{self, BUSYBOX_IMAGE, DEBIAN_IMAGE, Workload};
@@ -279,6 +279,28 @@ fn docker_runs_a_server_with_what_harden_wrote_for_its_image() -> Result<()> {
     ensure!(finished.status.code().is_some_and(|code| code < 2), "{}{}", finished.stdout(), finished.stderr());
     ensure!(finished.stdout().contains("it works if it runs until it is stopped"), "{}", finished.stdout());
     docker.remove(&name)
+}
+
+/// As it was recorded, and without any other option.
+#[test]
+#[ignore = "needs root"]
+fn a_recommendation_is_proved_at_once_by_the_engine_that_was_recorded() -> Result<()> {
+    need!("dockerd", "runc", "busybox");
+    let _alone = alone()?;
+    let docker = Docker::start()?;
+    docker.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
+    let out = tempfile::tempdir()?;
+    let usual = || beside(&docker.socket(), "docker.sock");
+    let (mut harden, folder) = (usual()?, text(out.path()));
+    harden.args(["harden", BUSYBOX_IMAGE, "--starts", "1", "--runs", "1", "--out", &folder]);
+    must_within(harden.args(["--", "sh", "-c", "ls / > /dev/null"]), LIMIT)?;
+
+    let mut prove = usual()?;
+    let said = must_within(prove.args(["recommend", &format!("{folder}/report-1.json"), "--prove=2"]), LIMIT)?;
+
+    ensure!(said.starts_with("RECOMMENDATION") && said.contains("\nPROVED\n"), "{said}");
+    ensure!(docker.docker(&["ps", "--all", "--quiet"])?.is_empty(), "containers are left behind");
+    Ok(())
 }
 
 #[test]
