@@ -95,29 +95,31 @@ fn done(results: &Path) -> Result<BTreeMap<String, Value>> {
     rows.collect()
 }
 
-/// Where workloads are started.
+/// Where workloads are started; what no row needs is not there.
 struct Places {
-    docker: Docker,
-    podman: Podman,
+    docker: Option<Docker>,
+    podman: Option<Podman>,
     runtimes: [Runtime; 2],
-    large: Rootfs,
+    large: Option<Rootfs>,
     small: Rootfs,
     work: tempfile::TempDir,
 }
 
 impl Places {
-    fn new() -> Result<Places> {
-        let (large, small) = (rootfs::proven()?, rootfs::busybox()?);
-        let docker = Docker::start()?;
-        let podman = Podman::new("runc")?;
-        for engine in [&docker as &dyn Engine, &podman] {
-            engine.import(&large, IMAGE)?;
+    fn of(rows: &[&(Row<'_>, u32)]) -> Result<Places> {
+        let needs = |of: &dyn Fn(&Row<'_>) -> bool| rows.iter().any(|(row, _)| of(row));
+        let small = rootfs::busybox()?;
+        let large = needs(&|row| !row.workload.small).then(rootfs::proven).transpose()?;
+        let docker = needs(&|row| row.place == "docker").then(Docker::start).transpose()?;
+        let podman = needs(&|row| row.place == "podman").then(|| Podman::new("runc")).transpose()?;
+        let engines = [docker.as_ref().map(|one| one as &dyn Engine), podman.as_ref().map(|one| one as &dyn Engine)];
+        for engine in engines.into_iter().flatten() {
             engine.import(&small, BUSYBOX)?;
+            large.iter().try_for_each(|large| engine.import(large, IMAGE))?;
         }
         let work = tempfile::Builder::new().prefix("rf-prove").tempdir()?;
         write_work(work.path())?;
-        let runtimes = [Runtime::new("runc")?, Runtime::new("crun")?];
-        Ok(Places { docker, podman, runtimes, large, small, work })
+        Ok(Places { docker, podman, runtimes: [Runtime::new("runc")?, Runtime::new("crun")?], large, small, work })
     }
 
     /// Hardens a workload in one place, and gives the proof and the recommendation.
@@ -147,8 +149,8 @@ impl Places {
         let mut kept: Option<(Bundle, Overlay)> = None;
         match row.place {
             "bundle" => {
-                let rootfs = if row.workload.small { &self.small } else { &self.large };
-                let overlay = Overlay::above(&rootfs.folder)?;
+                let rootfs = if row.workload.small { Some(&self.small) } else { self.large.as_ref() };
+                let overlay = Overlay::above(&rootfs.context("the large root file system")?.folder)?;
                 let bundle = Bundle::new(&overlay.root(), &row.workload.command)?.bind(self.work.path(), "/work");
                 bundle.write()?;
                 let runtime = self.runtimes.iter().find(|one| one.name() == row.runtime).context("a runtime")?;
@@ -158,8 +160,15 @@ impl Places {
             }
             "docker" => {
                 args.extend(
-                    ["--engine", "docker", "--client", &self.docker.words(), "--runtime", row.runtime]
-                        .map(str::to_owned),
+                    [
+                        "--engine",
+                        "docker",
+                        "--client",
+                        &self.docker.as_ref().context("docker")?.words(),
+                        "--runtime",
+                        row.runtime,
+                    ]
+                    .map(str::to_owned),
                 );
                 args.extend([
                     "--run-options".to_owned(),
@@ -178,7 +187,10 @@ impl Places {
                     std::fs::set_permissions(&crun, mode)?;
                     args.extend(["--runtime".to_owned(), crun.display().to_string()]);
                 }
-                args.extend(["--engine", "podman", "--client", &self.podman.words()].map(str::to_owned));
+                args.extend(
+                    ["--engine", "podman", "--client", &self.podman.as_ref().context("podman")?.words()]
+                        .map(str::to_owned),
+                );
                 let options =
                     format!("--network host --ulimit nofile=4096:4096 --ulimit nproc=4096:4096 --volume {work}:/work");
                 args.extend(["--run-options".to_owned(), options, image.to_owned(), "--".to_owned()]);
@@ -265,7 +277,7 @@ fn main() -> Result<()> {
     let todo: Vec<&(Row<'_>, u32)> = rows.iter().filter(|(row, _)| !all.contains_key(&row.name())).collect();
     if !todo.is_empty() {
         let _alone = alone()?;
-        let places = Places::new()?;
+        let places = Places::of(&todo)?;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&wish.results)?;
         for (number, (row, runs)) in (1..).zip(&todo) {
             if wish.until.is_some_and(|until| Instant::now() >= until) {
