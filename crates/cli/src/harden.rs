@@ -104,7 +104,7 @@ pub(crate) fn run(args: &HardenArgs) -> anyhow::Result<ExitCode> {
         let proved = verify(&plan, env!("CARGO_PKG_VERSION"));
         args.start.done();
         let proved = proved.context("nothing is proved")?;
-        let missing = missing(&proved);
+        let missing = missing(&proved, &recommendation);
         let is_last = missing.is_empty() || amendments == MOST_AMENDMENTS;
         proof = Some(proved);
         if is_last {

@@ -43,6 +43,10 @@ pub(crate) struct StartArgs {
     #[arg(long, value_name = "COMMAND")]
     check: Option<String>,
 
+    /// The status with which a workload that ends by itself ends if it works; a check decides without it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    status: i32,
+
     /// How long the check is tried.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     ready: Duration,
@@ -87,7 +91,7 @@ pub(crate) struct What<'a> {
 
 impl StartArgs {
     pub(crate) fn patience(&self) -> Patience {
-        Patience { check: self.check.clone(), ready: self.ready, run: self.run, stop: self.stop }
+        Patience { check: self.check.clone(), status: self.status, ready: self.ready, run: self.run, stop: self.stop }
     }
 
     /// How to start it.
@@ -113,6 +117,9 @@ impl StartArgs {
             Some(words) => shell_words::split(words).with_context(|| format!("--run-options {words}"))?,
             None => Vec::new(),
         };
+        if let Some(option) = options.iter().find(|option| gives_rights(option)) {
+            bail!("--run-options has {option}, which the recommendation decides about, or the start: leave it away");
+        }
         let (image, command) = match what.container {
             Some(container) => {
                 ensure!(what.image.is_none(), "--container has an image already: leave --image away");
@@ -187,6 +194,25 @@ pub(crate) fn told_to_stop() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Options that would give a container more than is recommended, or take it out of our hands.
+fn gives_rights(option: &str) -> bool {
+    const OPTIONS: [&str; 12] = [
+        "--cap-add",
+        "--cap-drop",
+        "--detach",
+        "--device-cgroup-rule",
+        "--entrypoint",
+        "--name",
+        "--privileged",
+        "--read-only",
+        "--restart",
+        "--rm",
+        "--runtime",
+        "--security-opt",
+    ];
+    OPTIONS.iter().any(|name| option.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
+}
+
 /// What another container was started with, as far as a second one can have the same beside it.
 struct Copied {
     image: String,
@@ -241,9 +267,9 @@ impl Copied {
         Ok(Copied::from(one, container))
     }
 
-    /// Ports are not published a second time; its volumes are shared with it.
+    /// Ports are not published a second time. Its volumes are shared with it, but not written to: they are somebody's data.
     fn from(one: Inspected, container: &str) -> Copied {
-        let mut options = vec!["--volumes-from".to_owned(), container.to_owned()];
+        let mut options = vec!["--volumes-from".to_owned(), format!("{container}:ro")];
         let mut add = |option: &str, value: Option<String>| {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 options.extend([option.to_owned(), value]);
@@ -271,6 +297,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn options_that_the_recommendation_decides_about_are_none_of_the_user() {
+        let given = ["--cap-add", "--cap-add=NET_ADMIN", "--privileged", "--security-opt=seccomp=unconfined", "--rm"];
+        assert!(given.iter().all(|option| gives_rights(option)));
+        let free = ["--volume", "--network=host", "--read-only-tmpfs=false", "NET_ADMIN", "--env", "--namespace"];
+        assert!(!free.iter().any(|option| gives_rights(option)));
+    }
+
+    #[test]
     fn a_copy_has_the_settings_of_a_container_without_its_ports() {
         let said = r#"[{"Path":"/bin/sh","Args":["-c","sleep 9"],"Config":{"Image":"web:1","Env":["A=b c"],"WorkingDir":"/srv",
             "User":"33"},"HostConfig":{"NetworkMode":"default","PidMode":"","IpcMode":"host","Tmpfs":{"/run":"size=1m"},
@@ -280,7 +314,7 @@ mod tests {
         let copied = Copied::from(all.remove(0), "web");
 
         assert_eq!((copied.image.as_str(), copied.command.join(" ").as_str()), ("web:1", "/bin/sh -c sleep 9"));
-        let options = "--volumes-from web --env A=b c --workdir /srv --user 33 --ipc host --tmpfs /run:size=1m";
+        let options = "--volumes-from web:ro --env A=b c --workdir /srv --user 33 --ipc host --tmpfs /run:size=1m";
         assert_eq!(copied.options.join(" "), options);
     }
 }

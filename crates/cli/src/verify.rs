@@ -60,6 +60,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_enum, value_name = "SETTING")]
     no_new_privileges: Option<Setting>,
 
+    /// Take a recommendation from reports that miss something. What is started under it is shown, and proves nothing.
+    #[arg(long)]
+    allow_incomplete: bool,
+
     /// Also start it N times without each of the capabilities: whether it is needed.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3", default_value_t = 0)]
     minimise: u32,
@@ -113,6 +117,11 @@ pub(crate) fn prove_as_recorded(recommendation: &Recommendation, runs: u32) -> a
 }
 
 fn prove(args: &VerifyArgs, recommendation: &Recommendation) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        recommendation.incomplete.is_empty() || args.allow_incomplete,
+        "the recommendation is derived from reports that miss something: record the workload again, or take it with --allow-incomplete: \
+         it is not proved then"
+    );
     let settings = match args.no_new_privileges {
         None => vec![recommendation.no_new_privileges],
         Some(Setting::Yes) => vec![true],
@@ -148,10 +157,12 @@ fn prove(args: &VerifyArgs, recommendation: &Recommendation) -> anyhow::Result<E
         Format::Table => table(&proof, &TableOptions { width: terminal_width(), colour: wants_colour(), all: true }),
         Format::Json => proof.to_json(),
     })?;
-    let missing = missing(&proof);
+    let missing = missing(&proof, recommendation);
     match &args.amended {
         Some(amended) if !missing.is_empty() => write(amended, &recommendation.with(&missing).to_json())?,
-        Some(amended) => eprintln!("ringfence: nothing is missing: {} is not written", amended.display()),
+        Some(amended) => {
+            eprintln!("ringfence: nothing was denied that it has now: {} is not written", amended.display())
+        }
         None if !missing.is_empty() => {
             eprintln!("ringfence: --amended FILE writes the recommendation with what was denied")
         }
@@ -160,8 +171,13 @@ fn prove(args: &VerifyArgs, recommendation: &Recommendation) -> anyhow::Result<E
     Ok(if proof.verdict == Verdict::Proved { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
-/// What was denied, as permissions.
-pub(crate) fn missing(proof: &Proof) -> Vec<Missing> {
+/// What was denied, as permissions; only what the workload has now: a program that looks how it is confined must not talk its
+/// way to more.
+pub(crate) fn missing(proof: &Proof, recommendation: &Recommendation) -> Vec<Missing> {
+    let is_open_now = |what: &MissingPermission| match what {
+        MissingPermission::Call(name) => recommendation.lets_through_now(name),
+        MissingPermission::Capability(capability) => recommendation.capabilities.now.contains(*capability),
+    };
     let denials = proof.settings.iter().flat_map(|setting| &setting.denials);
     let permission = |denied: &Denied| match denied {
         Denied::Call { call } => {
@@ -173,7 +189,7 @@ pub(crate) fn missing(proof: &Proof) -> Vec<Missing> {
     };
     denials
         .filter_map(|denial| {
-            let what = permission(&denial.denied)?;
+            let what = permission(&denial.denied).filter(is_open_now)?;
             Some(Missing { what, starts: denial.starts, program: denial.program.clone() })
         })
         .collect()

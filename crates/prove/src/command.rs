@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub(crate) fn finish(command: &mut Command, limit: Duration) -> io::Result<Finis
     // Files, not pipes: what it leaves running may keep them open.
     let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    // What ends us from the terminal does not end what cleans up behind us.
+    command.process_group(0);
     let mut child = Running(command.spawn()?);
     let began = Instant::now();
     loop {

@@ -8,8 +8,8 @@ use report::Report;
 
 use crate::proof::{Denial, Denied};
 
-/// EPERM, EACCES and EROFS: what taking something away makes of a call that worked.
-const SIGNS: [Errno; 3] = [Errno(1), Errno(13), Errno(30)];
+/// EPERM, EACCES, EROFS and ENOSYS: what taking something away makes of a call that worked.
+const SIGNS: [Errno; 4] = [Errno(1), Errno(13), Errno(30), Errno(38)];
 /// The sections of a report that denials are read from.
 const SECTIONS: [&str; 2] = ["capabilities", "syscalls"];
 

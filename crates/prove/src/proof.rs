@@ -34,6 +34,9 @@ pub struct Proof {
     pub begin: Timestamp,
     /// When it ended.
     pub end: Timestamp,
+    /// What the recommendation says that the reports behind it miss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<Text>,
     /// What counts as working, if that was asked beside how the workload ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Text>,

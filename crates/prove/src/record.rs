@@ -6,7 +6,7 @@ use report::Report;
 
 use crate::observe::observe;
 use crate::start::{Entry, Order, Outcome, Patience, Starter};
-use crate::verify::{Expected, ProveError, container_name};
+use crate::verify::{Expected, ProveError, container_name, not_told_to_stop};
 
 /// Starts it so often and gives a report of each start. Each must work, and end in the same way.
 pub fn record(
@@ -21,13 +21,17 @@ pub fn record(
             .map(|number| {
                 progress(&format!("recording start {number} of {starts}"));
                 let name = container_name("recorded", number);
+                not_told_to_stop(stop)?;
                 Ok(starter.run(&Order { name: &name, under: None, entry: Entry::Workload }, patience, stop)?)
             })
             .collect()
     };
-    let (outcomes, kept) = observe(work, |report| Some(report.clone()))?;
+    let (outcomes, kept) = observe(stop, work, |report| Some(report.clone()))?;
     let outcomes = outcomes?;
-    Expected::of(&outcomes)?;
+    Expected::of(&outcomes, patience)?;
+    if let Some(outer) = outcomes.iter().find(|outcome| kept.has_inner(outcome)) {
+        return Err(ProveError::Nested { container: outer.id.clone() });
+    }
     outcomes
         .iter()
         .map(|outcome| {

@@ -1,10 +1,13 @@
 //! Starting a workload under a recommendation, and what that comes to.
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use event::{Arch, Capability, Text};
@@ -75,6 +78,15 @@ pub enum ProveError {
         /// Its id.
         container: String,
     },
+    /// What it is made of is more than one container.
+    #[error(
+        "container {container} made others inside of it, which run under its filter, too: record it with `ringfence record --all` \
+         and give all reports to `ringfence recommend`"
+    )]
+    Nested {
+        /// Its id.
+        container: String,
+    },
     /// It does not end in the same way twice.
     #[error("without the recommendation the workload {one}, and then {other}: say with --check what counts as working")]
     Unsteady {
@@ -85,9 +97,16 @@ pub enum ProveError {
     },
 }
 
-/// No other process of now has the same name for a container, and no other start of this one.
+/// No other start has this name for its container, whoever makes it: also in another pid namespace, by the same engine.
 pub(crate) fn container_name(what: &str, number: u32) -> String {
-    format!("ringfence-{what}-{}-{number}", std::process::id())
+    static CHANCE: OnceLock<u64> = OnceLock::new();
+    let chance = CHANCE.get_or_init(|| RandomState::new().build_hasher().finish());
+    format!("ringfence-{what}-{chance:016x}-{number}")
+}
+
+/// Nothing more is started when somebody wants it to end.
+pub(crate) fn not_told_to_stop(stop: &AtomicBool) -> Result<(), StartError> {
+    if stop.load(Ordering::Relaxed) { Err(StartError::Stopped) } else { Ok(()) }
 }
 
 fn said(says: &str) -> String {
@@ -105,7 +124,7 @@ pub(crate) struct Expected {
 
 impl Expected {
     /// What starts without the recommendation show.
-    pub(crate) fn of(plain: &[Outcome]) -> Result<Expected, ProveError> {
+    pub(crate) fn of(plain: &[Outcome], patience: &Patience) -> Result<Expected, ProveError> {
         let mut expected: Option<Expected> = None;
         for outcome in plain {
             let (ended, status) = match outcome.exit {
@@ -118,6 +137,14 @@ impl Expected {
             };
             if let Some(Err(why)) = &outcome.check {
                 return Err(ProveError::DoesNotWork { why: why.clone(), says: outcome.says.clone() });
+            }
+            // One that fails in the same way each time does not work; and whatever an engine does not say is no way to end.
+            if ended && (status < 0 || (outcome.check.is_none() && status != patience.status)) {
+                let why = format!(
+                    "it ends with status {status}, not {}: if it works then, say so with --status",
+                    patience.status
+                );
+                return Err(ProveError::DoesNotWork { why, says: outcome.says.clone() });
             }
             let this = Expected { ended, status: Some(status) };
             expected = Some(match expected {
@@ -151,6 +178,9 @@ impl Expected {
             Exit::Ended(status) => (true, status),
             Exit::Stopped(status) => (false, status),
         };
+        if status < 0 {
+            return Err("nobody said how it ended".to_owned());
+        }
         if ended == self.ended && self.status.is_none_or(|expected| expected == status) {
             return Ok(());
         }
@@ -164,7 +194,8 @@ struct Trials {
     plain: Vec<Outcome>,
     expected: Option<Expected>,
     settings: Vec<(bool, Vec<Outcome>)>,
-    needed: Option<NeededControl>,
+    /// And the start that missed the call.
+    needed: Option<(NeededControl, Option<Outcome>)>,
     probed: Option<Result<Outcome, String>>,
     capabilities: Vec<CapabilityTrial>,
 }
@@ -172,9 +203,9 @@ struct Trials {
 /// Starts the workload, with and without the recommendation, and says what that shows.
 pub fn verify(plan: &Plan<'_>, version: &str) -> Result<Proof, ProveError> {
     let begin = now();
-    let workload = describe_workload(plan.starter);
     let folder = tempfile::Builder::new().prefix("ringfence-proof").tempdir().map_err(ProveError::Write)?;
-    let (tried, kept) = observe(|| Work { plan, folder: &folder, number: 0 }.all(), |report| Some(Seen::of(report)))?;
+    let (tried, kept) =
+        observe(plan.stop, || Work { plan, folder: &folder, number: 0 }.all(), |report| Some(Seen::of(report)))?;
     let trials = tried?;
     let expected = trials.expected.unwrap_or(Expected { ended: true, status: Some(0) });
 
@@ -195,20 +226,23 @@ pub fn verify(plan: &Plan<'_>, version: &str) -> Result<Proof, ProveError> {
         verdict: Verdict::Proved,
         reasons: Vec::new(),
         recommendation_sha256: digest(plan.recommendation),
-        workload,
+        // After the starts: an image that had to be fetched is there now.
+        workload: describe_workload(plan.starter),
         kernel_release: text(host.release()),
         architecture: text(host.machine()),
         begin,
         end: now(),
+        incomplete: plan.recommendation.incomplete.clone(),
         check: plan.patience.check.as_deref().map(Text::from),
         expected: expected.words().into(),
         settings,
-        needed: trials.needed,
+        needed: trials.needed.map(|(control, missed)| missed_for_that(control, missed.as_ref(), &kept)),
         refused,
         capabilities: trials.capabilities,
     };
     let plain_gap = plain.len() < trials.plain.len() || plain.iter().any(|seen| seen.gap.is_some());
-    judge(&mut proof, plain_gap, kept.not_recorded);
+    let recommended = plan.recommendation.no_new_privileges;
+    judge(&mut proof, recommended, plain_gap, kept.not_recorded);
     Ok(proof)
 }
 
@@ -234,11 +268,28 @@ fn setting_result(
         no_new_privileges,
         starts,
         worked,
-        not_observed: judged.iter().filter(|(_, seen)| seen.is_none_or(|seen| seen.gap.is_some())).count() as u32,
+        not_observed: outcomes
+            .iter()
+            .zip(&judged)
+            .filter(|(outcome, (_, seen))| kept.has_inner(outcome) || seen.is_none_or(|seen| seen.gap.is_some()))
+            .count() as u32,
         failures_below: rate_below(starts, starts - worked),
         failed: failed.take(LISTED_FAILURES).collect(),
         denials: denials(&starts_of, plain, left_out),
     }
+}
+
+/// That a start failed without a call says something only if that call was refused there.
+fn missed_for_that(mut control: NeededControl, outcome: Option<&Outcome>, kept: &Kept<Seen>) -> NeededControl {
+    let was_refused = |call: &Text| {
+        let call = call.shown();
+        outcome.and_then(|outcome| kept.of(outcome)).is_some_and(|seen| seen.refused(&call))
+    };
+    if let Some(call) = control.missed.take_if(|call| !was_refused(call)) {
+        control.not_missed.push(call);
+        control.how = None;
+    }
+    control
 }
 
 fn refused_control(
@@ -269,7 +320,7 @@ fn refused_control(
 }
 
 /// What it all shows.
-fn judge(proof: &mut Proof, plain_gap: bool, not_recorded: u64) {
+fn judge(proof: &mut Proof, recommended: bool, plain_gap: bool, not_recorded: u64) {
     let mut failed = Vec::new();
     let mut worthless = Vec::new();
     let mut denied = Vec::new();
@@ -294,6 +345,16 @@ fn judge(proof: &mut Proof, plain_gap: bool, not_recorded: u64) {
                 "something was denied {with} no_new_privileges that is not denied without the recommendation"
             ));
         }
+    }
+    if !proof.settings.iter().any(|setting| setting.no_new_privileges == recommended) {
+        let with = if recommended { "with" } else { "without" };
+        worthless.push(format!("it is recommended {with} no_new_privileges, and was not started so"));
+    }
+    if !proof.incomplete.is_empty() {
+        worthless.push("the recommendation is derived from reports that miss something".to_owned());
+    }
+    if proof.workload.engine.is_some() && proof.workload.image_id.is_none() {
+        worthless.push("the engine does not say which image it was".to_owned());
     }
     if plain_gap || not_recorded > 0 {
         worthless.push("what is denied without the recommendation could not be observed whole".to_owned());
@@ -341,7 +402,7 @@ impl Work<'_> {
             (plan.progress)(&format!("without the recommendation, {number} of {PLAIN_STARTS}"));
             trials.plain.push(self.start(None, Entry::Workload)?);
         }
-        let expected = Expected::of(&trials.plain)?;
+        let expected = Expected::of(&trials.plain, plan.patience)?;
         trials.expected = Some(expected);
         for &setting in plan.settings {
             let recommendation = Recommendation { no_new_privileges: setting, ..plan.recommendation.clone() };
@@ -349,7 +410,11 @@ impl Work<'_> {
             trials.settings.push((setting, outcomes));
         }
         let works = |outcome: &Outcome| expected.check(outcome).is_ok();
-        let Some((setting, _)) = trials.settings.iter().find(|(_, outcomes)| outcomes.iter().any(works)) else {
+        // The controls are of the setting that is recommended, if it was tried.
+        let mut working: Vec<&(bool, Vec<Outcome>)> =
+            trials.settings.iter().filter(|(_, outcomes)| outcomes.iter().any(works)).collect();
+        working.sort_by_key(|(setting, _)| *setting != plan.recommendation.no_new_privileges);
+        let Some((setting, _)) = working.first() else {
             return Ok(trials);
         };
         let recommendation = Recommendation { no_new_privileges: *setting, ..plan.recommendation.clone() };
@@ -381,7 +446,11 @@ impl Work<'_> {
     }
 
     /// Takes one call after another away, until one is missed.
-    fn needed(&mut self, recommendation: &Recommendation, expected: Expected) -> Result<NeededControl, ProveError> {
+    fn needed(
+        &mut self,
+        recommendation: &Recommendation,
+        expected: Expected,
+    ) -> Result<(NeededControl, Option<Outcome>), ProveError> {
         let mut control = NeededControl { missed: None, how: None, not_missed: Vec::new() };
         for call in needed(recommendation) {
             (self.plan.progress)(&format!("without the call {call}, which must be missed"));
@@ -389,14 +458,15 @@ impl Work<'_> {
             let profile = self.profile(&less)?;
             let outcome = self.start(Some((&less, &profile)), Entry::Workload)?;
             match expected.check(&outcome) {
-                Ok(()) => control.not_missed.push(call.into()),
-                Err(how) => {
+                // One that does not start is missed by its runtime: that says nothing of the check.
+                Err(how) if outcome.exit != Exit::NotStarted => {
                     (control.missed, control.how) = (Some(call.into()), Some(how.into()));
-                    break;
+                    return Ok((control, Some(outcome)));
                 }
+                _ => control.not_missed.push(call.into()),
             }
         }
-        Ok(control)
+        Ok((control, None))
     }
 
     /// Makes calls that are not allowed.
@@ -445,6 +515,7 @@ impl Work<'_> {
     }
 
     fn start(&mut self, under: Option<(&Recommendation, &PathBuf)>, entry: Entry<'_>) -> Result<Outcome, ProveError> {
+        not_told_to_stop(self.plan.stop)?;
         self.number += 1;
         let name = container_name("tried", self.number);
         let under = under.map(|(recommendation, profile)| (recommendation, profile.as_path()));
@@ -461,10 +532,36 @@ mod tests {
         Outcome { id: "1".into(), first: None, exit, check, says: "hello".into() }
     }
 
+    fn patience(status: i32) -> Patience {
+        let short = std::time::Duration::from_secs(1);
+        Patience { check: None, status, ready: short, run: short, stop: short }
+    }
+
+    #[test]
+    fn one_that_fails_each_time_or_of_whose_end_nobody_says_anything_does_not_work() {
+        for status in [1, -1] {
+            let error = Expected::of(&[outcome(Exit::Ended(status), None)], &patience(0)).expect_err("it does not");
+            assert!(error.to_string().contains(&format!("it ends with status {status}, not 0")), "{error}");
+        }
+        assert!(Expected::of(&[outcome(Exit::Ended(-1), Some(Ok(())))], &patience(0)).is_err());
+        let expected = Expected::of(&[outcome(Exit::Ended(0), None)], &patience(0)).expect("it works");
+        assert!(expected.check(&outcome(Exit::Ended(-1), None)).is_err());
+    }
+
+    #[test]
+    fn a_call_is_missed_only_where_it_was_refused() {
+        let control = NeededControl { missed: Some("read".into()), how: Some("it fails".into()), not_missed: vec![] };
+
+        let nobody = Kept::default();
+        let control = missed_for_that(control, Some(&outcome(Exit::Ended(1), None)), &nobody);
+
+        assert_eq!((control.missed, control.how, control.not_missed), (None, None, vec!["read".into()]));
+    }
+
     #[test]
     fn what_works_is_what_happens_without_the_recommendation() {
         let plain = [outcome(Exit::Ended(3), None), outcome(Exit::Ended(3), None)];
-        let expected = Expected::of(&plain).expect("it is steady");
+        let expected = Expected::of(&plain, &patience(3)).expect("it is steady");
 
         assert!(expected.check(&outcome(Exit::Ended(3), None)).is_ok());
         for other in [Exit::Ended(0), Exit::Stopped(3), Exit::NotStarted] {
@@ -475,19 +572,22 @@ mod tests {
     #[test]
     fn a_status_that_varies_needs_a_check_and_one_after_a_stop_does_not_count() {
         let (zero, one) = (Exit::Ended(0), Exit::Ended(1));
-        let unsteady = Expected::of(&[outcome(zero.clone(), None), outcome(one.clone(), None)]);
+        let unsteady = Expected::of(&[outcome(Exit::Stopped(0), None), outcome(zero.clone(), None)], &patience(0));
         assert!(matches!(unsteady, Err(ProveError::Unsteady { .. })));
 
         let checked = [outcome(zero, Some(Ok(()))), outcome(one, Some(Ok(())))];
-        assert_eq!(Expected::of(&checked).expect("the check decides").status, None);
+        assert_eq!(Expected::of(&checked, &patience(0)).expect("the check decides").status, None);
 
         let stopped = [outcome(Exit::Stopped(143), None), outcome(Exit::Stopped(0), None)];
-        assert_eq!(Expected::of(&stopped).expect("it is steady"), Expected { ended: false, status: None });
+        assert_eq!(
+            Expected::of(&stopped, &patience(0)).expect("it is steady"),
+            Expected { ended: false, status: None }
+        );
     }
 
     #[test]
     fn what_does_not_work_anyway_is_told_before_anything_is_proved() {
-        let fails = Expected::of(&[outcome(Exit::Ended(0), Some(Err("the check ended with 1".into())))]);
+        let fails = Expected::of(&[outcome(Exit::Ended(0), Some(Err("the check ended with 1".into())))], &patience(0));
 
         let error = fails.expect_err("it does not work").to_string();
         assert!(error.ends_with("without the recommendation: the check ended with 1; it says: hello"), "{error}");

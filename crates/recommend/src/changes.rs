@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::capability_table::about;
-use crate::default_profile::{self, Passage};
+use crate::default_profile::{self, Machine, Passage, passage, version};
 use crate::present::Present;
 use crate::source::Runs;
-use crate::{CapabilityAdvice, Seccomp};
+use crate::{CapabilityAdvice, Recommendation, Seccomp};
 
 /// What is open now and after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,6 +90,23 @@ impl Changes {
         if self.capabilities_now.is_some() {
             let added = advice.add.iter().map(|need| need.capability);
             self.capabilities_added = added.filter(|one| !advice.now.contains(*one)).collect();
+        }
+    }
+}
+
+impl Recommendation {
+    /// Whether this call is let through now, with any argument: only what was open before may be opened without being asked for.
+    /// Where that is not known it is not.
+    pub fn lets_through_now(&self, call: &str) -> bool {
+        let Some(source) = self.sources.first() else { return false };
+        match self.changes.filter {
+            FilterNow::Unconfined => true,
+            FilterNow::EngineDefault => {
+                let (architecture, release) = (source.architecture.shown(), source.kernel_release.shown());
+                let machine = Machine { architecture: &architecture, kernel: version(&release) };
+                passage(call, self.capabilities.now, machine) == Passage::Open
+            }
+            FilterNow::Custom | FilterNow::Unknown => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -45,8 +46,10 @@ impl BundleStarter {
         let mut run = self.command();
         run.arg("run").arg("--bundle").arg(bundle.path()).arg("--pid-file").arg(bundle.path().join("pid"));
         run.arg(order.name).stdin(Stdio::null()).stdout(stream()?).stderr(stream()?);
-        let mut run = Running(run.spawn().map_err(|source| self.cannot_run(source))?);
+        run.process_group(0);
+        // Dropped after what runs it.
         let deleted = Deleted { starter: self, name: order.name };
+        let mut run = Running(run.spawn().map_err(|source| self.cannot_run(source))?);
         let mut has_ended = || Ok(run.0.try_wait().map_err(|source| self.cannot_run(source))?.is_some());
         let mut environment = vec![("RINGFENCE_CONTAINER", order.name.to_owned())];
         if patience.check.is_some() {
@@ -63,7 +66,8 @@ impl BundleStarter {
             self.tell(order.name, "TERM")?;
             let began = Instant::now();
             let mut killed = false;
-            while run.0.try_wait().map_err(|source| self.cannot_run(source))?.is_none() && began.elapsed() < STEP {
+            let limit = STEP + patience.stop;
+            while run.0.try_wait().map_err(|source| self.cannot_run(source))?.is_none() && began.elapsed() < limit {
                 if began.elapsed() >= patience.stop && !killed {
                     self.tell(order.name, "KILL")?;
                     killed = true;

@@ -1,9 +1,10 @@
 //! Docker and Podman, by their command lines: what is proved is what a user pastes.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event::Text;
 use recommend::{Beside, Profile, Recommendation, Target};
@@ -11,7 +12,7 @@ use report::Software;
 
 use super::wait::wait;
 use super::{
-    Entry, Exit, Order, Outcome, PROBE_INSIDE, Patience, STEP, StartError, command_of, end_of_text, version_of,
+    CREATE, Entry, Exit, Order, Outcome, PROBE_INSIDE, Patience, STEP, StartError, command_of, end_of_text, version_of,
 };
 use crate::command::{Finished, GLANCE, Running, end_of, finish};
 use crate::proof::Workload;
@@ -77,7 +78,7 @@ impl EngineStarter {
         let volumes = args.iter().filter(|word| word.starts_with(&own)).count();
         // Made before the result is known: a container that was made by half goes, too.
         let _removed = Removed { engine: self, name: order.name, volumes };
-        let created = self.client(&args)?;
+        let created = self.client_within(&args, CREATE)?;
         if !created.status.success() {
             return Ok(not_started(order.name, &created));
         }
@@ -90,6 +91,7 @@ impl EngineStarter {
         let environment = self.environment(order.name, patience)?;
         let code = tempfile::tempfile().map_err(|source| self.cannot_run(source))?;
         let mut waiting = self.command(&["wait", order.name]);
+        waiting.process_group(0);
         waiting.stdin(Stdio::null()).stderr(Stdio::null());
         waiting.stdout(code.try_clone().map_err(|source| self.cannot_run(source))?);
         let mut waiting = Running(waiting.spawn().map_err(|source| self.cannot_run(source))?);
@@ -98,7 +100,7 @@ impl EngineStarter {
         })?;
         if !waited.ended {
             let seconds = patience.stop.as_secs().max(1).to_string();
-            self.client(&["stop", "--time", &seconds, order.name])?;
+            self.client_within(&["stop", "--time", &seconds, order.name], STEP + patience.stop)?;
             let began = Instant::now();
             while waiting.0.try_wait().map_err(|source| self.cannot_run(source))?.is_none() && began.elapsed() < STEP {
                 std::thread::sleep(GLANCE);
@@ -176,7 +178,12 @@ impl EngineStarter {
         if patience.check.is_none() {
             return Ok(Vec::new());
         }
-        let said = self.client(&["inspect", "--format", "{{.State.Pid}} {{.NetworkSettings.IPAddress}}", name])?;
+        let said = self.client(&[
+            "inspect",
+            "--format",
+            "{{.State.Pid}} {{.NetworkSettings.IPAddress}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}",
+            name,
+        ])?;
         let mut words = said.stdout.split_whitespace().map(str::to_owned);
         Ok(vec![
             ("RINGFENCE_CONTAINER", name.to_owned()),
@@ -220,7 +227,11 @@ impl EngineStarter {
     }
 
     fn client<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Result<Finished, StartError> {
-        finish(&mut self.command(args), STEP).map_err(|source| self.cannot_run(source))
+        self.client_within(args, STEP)
+    }
+
+    fn client_within<S: AsRef<std::ffi::OsStr>>(&self, args: &[S], limit: Duration) -> Result<Finished, StartError> {
+        finish(&mut self.command(args), limit).map_err(|source| self.cannot_run(source))
     }
 
     fn cannot_run(&self, source: std::io::Error) -> StartError {

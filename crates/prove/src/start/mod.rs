@@ -22,6 +22,8 @@ use crate::proof::Workload;
 const PROBE_INSIDE: &str = "/dev/ringfence-probe";
 /// How long a command of an engine or runtime may take.
 const STEP: Duration = Duration::from_secs(120);
+/// How long an engine may take to make a container: it may have to fetch the image.
+const CREATE: Duration = Duration::from_secs(1800);
 /// What is kept of what a workload says.
 const SAYS_BYTES: usize = 2000;
 
@@ -60,6 +62,8 @@ pub struct Patience {
     /// A shell command on the host that tells whether the workload works. It is tried until it succeeds; then the container is
     /// stopped.
     pub check: Option<String>,
+    /// The status with which one that ends by itself ends if it works. A check decides without it.
+    pub status: i32,
     /// How long the check is tried.
     pub ready: Duration,
     /// Without a check: after this time the container is stopped, if it has not ended.

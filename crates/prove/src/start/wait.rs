@@ -66,7 +66,7 @@ mod tests {
 
     fn patience(check: Option<&str>) -> Patience {
         let short = Duration::from_millis(300);
-        Patience { check: check.map(str::to_owned), ready: short, run: short, stop: short }
+        Patience { check: check.map(str::to_owned), status: 0, ready: short, run: short, stop: short }
     }
 
     fn waited(check: Option<&str>, ended: bool) -> Waited {

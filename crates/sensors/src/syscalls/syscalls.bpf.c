@@ -178,6 +178,9 @@ __noinline int count_errno(u32 number_of_note, u32 number, u32 errno)
 	fold_errno(note, pair);
 	if (slot)
 		add(slot->folds_ended, 1);
+	/* Who was refused first is told by the total: whoever folds may be another program by then. */
+	if (errno & ERRNO_REFUSED)
+		count_in_total(note->slot, PHASE_AND_TABLE(note->phase, TABLE_NATIVE), number, errno, 0);
 	pair->number = number;
 	pair->errno = errno;
 	pair->count = 1;

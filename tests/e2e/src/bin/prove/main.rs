@@ -274,7 +274,11 @@ fn main() -> Result<()> {
         *runs > 0 && wish.only.iter().all(|word| name.split(' ').any(|one| one == word))
     });
     let mut all = done(&wish.results)?;
-    let todo: Vec<&(Row<'_>, u32)> = rows.iter().filter(|(row, _)| !all.contains_key(&row.name())).collect();
+    // One that did not come to its end, or had fewer starts, is done again.
+    let is_done = |row: &Row<'_>, runs: u32| {
+        all.get(&row.name()).is_some_and(|done| done["starts"].as_u64().is_some_and(|starts| starts >= u64::from(runs)))
+    };
+    let todo: Vec<&(Row<'_>, u32)> = rows.iter().filter(|(row, runs)| !is_done(row, *runs)).collect();
     if !todo.is_empty() {
         let _alone = alone()?;
         let places = Places::of(&todo)?;

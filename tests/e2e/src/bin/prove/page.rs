@@ -14,8 +14,8 @@ pub(crate) fn page(rows: &[&Value]) -> Result<(String, usize)> {
         "# Proof\n\nWritten by `./x prove --write docs/proof.md`. Each row is a workload that was recorded, and then started so often under what \
          is recommended for it; both controls of [a proof](proving.md) are part of each. *Failures* is the share of starts that may \
          fail all the same, at 95 % confidence, from the number of starts alone.\n\n\
-         | workload | by | runtime | no_new_privileges | starts | worked | denials | failures | calls allowed | of these observed | capabilities | missed when taken away | verdict |\n\
-         |---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|\n",
+         | workload | by | runtime | no_new_privileges | starts | worked | denials | failures | calls allowed | of these observed | denied before and added | capabilities | missed when taken away | verdict |\n\
+         |---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|\n",
     );
     let (mut starts, mut worked, mut denials, mut failed) = (0, 0, 0, 0);
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
@@ -38,11 +38,12 @@ pub(crate) fn page(rows: &[&Value]) -> Result<(String, usize)> {
         *sum = (sum.0 + these, sum.1 + those);
         writeln!(
             page,
-            "| {workload} | {place} | {runtime} {version} | {setting} | {these} | {those} | {} | below {:.2} % | {} | {} | {} | {} | {} |",
+            "| {workload} | {place} | {runtime} {version} | {setting} | {these} | {those} | {} | below {:.2} % | {} | {} | {} | {} | {} | {} |",
             list(&row["denials"]).len(),
             row["failures_below"].as_f64().unwrap_or(1.0) * 100.0,
             row["calls"],
             row["observed"],
+            row["amended"],
             row["capabilities"],
             text(&row["missed"]),
             text(&row["verdict"]),
