@@ -18,7 +18,6 @@ pub(super) fn file(settings: Settings, profile: &str) -> Output {
     if !settings.capabilities.is_empty() {
         service.push(pair("cap_add", texts(settings.capabilities.iter().map(|&capability| short_name(capability)))));
     }
-    let mut volumes = Vec::new();
     if let Some(writable) = &settings.read_only {
         service.push(pair("read_only", true));
         let of = |medium: Medium| writable.iter().filter(move |one| one.medium == medium);
@@ -27,15 +26,9 @@ pub(super) fn file(settings: Settings, profile: &str) -> Output {
         if !tmpfs.is_empty() {
             service.push(pair("tmpfs", texts(tmpfs)));
         }
-        let mounts: Vec<Yaml> = of(Medium::Volume)
-            .map(|one| {
-                let volume = one.volume(&settings.name);
-                volumes.push(Entry::Pair(volume.clone(), Yaml::Map(Vec::new())));
-                Yaml::Map(vec![pair("type", "volume"), pair("source", volume), pair("target", escaped(&one.path))])
-            })
-            .collect();
-        if !mounts.is_empty() {
-            service.push(pair("volumes", Yaml::List(mounts)));
+        let volumes: Vec<String> = of(Medium::Volume).map(|one| escaped(&one.path)).collect();
+        if !volumes.is_empty() {
+            service.push(pair("volumes", texts(volumes)));
         }
     }
     if let Some(user) = settings.user {
@@ -67,9 +60,6 @@ pub(super) fn file(settings: Settings, profile: &str) -> Output {
     ];
     document.extend(settings.notes.into_iter().map(Entry::Comment));
     document.push(pair("services", vec![Entry::Pair(settings.name, service.into())]));
-    if !volumes.is_empty() {
-        document.push(pair("volumes", volumes));
-    }
     Output::of(Yaml::document(document))
 }
 

@@ -23,7 +23,7 @@ pub(super) fn docker(settings: Settings, profile: &str) -> Output {
     if let Some(writable) = &settings.read_only {
         flags.push("--read-only".to_owned());
         for one in writable {
-            flags.extend(mount(one, &settings.name));
+            flags.extend(mount(one));
         }
     }
     flags.extend(limits(&settings));
@@ -34,10 +34,10 @@ pub(super) fn docker(settings: Settings, profile: &str) -> Output {
 pub(super) fn podman(settings: Settings, profile: &str) -> Output {
     let mut flags = permissions(&settings, profile);
     if let Some(writable) = &settings.read_only {
-        // Podman's own tmpfs on /run, /tmp and /var/tmp would stay writable though nothing was written there.
-        flags.extend(["--read-only".to_owned(), "--read-only-tmpfs=false".to_owned()]);
+        // Podman's own tmpfs on /run, /tmp and /var/tmp stay: without them podman 5 makes /dev/shm read-only, too.
+        flags.push("--read-only".to_owned());
         for one in writable {
-            flags.extend(podman_mount(one, &settings.name));
+            flags.extend(podman_mount(one));
         }
     }
     flags.extend(limits(&settings));
@@ -49,17 +49,17 @@ pub(super) fn nerdctl(settings: Settings, profile: &str) -> Output {
     docker(settings, profile)
 }
 
-fn mount(one: &Writable, name: &str) -> [String; 2] {
+fn mount(one: &Writable) -> [String; 2] {
     match one.medium {
         Medium::Tmpfs => ["--tmpfs".to_owned(), format!("{}:{}", one.path, one.options().join(","))],
-        Medium::Volume => ["--mount".to_owned(), volume(one, name)],
+        Medium::Volume => ["--mount".to_owned(), volume(one)],
     }
 }
 
-/// A volume that gets what the image has there, as docker and podman write mounts.
-fn volume(one: &Writable, name: &str) -> String {
-    let target = quoting::csv(&format!("target={}", one.path));
-    format!("type=volume,source={},{target}", one.volume(name))
+/// A volume that gets what the image has there, as docker and podman write mounts. It has no name: one with a name would be shared by all
+/// containers, and go on with the files of the image that filled it.
+fn volume(one: &Writable) -> String {
+    format!("type=volume,{}", quoting::csv(&format!("target={}", one.path)))
 }
 
 /// Podman's tmpfs has no owner: what root does not own must be open to all.
@@ -72,10 +72,10 @@ pub(super) fn podman_tmpfs(one: &Writable) -> String {
     format!("{}:{}", one.path, options.join(","))
 }
 
-fn podman_mount(one: &Writable, name: &str) -> [String; 2] {
+fn podman_mount(one: &Writable) -> [String; 2] {
     match one.medium {
         Medium::Tmpfs => ["--tmpfs".to_owned(), podman_tmpfs(one)],
-        Medium::Volume => ["--mount".to_owned(), volume(one, name)],
+        Medium::Volume => ["--mount".to_owned(), volume(one)],
     }
 }
 

@@ -88,13 +88,18 @@ fn permissions(config: &mut Value, settings: &Settings) -> Result<(), TargetErro
     Ok(())
 }
 
-/// Adds a tmpfs, unless something is mounted there already; whether it did.
+/// Adds a tmpfs, unless something is mounted there already; whether it did. Mounts are made in their order: what lies below it comes after it.
 fn mount(mounts: &mut Vec<Value>, one: &Writable) -> bool {
     if mounts.iter().any(|there| there["destination"] == one.path.as_str()) {
         return false;
     }
     let options: Vec<String> = one.options().into_iter().filter(|option| option != "rw").collect();
-    mounts.push(json!({"destination": one.path, "type": "tmpfs", "source": "tmpfs", "options": options}));
+    let is_below = |there: &Value| {
+        let rest = there["destination"].as_str().and_then(|path| path.strip_prefix(one.path.as_str()));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let at = mounts.iter().position(is_below).unwrap_or(mounts.len());
+    mounts.insert(at, json!({"destination": one.path, "type": "tmpfs", "source": "tmpfs", "options": options}));
     true
 }
 

@@ -48,11 +48,10 @@ fn keys(settings: &Settings, profile: &str, mut key: impl FnMut(&str, String)) {
     let mut rest = Vec::new();
     if let Some(writable) = &settings.read_only {
         key("ReadOnly", "true".to_owned());
-        key("ReadOnlyTmpfs", "false".to_owned());
         for one in writable {
             match one.medium {
                 Medium::Tmpfs => key("Tmpfs", podman_tmpfs(one)),
-                Medium::Volume => key("Volume", format!("{}:{}", one.volume(&settings.name), one.path)),
+                Medium::Volume => key("Volume", one.path.clone()),
             }
         }
     }

@@ -38,7 +38,6 @@ pub(super) struct Writable {
     pub(super) mode: String,
     /// Whom a tmpfs there belongs to.
     pub(super) owner: Option<UserIds>,
-    pub(super) executed: bool,
     /// The image has files there that were used.
     pub(super) has_image_files: bool,
 }
@@ -46,8 +45,8 @@ pub(super) struct Writable {
 impl Writable {
     /// The options of a tmpfs there, as mount(8) takes them.
     pub(super) fn options(&self) -> Vec<String> {
-        let mut options: Vec<String> = vec!["rw".into(), "nosuid".into(), "nodev".into()];
-        options.push(if self.executed { "exec" } else { "noexec" }.into());
+        // Engines add `noexec` if nothing is said, and whether a script was run from there is not recorded.
+        let mut options: Vec<String> = ["rw", "nosuid", "nodev", "exec"].map(str::to_owned).to_vec();
         options.push(format!("mode={}", self.mode));
         if let Some(owner) = self.owner {
             options.extend([format!("uid={}", owner.uid), format!("gid={}", owner.gid)]);
@@ -55,7 +54,7 @@ impl Writable {
         options
     }
 
-    /// The name of a volume for it.
+    /// The name of a volume of a pod for it.
     pub(super) fn volume(&self, name: &str) -> String {
         quoting::label(&format!("{name}-{}", self.path), 63)
     }
@@ -88,7 +87,9 @@ impl Settings {
         settings.memory_bytes = settings.limit("a limit of memory", &hardening.memory);
         settings.cpu_milli = settings.limit("a limit of CPU time", &hardening.cpu);
         settings.root(recommendation);
-        if settings.applies("another user than root", &hardening.user.advice) {
+        // Whom it is started as already is left alone: naming the user would take supplementary groups away.
+        let user = &hardening.user.advice;
+        if settings.applies("another user than root", user) && user.now != Some(true) {
             settings.user = hardening.user.user;
         }
         for limit in &hardening.ulimits {
@@ -145,7 +146,11 @@ impl Settings {
     }
 
     fn device(&mut self, device: &DeviceNeed) {
-        let host_path = device.host_path.as_ref().unwrap_or(&device.path);
+        let Some(host_path) = &device.host_path else {
+            let path = device.path.shown();
+            self.notes.push(format!("the device {path} is needed: give it; which of the host's it is is not known"));
+            return;
+        };
         let plain = |path: &Text| {
             quoting::writable(path)
                 .filter(|path| quoting::is_shell_word(path) && !path.contains(':'))
@@ -216,7 +221,6 @@ impl Writable {
             medium: directory.medium,
             owner: owner.filter(|_| !is_open),
             mode,
-            executed: directory.executed,
             has_image_files: directory.image_files_used,
         })
     }

@@ -118,6 +118,8 @@ fn files(unit: &mut Unit, used: &AccessControl, capabilities: &[String]) {
     // A socket there may be how others reach the service: a folder of its own would hide it.
     let shares_temporary =
         used.files.iter().any(|file| file.socket && TEMPORARY.iter().any(|folder| is_below(file, folder)));
+    // Nor would what others put there be seen.
+    let shares_temporary = shares_temporary || finds_temporary(used);
     unit.unless(shares_temporary, "PrivateTmp", "yes");
 
     let mut writable = BTreeSet::new();
@@ -156,10 +158,31 @@ fn files(unit: &mut Unit, used: &AccessControl, capabilities: &[String]) {
         }
     }
     unit.unless(any(&["/home", "/root", "/run/user"]), "ProtectHome", "yes");
-    let has_device =
-        used.files.iter().any(|file| file.device && !PSEUDO_DEVICES.iter().any(|device| is_below(file, device)));
     let makes_devices = capabilities.iter().any(|name| name == "CAP_MKNOD" || name == "CAP_SYS_RAWIO");
-    unit.unless(has_device || makes_devices, "PrivateDevices", "yes");
+    unit.unless(has_device(used) || makes_devices, "PrivateDevices", "yes");
+}
+
+/// Whether it used something in a temporary directory that it did not make, or something in such a directory there.
+fn finds_temporary(used: &AccessControl) -> bool {
+    let made: BTreeSet<&Text> = used.files.iter().filter(|file| file.named).map(|file| &file.path).collect();
+    let is_temporary = |path: &Text| TEMPORARY.iter().any(|folder| path.as_bytes() == folder.as_bytes());
+    let mut inside = used.files.iter().filter(|file| TEMPORARY.iter().any(|folder| below(&file.path, folder)));
+    inside.any(|file| {
+        let mut path = file.path.clone();
+        while !is_temporary(&path) {
+            if !made.contains(&path) {
+                return true;
+            }
+            path = parent(&path);
+        }
+        // Of files that are not listed one by one it is not known who made them.
+        file.any_below
+    })
+}
+
+/// Whether it used a device that not every service has.
+fn has_device(used: &AccessControl) -> bool {
+    used.files.iter().any(|file| file.device && !PSEUDO_DEVICES.iter().any(|device| below(&file.path, device)))
 }
 
 fn kernel(unit: &mut Unit, used: &AccessControl, profile: &Profile, capabilities: &[String]) {
@@ -190,7 +213,10 @@ fn kernel(unit: &mut Unit, used: &AccessControl, profile: &Profile, capabilities
         "yes",
     );
     unit.unless(written(&["/sys/fs/cgroup"]), "ProtectControlGroups", "yes");
-    unit.unless(used.did(&clock) || has("CAP_SYS_TIME") || has("CAP_WAKE_ALARM"), "ProtectClock", "yes");
+    // It also closes all devices but the clock's, and these calls, which also read the clock.
+    let sets_clock = used.did(&clock) || has("CAP_SYS_TIME") || has("CAP_WAKE_ALARM");
+    let reads_clock = allows(&["adjtimex", "clock_adjtime", "clock_adjtime64"]);
+    unit.unless(sets_clock || reads_clock || has_device(used), "ProtectClock", "yes");
     unit.unless(used.did(&[Operation::Sethostname, Operation::Setdomainname]), "ProtectHostname", "yes");
     // Whose process a path below /proc is of is not known: the list of all is what tells.
     unit.unless(touched(&["/proc"]) || has("CAP_SYS_PTRACE"), "ProtectProc", "invisible");

@@ -72,12 +72,12 @@ fn each_target_has_each_setting_or_says_that_it_cannot() {
             Target::Docker,
             &[
                 "--security-opt seccomp=/etc/web.json --security-opt no-new-privileges --cap-drop ALL --cap-add CHOWN --cap-add SYS_PTRACE",
-                "--read-only --tmpfs /run/web:rw,nosuid,nodev,noexec,mode=750,uid=33,gid=33",
-                "--mount type=volume,source=web-data,target=/data",
+                "--read-only --tmpfs /run/web:rw,nosuid,nodev,exec,mode=750,uid=33,gid=33",
+                "--mount type=volume,target=/data",
                 "--user 33:33 --pids-limit 20 --memory 67108864 --cpus 1.500 --ulimit nofile=1024:1024",
             ][..],
         ),
-        (Target::Podman, &["--read-only --read-only-tmpfs=false --tmpfs /run/web:rw,nosuid,nodev,noexec,mode=1777 "]),
+        (Target::Podman, &["--read-only --tmpfs /run/web:rw,nosuid,nodev,exec,mode=1777 "]),
         (
             Target::Ctr,
             &[
@@ -89,12 +89,21 @@ fn each_target_has_each_setting_or_says_that_it_cannot() {
                 "/data is empty at each start",
             ],
         ),
-        (Target::Compose, &["read_only: true", "pids_limit: 20", "mem_limit: \"67108864b\"", "soft: 1024"]),
+        (
+            Target::Compose,
+            &[
+                "read_only: true",
+                "volumes:\n      - /data\n",
+                "pids_limit: 20",
+                "mem_limit: \"67108864b\"",
+                "soft: 1024",
+            ],
+        ),
         (
             Target::Quadlet,
             &[
                 "[Container]\nSeccompProfile=/etc/web.json",
-                "Volume=web-data:/data",
+                "Volume=/data\n",
                 "PodmanArgs=--memory=67108864 --cpus=1.500",
             ],
         ),
@@ -136,6 +145,91 @@ fn each_target_has_each_setting_or_says_that_it_cannot() {
             assert!(all.contains(part), "{}: {part:?} is not in\n{all}", target.name());
         }
     }
+}
+
+#[test]
+fn whom_it_is_started_as_already_is_not_named() {
+    let mut recommendation = recommendation("web", "/run/web");
+    recommendation.hardening.user.advice.now = Some(true);
+
+    for (target, setting) in [
+        (Target::Docker, "--user"),
+        (Target::Podman, "--user"),
+        (Target::Compose, "user:"),
+        (Target::Quadlet, "User="),
+        (Target::Kubernetes, "runAs"),
+        (Target::Systemd, "User="),
+        (Target::Oci, "\"uid\""),
+    ] {
+        let text = written(target, &recommendation).text;
+        assert!(!text.contains(setting), "{}: {text}", target.name());
+    }
+}
+
+#[test]
+fn a_device_is_given_only_if_it_is_known_which_of_the_hosts_it_is() {
+    let mut recommendation = recommendation("web", "/run/web");
+    let device = |path: &str, host_path: Option<&str>| crate::DeviceNeed {
+        path: path.into(),
+        host_path: host_path.map(Text::from),
+        file_type: event::FileType::CharacterDevice,
+        read: true,
+        write: false,
+        make: false,
+        evidence: Vec::new(),
+    };
+    recommendation.hardening.devices.needed = vec![device("/dev/a", Some("/dev/b")), device("/dev/c", None)];
+
+    let docker = written(Target::Docker, &recommendation);
+
+    assert!(docker.text.contains("--device /dev/b:/dev/a:r") && !docker.text.contains("/dev/c"), "{}", docker.text);
+    assert!(docker.notes.iter().any(|note| note.contains("/dev/c is needed")), "{:?}", docker.notes);
+}
+
+#[test]
+fn a_tmpfs_is_mounted_before_what_lies_below_it() {
+    let recommendation = recommendation("web", "/run/web");
+    let profile = Profile::new(&recommendation.seccomp);
+    let config = r#"{"process":{},"root":{},"mounts":[{"destination":"/run/website"},{"destination":"/run/web/x"}]}"#;
+    let beside = Beside { profile: None, config: Some(config) };
+
+    let text = Target::Oci.write(&recommendation, &profile, &beside).expect("a text").text;
+
+    let config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mounts = config["mounts"].as_array().expect("mounts").iter();
+    let mounts: Vec<_> = mounts.map(|mount| mount["destination"].as_str().unwrap_or_default()).collect();
+    assert_eq!(mounts, ["/run/website", "/run/web", "/run/web/x", "/data"]);
+}
+
+#[test]
+fn a_service_keeps_what_it_found_in_tmp_its_devices_and_its_reading_of_the_clock() {
+    let plain = recommendation("web", "/run/web");
+    let has = |recommendation: &Recommendation, line: &str| {
+        written(Target::Systemd, recommendation).text.lines().any(|one| one == line)
+    };
+    let need = |json: serde_json::Value| -> crate::FileNeed { serde_json::from_value(json).expect("a file") };
+    let with = |file: crate::FileNeed| {
+        let mut recommendation = plain.clone();
+        recommendation.access_control.files = vec![file];
+        recommendation
+    };
+    let (private, clock) = ("PrivateTmp=yes", "ProtectClock=yes");
+    assert!(has(&plain, private) && has(&plain, clock));
+
+    assert!(has(&with(file("/tmp/made")), private));
+    assert!(!has(&with(file("/tmp/of-others/made")), private));
+    let base = serde_json::json!({"path": "/tmp/found", "read": true, "write": false, "named": false});
+    assert!(!has(&with(need(base.clone())), private));
+    let mut tmp = base.clone();
+    (tmp["path"], tmp["directory"]) = ("/tmp".into(), true.into());
+    assert!(has(&with(need(tmp)), private));
+
+    let mut device = base;
+    (device["path"], device["device"]) = ("/dev/fuse".into(), true.into());
+    assert!(!has(&with(need(device)), clock));
+    let mut reads = plain.clone();
+    reads.seccomp.allowed.insert(0, crate::AllowedCall { name: "adjtimex".into(), reasons: Vec::new() });
+    assert!(!has(&reads, clock));
 }
 
 #[test]
@@ -271,7 +365,7 @@ fn is_ours(target: Target, line: &str) -> bool {
         _ => {
             key(':')
                 || is_quoted(line.trim_start_matches("- "))
-                || line.trim_start_matches("- ").chars().all(|c| c.is_ascii_alphanumeric())
+                || line.trim_start_matches("- ").chars().all(|c| c.is_ascii_alphanumeric() || "/_.-".contains(c))
         }
     }
 }
