@@ -189,7 +189,66 @@ fn what_cannot_be_mounted_over_keeps_the_root_writable_and_is_told() {
     let report = with_paths(quiet(), &[("/data/x", MADE)]);
     let report = with_name(report, NameOperation::MakeDirectory, "/data", "", None);
     let hardening = hardening(&report);
-    assert_eq!((hardening.read_only_root.advice.verdict, media(&hardening)), (Verdict::Apply, vec![volume("/data")]));
+    assert_eq!((hardening.read_only_root.advice.verdict, media(&hardening)), (Verdict::Unknown, vec![volume("/data")]));
+    assert!(hardening.read_only_root.advice.reasons[0].shown().contains("makes /data itself"));
+    // What it does if the directory is there was seen, too.
+    let report = with_name(report, NameOperation::MakeDirectory, "/data", "", Some(17));
+    assert_eq!(hardening_of(&report).read_only_root.advice.verdict, Verdict::Apply);
+}
+
+#[test]
+fn what_is_renamed_or_linked_must_stay_in_one_mount() {
+    let made = || with_paths(quiet(), &[("/tmp/a", MADE), ("/srv/app/b", MADE)]);
+    for operation in [NameOperation::Rename, NameOperation::Link] {
+        let advice = hardening(&with_name(made(), operation, "/tmp/a", "/srv/app/c", None)).read_only_root.advice;
+        assert_eq!(advice.verdict, Verdict::Needed);
+        let reason = advice.reasons[0].shown().into_owned();
+        assert!(reason.contains("/tmp/a") && reason.contains("/srv/app/c"), "{reason}");
+        let of_image = with_paths(quiet(), &[("/tmp/a", MADE)]);
+        let of_image = with_name(of_image, operation, "/srv/app/tool", "/tmp/tool", None);
+        assert_eq!(hardening_of(&of_image).read_only_root.advice.verdict, Verdict::Needed);
+        let inside = with_name(made(), operation, "/tmp/a", "/tmp/c", None);
+        assert_eq!(hardening(&inside).read_only_root.advice.verdict, Verdict::Apply);
+        let failed = with_name(made(), operation, "/tmp/a", "/srv/app/c", Some(18));
+        assert_eq!(hardening(&failed).read_only_root.advice.verdict, Verdict::Apply);
+    }
+}
+
+#[test]
+fn files_of_the_engine_that_are_changed_keep_the_root_writable() {
+    let report = with_mount(quiet(), 900, "/etc/hosts", Place::Bind);
+    let verdict = |accesses, mounts: Vec<GivenMount>| {
+        let mut report = report.clone();
+        let hosts = used(&report, "/etc/hosts", 900, accesses);
+        report.behaviour.files.paths.push(hosts);
+        report.container.settings = Some(Settings { mounts: Some(mounts), ..settings() });
+        hardening(&report).read_only_root.advice
+    };
+
+    let written = verdict(WRITTEN, Vec::new());
+    assert_eq!((written.verdict, written.evidence[0].path.as_bytes()), (Verdict::Needed, &b"/etc/hosts"[..]));
+    assert_eq!(verdict(READ, Vec::new()).verdict, Verdict::Apply);
+    assert_eq!(verdict(WRITTEN, vec![bind("/etc/hosts", "/srv/hosts")]).verdict, Verdict::Apply);
+    let report = with_name(quiet(), NameOperation::ChangeMode, "/etc/resolv.conf", "", None);
+    assert_eq!(hardening(&report).read_only_root.advice.verdict, Verdict::Needed);
+}
+
+#[test]
+fn much_data_is_not_kept_in_memory() {
+    let medium = |bytes: u64, of_file: u64| {
+        let mut report = quiet();
+        let mut scratch = used(&report, "/tmp/a", ROOT, MADE);
+        scratch.written_bytes = of_file;
+        report.behaviour.files.paths.push(scratch);
+        for mount in &mut report.behaviour.files.mounts {
+            mount.written_bytes = if mount.mount == ROOT && mount.phase == Phase::Main { bytes } else { 0 };
+        }
+        media(&hardening(&report))
+    };
+    assert_eq!(medium(64 << 20, 0), [tmpfs("/tmp")]);
+    assert_eq!(medium((64 << 20) + 1, 0), [volume("/tmp")]);
+    assert_eq!(medium((64 << 20) + 1, 1 << 20), [tmpfs("/tmp")], "what is left is less");
+    assert_eq!(medium(0, (64 << 20) + 1), [volume("/tmp")]);
 }
 
 #[test]
@@ -359,8 +418,14 @@ fn limits_are_the_most_that_was_seen_and_a_margin() {
     short.window.end.boot_ns = short.window.begin.boot_ns + 599_000_000_000;
     for limit in [hardening(&short).pids, hardening(&short).memory, hardening(&short).cpu] {
         assert_eq!((limit.advice.verdict, limit.recommended), (Verdict::Unknown, None), "{limit:?}");
-        assert!(limit.advice.reasons[0].shown().contains("observed for 9 min 59 s"), "{limit:?}");
+        assert!(limit.advice.reasons[0].shown().contains("for longer than 9 min 59 s"), "{limit:?}");
     }
+    // Several runs that are too short are no longer one.
+    let mut other = short.clone();
+    other.window.begin.boot_ns += 1;
+    other.container.run.slot += 1;
+    let both = recommend(&[short, other], &Options::default(), "0").expect("a recommendation").hardening;
+    assert_eq!((both.pids.advice.verdict, both.memory.advice.verdict), (Verdict::Unknown, Verdict::Unknown));
     assert_eq!(plain.memory.recommended, Some(150 << 20));
     assert_eq!((plain.cpu.peak, plain.cpu.recommended), (Some(730), Some(1500)));
 
@@ -405,7 +470,8 @@ fn a_core_file_is_left_to_those_who_crash() {
         (core.advice.verdict, core.recommended)
     };
     let mut report = quiet();
-    assert_eq!(core(&report), (Verdict::Apply, Some(0)));
+    // Whether a program raises the limit itself is not recorded.
+    assert_eq!(core(&report), (Verdict::Unknown, None));
 
     report.behaviour.processes.processes[0].signal = Some(11);
     assert_eq!(core(&report), (Verdict::Needed, None));
@@ -521,7 +587,7 @@ fn mounts_are_kept_made_read_only_or_left_out_by_their_use() {
         [
             (Access::Read, MountAction::ReadOnly, Verdict::Apply),
             (Access::Write, MountAction::Keep, Verdict::Needed),
-            (Access::None, MountAction::Drop, Verdict::Apply),
+            (Access::None, MountAction::Keep, Verdict::Unknown),
         ]
     );
     assert!(media(&hardening).is_empty());

@@ -23,7 +23,7 @@ const MEMORY_STEP: u64 = 1 << 20;
 const CPU_FACTOR: u64 = 2;
 /// In tenths of a CPU, and never less than one.
 const CPU_STEP: u64 = 100;
-/// What a workload uses at most is not seen while it starts: so long it must have been observed, in all runs together.
+/// What a workload uses at most is not seen while it starts: so long one run must have been observed.
 const LEAST_OBSERVED_NS: u64 = 600 * 1_000_000_000;
 /// The signals that dump core: signal(7), Linux 6.18 (`include/linux/signal.h`, `SIG_KERNEL_COREDUMP_MASK`).
 const DUMPS_CORE: [u8; 10] = [3, 4, 5, 6, 7, 8, 11, 24, 25, 31];
@@ -125,8 +125,8 @@ pub(super) fn ulimits(seen: &Seen<'_>) -> Vec<UlimitAdvice> {
     };
     let now = soft("core").map(|soft| soft == 0);
     let core = if dumps.is_empty() {
-        let reason = "no process was ended by a signal that dumps core";
-        Advice::apply(now, reason, "after a crash there is no core file to look at")
+        let reason = "no process was ended by a signal that dumps core; whether a program raises the limit itself, which a hard limit of 0 would refuse, is not recorded";
+        Advice::unknown(now, reason)
     } else {
         Advice::needed(
             now,
@@ -135,10 +135,9 @@ pub(super) fn ulimits(seen: &Seen<'_>) -> Vec<UlimitAdvice> {
         )
     };
     let core = seen.judge(&["processes"], core);
-    let recommended = (core.verdict == Verdict::Apply).then_some(0);
     let files = Advice::unknown(None, "how many files a process had open at a time is not recorded");
     vec![
-        UlimitAdvice { name: "core".into(), advice: core, recommended },
+        UlimitAdvice { name: "core".into(), advice: core, recommended: None },
         UlimitAdvice { name: "nofile".into(), advice: files, recommended: None },
     ]
 }
@@ -146,10 +145,10 @@ pub(super) fn ulimits(seen: &Seen<'_>) -> Vec<UlimitAdvice> {
 /// The highest of all runs, and whether it is but the highest of readings; or why there is none.
 fn peak(seen: &Seen<'_>, what: Resource, of: impl Fn(&Report) -> Option<u64>) -> Result<(u64, bool), Advice> {
     let window = |run: &&Report| run.window.end.boot_ns.saturating_sub(run.window.begin.boot_ns);
-    let observed = seen.own.iter().map(window).fold(0, u64::saturating_add);
+    let observed = seen.own.iter().map(window).max().unwrap_or(0);
     if !seen.own.is_empty() && observed < LEAST_OBSERVED_NS {
         let reason = format!(
-            "it was observed for {} in all: what it uses at most is not known before {}",
+            "no run was observed for longer than {}: what it uses at most is not known before {}",
             duration(observed),
             duration(LEAST_OBSERVED_NS)
         );

@@ -138,8 +138,8 @@ fn advice(seen: &Seen<'_>, mounted: Mounted) -> MountAdvice {
     let sections = ["files", "network"];
     let (action, advice) = match access {
         Access::None => {
-            let breaks = "a program that looks for something there finds the image's own directory, or nothing";
-            (MountAction::Drop, Advice::apply(Some(false), "nothing was opened, made or changed there", breaks))
+            let reason = "nothing was opened, made or changed there; whether a program looks at it or waits for changes (stat, access, inotify) is not recorded";
+            (MountAction::Keep, Advice::unknown(None, reason))
         }
         Access::Read if given.read_only => {
             let advice = Advice { verdict: Verdict::Apply, now: Some(true), evidence, ..Advice::default() };

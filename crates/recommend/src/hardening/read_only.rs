@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use behaviour::{NameUse, PathUse};
+use behaviour::{NameUse, PathUse, Place};
 use event::{Errno, FileAccess, FileType, NameOperation, Phase, Text};
 use report::{Kind, Report, counted};
 
-use super::paths::{Places, ancestors, is_below, parent, shown, text};
+use super::paths::{Places, ancestors, is_below, parent, shown, text, tidied};
 use super::seen::{Seen, Tally, program_of, sentence};
 use super::user::writers;
 use super::{Advice, Medium, ReadOnlyRoot, Verdict, WritableDirectory};
@@ -59,6 +59,12 @@ const SHARED: [&[u8]; 27] = [
 /// Directories whose content no program may count on at its next start: Filesystem Hierarchy Standard 3.0, 3.15 (`/run`), 3.18
 /// (`/tmp`), 5.5 (`/var/cache`, which can be made anew), 5.9 and 5.13 (`/var/lock`, `/var/run`).
 const SCRATCH: [&[u8]; 6] = [b"/run", b"/tmp", b"/var/cache", b"/var/lock", b"/var/run", b"/dev/shm"];
+/// Files that engines mount into each container, read-only if its root file system is.
+const OF_ENGINES: [&[u8]; 3] = [b"/etc/hostname", b"/etc/hosts", b"/etc/resolv.conf"];
+/// More than this is too much for memory, where it is not known how much of it goes to which directory.
+const MAX_IN_MEMORY: u64 = 64 << 20;
+/// EEXIST.
+const EXISTS: Errno = Errno(17);
 
 /// What all runs wrote to the root file system.
 #[derive(Default)]
@@ -69,6 +75,14 @@ struct Written {
     made: BTreeSet<Vec<u8>>,
     /// Of these, the directories.
     made_directories: BTreeSet<Vec<u8>>,
+    /// Directories that were to be made and were there already.
+    found_directories: BTreeSet<Vec<u8>>,
+    /// The two names of what was renamed or linked.
+    pairs: BTreeSet<(Vec<u8>, Vec<u8>)>,
+    /// What was done to files of the engine.
+    of_engine: BTreeMap<Vec<u8>, Tally>,
+    /// The most that a run wrote to files of which it is not known how much was written to each.
+    unlisted_bytes: u64,
     /// What was removed again by the run that made it.
     removed: BTreeSet<Vec<u8>>,
     /// What was used and was there before.
@@ -111,7 +125,11 @@ pub(super) fn read_only_root(seen: &Seen<'_>) -> ReadOnlyRoot {
     let writable: Vec<WritableDirectory> =
         directories.iter().map(|directory| written.writable(seen, directory)).collect();
 
-    let mut advice = if !hindrances.is_empty() {
+    let mut advice = if let Some(advice) = written.refused(now) {
+        advice
+    } else if let Some(advice) = written.across(now, &directories) {
+        advice
+    } else if !hindrances.is_empty() {
         let writes = hindrances.iter().filter_map(|path| written.writes.get(path));
         let evidence: Vec<_> = writes.flat_map(|write| write.tally.evidence()).take(MAX_EVIDENCE).collect();
         let paths: Vec<String> = hindrances.iter().take(MAX_EVIDENCE).map(|path| shown(path)).collect();
@@ -122,6 +140,12 @@ pub(super) fn read_only_root(seen: &Seen<'_>) -> ReadOnlyRoot {
         Advice::needed(now, &reason, evidence)
     } else if !written.unknown.is_empty() {
         Advice { now, reasons: written.unknown.iter().cloned().collect(), ..Advice::default() }
+    } else if let Some(path) = written.made_in_advance(&directories) {
+        let path = shown(path);
+        let reason = format!(
+            "it makes {path} itself, which would be mounted in advance; whether it goes on if the directory is there already is not known"
+        );
+        Advice::unknown(now, &reason)
     } else {
         let reason = match writable.len() {
             0 => "nothing was written to it".to_owned(),
@@ -172,9 +196,18 @@ impl Written {
         }
         let mut made = BTreeSet::new();
         let mut removed = BTreeSet::new();
+        let roots = files.mounts.iter().filter(|mount| seen.counts(mount.phase) && mount.place == Place::Root);
+        let mut unlisted = roots.map(|mount| mount.written_bytes).fold(0, u64::saturating_add);
         for used in files.paths.iter().filter(|used| seen.counts(used.phase)) {
             self.add_path(number, used, places, &mut made);
+            if !used.unreachable && places.is_of_root(used) {
+                unlisted = unlisted.saturating_sub(used.written_bytes);
+            }
+            if used.accesses.has_any(&CHANGES) {
+                self.add_of_engine(number, run, used.path.as_bytes(), "written", used.phase, program_of(&used.first));
+            }
         }
+        self.unlisted_bytes = self.unlisted_bytes.max(unlisted);
         for used in files.directories.iter().filter(|used| seen.counts(used.phase)) {
             if !used.accesses.has_any(&CHANGES) {
                 continue;
@@ -189,6 +222,10 @@ impl Written {
         }
         for used in files.names.iter().filter(|used| seen.counts(used.phase)) {
             self.add_name(number, used, places, &mut made, &mut removed);
+            if used.errno.is_none() && !matches!(used.operation, NameOperation::Open | NameOperation::RunScript) {
+                let path = places.resolve(used.path.as_bytes());
+                self.add_of_engine(number, run, &path, used.operation.name(), used.phase, program_of(&used.first));
+            }
         }
         // A name in the file system is made when a unix socket begins to listen.
         for used in run.behaviour.network.listeners.iter().filter(|used| seen.counts(used.phase)) {
@@ -209,6 +246,20 @@ impl Written {
         }
         self.removed.extend(removed.intersection(&made).cloned());
         self.made.append(&mut made);
+    }
+
+    /// A change of a file that the engine mounts, unless a user mounted another there.
+    fn add_of_engine(&mut self, number: usize, run: &Report, path: &[u8], what: &str, phase: Phase, program: Text) {
+        let says_users_mounts =
+            run.container.engine.as_ref().is_some_and(|engine| matches!(engine.as_bytes(), b"docker" | b"podman"));
+        let given = run.container.settings.as_ref().and_then(|settings| settings.mounts.as_ref());
+        let is_users = |path: &[u8]| {
+            says_users_mounts
+                && given.into_iter().flatten().any(|mount| tidied(mount.destination.as_bytes()).as_slice() == path)
+        };
+        if OF_ENGINES.contains(&path) && !is_users(path) {
+            self.of_engine.entry(path.to_vec()).or_default().add(number, what, &text(path), phase, program, 1);
+        }
     }
 
     fn add_path(&mut self, number: usize, used: &PathUse, places: &Places, made: &mut BTreeSet<Vec<u8>>) {
@@ -279,10 +330,16 @@ impl Written {
         }
         if let Some(errno) = used.errno {
             // EPERM, EACCES and EROFS are refusals as before; a directory that is there is there (EEXIST).
-            let stays = matches!(errno, Errno(1 | 13 | 30))
-                || (operation == NameOperation::MakeDirectory && errno == Errno(17));
+            let stays =
+                matches!(errno, Errno(1 | 13 | 30)) || (operation == NameOperation::MakeDirectory && errno == EXISTS);
+            if operation == NameOperation::MakeDirectory && errno == EXISTS {
+                self.found_directories.insert(first);
+            }
             self.failed = self.failed.saturating_add(if stays { 0 } else { used.count });
             return;
+        }
+        if let (NameOperation::Rename | NameOperation::Link, Some(second)) = (operation, &second) {
+            self.pairs.insert((first.clone(), second.clone()));
         }
         match operation {
             NameOperation::MakeDirectory => {
@@ -304,6 +361,39 @@ impl Written {
             write.makes_directory |= operation == NameOperation::MakeDirectory;
             write.tally.add(number, operation.name(), &text(path), used.phase, program_of(&used.first), used.count);
         }
+    }
+
+    /// The advice against it, if files of the engine were changed.
+    fn refused(&self, now: Option<bool>) -> Option<Advice> {
+        let paths: Vec<String> = self.of_engine.keys().map(|path| shown(path)).collect();
+        let reason = format!("it changes what the engine mounts, which is read-only then, too: {}", paths.join(", "));
+        let evidence = self.of_engine.values().flat_map(Tally::evidence).take(MAX_EVIDENCE).collect();
+        (!paths.is_empty()).then(|| Advice::needed(now, &reason, evidence))
+    }
+
+    /// The advice against it, if something is renamed or linked from one mount to another then.
+    fn across(&self, now: Option<bool>, directories: &[Vec<u8>]) -> Option<Advice> {
+        let place = |path: &[u8]| directories.iter().find(|directory| is_below(path, directory));
+        let is_point = |path: &Vec<u8>| directories.contains(path);
+        let mut pairs =
+            self.pairs.iter().filter(|(from, to)| place(from) != place(to) || is_point(from) || is_point(to));
+        let (from, to) = pairs.next()?;
+        let names = [from, to].into_iter().filter_map(|path| self.writes.get(path));
+        let evidence = names.flat_map(|write| write.tally.evidence()).take(MAX_EVIDENCE).collect();
+        let reason = format!(
+            "it renames or links {} to {}, which would lie in two mounts then, and fail with EXDEV",
+            shown(from),
+            shown(to)
+        );
+        Some(Advice::needed(now, &reason, evidence))
+    }
+
+    /// A directory that the program made itself, that would be there already, and of which it was not seen what it does then.
+    fn made_in_advance<'d>(&self, directories: &'d [Vec<u8>]) -> Option<&'d [u8]> {
+        let own =
+            directories.iter().flat_map(|directory| ancestors(directory).into_iter().chain([directory.as_slice()]));
+        let mut made = own.filter(|path| self.made_directories.contains(*path));
+        made.find(|path| !self.found_directories.contains(*path))
     }
 
     /// The directories that must be writable, and the paths that none of them can be for.
@@ -369,6 +459,7 @@ impl Written {
             .map(|(path, _)| path)
             .find(|path| !self.removed.contains(*path));
         let is_listed = !self.writes.iter().any(|(path, write)| write.is_directory && here(path));
+        let written_bytes = bytes.into_values().max().unwrap_or(0);
         let scratch = SCRATCH.iter().find(|scratch| directory == **scratch || is_below(directory, scratch));
 
         let mut reasons = Vec::new();
@@ -377,6 +468,13 @@ impl Written {
                 "the image has {} there, which was used: a new volume gets what the image has, a tmpfs hides it",
                 shown(image)
             ));
+            Medium::Volume
+        } else if written_bytes.max(self.unlisted_bytes) > MAX_IN_MEMORY {
+            reasons.push(if written_bytes > MAX_IN_MEMORY {
+                "more is written there than memory is to be taken for".to_owned()
+            } else {
+                "more is written to the root file system than memory is to be taken for, and how much of it there is not known".to_owned()
+            });
             Medium::Volume
         } else if let Some(scratch) = scratch {
             reasons.push(format!("programs may not count on what is in {} at their next start", shown(scratch)));
@@ -403,7 +501,9 @@ impl Written {
         let executed = self.executed.iter().any(|path| is_below(path, directory));
         let breaks = match medium {
             Medium::Tmpfs => "what the program writes there is gone at its next start, and takes memory until then",
-            Medium::Volume => "a program of a newer image finds what the volume has and not what its image has",
+            Medium::Volume => {
+                "what the program writes there is not in the next container, as it was not before, and stays on the disk until the volume is removed"
+            }
         };
         WritableDirectory {
             path: text(directory),
@@ -412,7 +512,7 @@ impl Written {
             breaks: sentence(breaks),
             writers,
             mode: mode.into(),
-            written_bytes: bytes.into_values().max().unwrap_or(0),
+            written_bytes,
             executed,
             image_files_used: image.is_some(),
             evidence,

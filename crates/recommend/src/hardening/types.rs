@@ -73,7 +73,8 @@ pub struct WritableDirectory {
     #[serde(with = "event::decimal")]
     #[schemars(with = "event::decimal::Digits")]
     pub written_bytes: u64,
-    /// Whether programs were run, or libraries loaded, from below it: then it must not be mounted `noexec`.
+    /// Whether programs were run, or libraries loaded, from below it. Of scripts that is not recorded, so if not it must not be mounted
+    /// `noexec` either.
     pub executed: bool,
     /// Whether files of the image below it were used, which a tmpfs hides.
     pub image_files_used: bool,
@@ -89,7 +90,7 @@ pub struct WritableDirectory {
 pub enum Medium {
     /// Memory: empty at each start.
     Tmpfs,
-    /// A named volume: it gets what the image has there at the first start, and keeps what is written.
+    /// A volume without a name: it gets what the image has there, and keeps what is written as long as the container is there.
     Volume,
 }
 
@@ -287,7 +288,7 @@ pub enum MountAction {
     Keep,
     /// Mount it read-only.
     ReadOnly,
-    /// Mount it no more.
+    /// Mount it no more: in recommendations of early versions. Looking at files is not recorded, so that nothing shows that nobody does.
     Drop,
 }
 
