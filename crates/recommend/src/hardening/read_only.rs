@@ -1,12 +1,14 @@
 //! The root file system: whether it can be read-only, and which directories must stay writable.
 
+mod against;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use behaviour::{NameUse, PathUse, Place};
 use event::{Errno, FileAccess, FileType, NameOperation, Phase, Text};
 use report::{Kind, Report, counted};
 
-use super::paths::{Places, ancestors, is_below, parent, shown, text, tidied};
+use super::paths::{Places, ancestors, is_below, parent, shown, text};
 use super::seen::{Seen, Tally, program_of, sentence};
 use super::user::writers;
 use super::{Advice, Medium, ReadOnlyRoot, Verdict, WritableDirectory};
@@ -59,8 +61,6 @@ const SHARED: [&[u8]; 27] = [
 /// Directories whose content no program may count on at its next start: Filesystem Hierarchy Standard 3.0, 3.15 (`/run`), 3.18
 /// (`/tmp`), 5.5 (`/var/cache`, which can be made anew), 5.9 and 5.13 (`/var/lock`, `/var/run`).
 const SCRATCH: [&[u8]; 6] = [b"/run", b"/tmp", b"/var/cache", b"/var/lock", b"/var/run", b"/dev/shm"];
-/// Files that engines mount into each container, read-only if its root file system is.
-const OF_ENGINES: [&[u8]; 3] = [b"/etc/hostname", b"/etc/hosts", b"/etc/resolv.conf"];
 /// More than this is too much for memory, where it is not known how much of it goes to which directory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
 /// EEXIST.
@@ -248,20 +248,6 @@ impl Written {
         self.made.append(&mut made);
     }
 
-    /// A change of a file that the engine mounts, unless a user mounted another there.
-    fn add_of_engine(&mut self, number: usize, run: &Report, path: &[u8], what: &str, phase: Phase, program: Text) {
-        let says_users_mounts =
-            run.container.engine.as_ref().is_some_and(|engine| matches!(engine.as_bytes(), b"docker" | b"podman"));
-        let given = run.container.settings.as_ref().and_then(|settings| settings.mounts.as_ref());
-        let is_users = |path: &[u8]| {
-            says_users_mounts
-                && given.into_iter().flatten().any(|mount| tidied(mount.destination.as_bytes()).as_slice() == path)
-        };
-        if OF_ENGINES.contains(&path) && !is_users(path) {
-            self.of_engine.entry(path.to_vec()).or_default().add(number, what, &text(path), phase, program, 1);
-        }
-    }
-
     fn add_path(&mut self, number: usize, used: &PathUse, places: &Places, made: &mut BTreeSet<Vec<u8>>) {
         if used.unreachable || !places.is_of_root(used) {
             return;
@@ -361,39 +347,6 @@ impl Written {
             write.makes_directory |= operation == NameOperation::MakeDirectory;
             write.tally.add(number, operation.name(), &text(path), used.phase, program_of(&used.first), used.count);
         }
-    }
-
-    /// The advice against it, if files of the engine were changed.
-    fn refused(&self, now: Option<bool>) -> Option<Advice> {
-        let paths: Vec<String> = self.of_engine.keys().map(|path| shown(path)).collect();
-        let reason = format!("it changes what the engine mounts, which is read-only then, too: {}", paths.join(", "));
-        let evidence = self.of_engine.values().flat_map(Tally::evidence).take(MAX_EVIDENCE).collect();
-        (!paths.is_empty()).then(|| Advice::needed(now, &reason, evidence))
-    }
-
-    /// The advice against it, if something is renamed or linked from one mount to another then.
-    fn across(&self, now: Option<bool>, directories: &[Vec<u8>]) -> Option<Advice> {
-        let place = |path: &[u8]| directories.iter().find(|directory| is_below(path, directory));
-        let is_point = |path: &Vec<u8>| directories.contains(path);
-        let mut pairs =
-            self.pairs.iter().filter(|(from, to)| place(from) != place(to) || is_point(from) || is_point(to));
-        let (from, to) = pairs.next()?;
-        let names = [from, to].into_iter().filter_map(|path| self.writes.get(path));
-        let evidence = names.flat_map(|write| write.tally.evidence()).take(MAX_EVIDENCE).collect();
-        let reason = format!(
-            "it renames or links {} to {}, which would lie in two mounts then, and fail with EXDEV",
-            shown(from),
-            shown(to)
-        );
-        Some(Advice::needed(now, &reason, evidence))
-    }
-
-    /// A directory that the program made itself, that would be there already, and of which it was not seen what it does then.
-    fn made_in_advance<'d>(&self, directories: &'d [Vec<u8>]) -> Option<&'d [u8]> {
-        let own =
-            directories.iter().flat_map(|directory| ancestors(directory).into_iter().chain([directory.as_slice()]));
-        let mut made = own.filter(|path| self.made_directories.contains(*path));
-        made.find(|path| !self.found_directories.contains(*path))
     }
 
     /// The directories that must be writable, and the paths that none of them can be for.
