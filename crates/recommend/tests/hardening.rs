@@ -229,6 +229,8 @@ fn files_of_the_engine_that_are_changed_keep_the_root_writable() {
     assert_eq!((written.verdict, written.evidence[0].path.as_bytes()), (Verdict::Needed, &b"/etc/hosts"[..]));
     assert_eq!(verdict(READ, Vec::new()).verdict, Verdict::Apply);
     assert_eq!(verdict(WRITTEN, vec![bind("/etc/hosts", "/srv/hosts")]).verdict, Verdict::Apply);
+    let report = with_name(quiet(), NameOperation::Symlink, "/etc/hosts", "/tmp/hosts", None);
+    assert_eq!(hardening(&report).read_only_root.advice.verdict, Verdict::Apply);
     let report = with_name(quiet(), NameOperation::ChangeMode, "/etc/resolv.conf", "", None);
     assert_eq!(hardening(&report).read_only_root.advice.verdict, Verdict::Needed);
 }

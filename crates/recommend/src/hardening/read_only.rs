@@ -203,7 +203,7 @@ impl Written {
             if !used.unreachable && places.is_of_root(used) {
                 unlisted = unlisted.saturating_sub(used.written_bytes);
             }
-            if used.accesses.has_any(&CHANGES) {
+            if used.accesses.has_any(&CHANGES) && !used.unreachable {
                 self.add_of_engine(number, run, used.path.as_bytes(), "written", used.phase, program_of(&used.first));
             }
         }
@@ -222,7 +222,11 @@ impl Written {
         }
         for used in files.names.iter().filter(|used| seen.counts(used.phase)) {
             self.add_name(number, used, places, &mut made, &mut removed);
-            if used.errno.is_none() && !matches!(used.operation, NameOperation::Open | NameOperation::RunScript) {
+            let changes_first = matches!(
+                used.operation,
+                NameOperation::ChangeMode | NameOperation::ChangeOwner | NameOperation::Truncate
+            );
+            if used.errno.is_none() && changes_first {
                 let path = places.resolve(used.path.as_bytes());
                 self.add_of_engine(number, run, &path, used.operation.name(), used.phase, program_of(&used.first));
             }
