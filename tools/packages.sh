@@ -11,7 +11,7 @@ packages_for() {
         echo docker.io containerd runc crun podman uidmap criu busybox-static mmdebstrap debian-archive-keyring
         echo qemu-system-x86 qemu-system-arm qemu-system-common ipxe-qemu cpio kmod xz-utils
         echo docker-compose apparmor systemd python3-yaml python3-pip
-        echo stress-ng strace seccomp python3-seccomp iproute2 iptables jq clang-format-19 shellcheck
+        echo stress-ng strace seccomp python3-seccomp bpftool iproute2 iptables jq clang-format-19 shellcheck
         [ "$(uname -m)" = aarch64 ] || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
         [ -x /usr/lib/qemu/virtiofsd ] || echo virtiofsd
         ;;

@@ -74,10 +74,8 @@ impl EngineStarter {
             says: end_of_text(&said.stderr),
         };
         let args = self.create(order)?;
-        let own = format!("{VOLUME}{}-", order.name);
-        let volumes = args.iter().filter(|word| word.starts_with(&own)).count();
         // Made before the result is known: a container that was made by half goes, too.
-        let _removed = Removed { engine: self, name: order.name, volumes };
+        let _removed = Removed { engine: self, name: order.name };
         let created = self.client_within(&args, CREATE)?;
         if !created.status.success() {
             return Ok(not_started(order.name, &created));
@@ -131,7 +129,7 @@ impl EngineStarter {
         }
         args.extend(self.options.iter().cloned());
         if let Some((recommendation, profile)) = order.under {
-            args.extend(self.flags(recommendation, profile, order.name)?);
+            args.extend(self.flags(recommendation, profile)?);
         }
         let whole = |program: &str| ["--entrypoint".to_owned(), program.to_owned()];
         match (order.entry, &self.command) {
@@ -154,23 +152,14 @@ impl EngineStarter {
         Ok(args)
     }
 
-    /// The flags that are recommended, but with volumes of this container alone: those that the recommendation names may be in use.
-    fn flags(&self, recommendation: &Recommendation, profile: &Path, name: &str) -> Result<Vec<String>, StartError> {
+    /// The flags that are recommended.
+    fn flags(&self, recommendation: &Recommendation, profile: &Path) -> Result<Vec<String>, StartError> {
         let target = match self.client {
             Client::Docker => Target::Docker,
             Client::Podman => Target::Podman,
         };
         let beside = Beside { profile: Some(text(profile)?), config: None };
-        let output = target.write(recommendation, &Profile::new(&recommendation.seccomp), &beside)?;
-        let mut volumes = 0;
-        let own = |word: String| match word.strip_prefix(VOLUME).and_then(|rest| rest.split_once(',')) {
-            Some((_, rest)) => {
-                volumes += 1;
-                format!("{VOLUME}{},{rest}", volume(name, volumes))
-            }
-            None => word,
-        };
-        Ok(output.words.into_iter().map(own).collect())
+        Ok(target.write(recommendation, &Profile::new(&recommendation.seccomp), &beside)?.words)
     }
 
     /// What a check is told: the container's name, its first process and its address.
@@ -244,27 +233,15 @@ fn text(path: &Path) -> Result<&str, StartError> {
     path.to_str().ok_or_else(|| StartError::NotText(path.display().to_string()))
 }
 
-/// How a volume begins in the flags.
-const VOLUME: &str = "type=volume,source=";
-
-/// The name of a volume that only this container has.
-fn volume(container: &str, number: usize) -> String {
-    format!("{container}-{number}")
-}
-
 /// A container that goes when we are done with it, however that is, and its volumes with it.
 struct Removed<'a> {
     engine: &'a EngineStarter,
     name: &'a str,
-    volumes: usize,
 }
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
         let _ = self.engine.client(&["rm", "--force", "--volumes", self.name]);
-        for number in 1..=self.volumes {
-            let _ = self.engine.client(&["volume", "rm", &volume(self.name, number)]);
-        }
     }
 }
 

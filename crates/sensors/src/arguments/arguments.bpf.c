@@ -35,7 +35,7 @@ enum argument_limit {
 EXPORT(enum, argument_limit);
 
 /* include/uapi/linux/sched.h (6.18): the signal that the child's end is told by. */
-#define CSIGNAL	   0x000000ff
+#define CSIGNAL 0x000000ff
 /* include/uapi/asm-generic/mman-common.h (6.18): PROT_READ, PROT_WRITE and PROT_EXEC. */
 #define PROTECTION 0x00000007
 /* arch/x86/entry/syscalls/syscall_32.tbl (6.18): takes a struct, which is not read. */
@@ -47,12 +47,12 @@ struct argument_shape {
 };
 
 static const struct argument_shape argument_shapes[WATCHED_ARGUMENTS] = {
-	[ARGUMENT_BPF] = {.mask = ~0U, .position = 0},	      [ARGUMENT_CLONE] = {.mask = ~CSIGNAL, .position = 0},
-	[ARGUMENT_FCNTL] = {.mask = ~0U, .position = 1},      [ARGUMENT_IOCTL] = {.mask = ~0U, .position = 1},
-	[ARGUMENT_KEYCTL] = {.mask = ~0U, .position = 0},     [ARGUMENT_MADVISE] = {.mask = ~0U, .position = 2},
+	[ARGUMENT_BPF] = {.mask = ~0U, .position = 0},		 [ARGUMENT_CLONE] = {.mask = ~CSIGNAL, .position = 0},
+	[ARGUMENT_FCNTL] = {.mask = ~0U, .position = 1},	 [ARGUMENT_IOCTL] = {.mask = ~0U, .position = 1},
+	[ARGUMENT_KEYCTL] = {.mask = ~0U, .position = 0},	 [ARGUMENT_MADVISE] = {.mask = ~0U, .position = 2},
 	[ARGUMENT_MEMORY] = {.mask = PROTECTION, .position = 2}, [ARGUMENT_PERSONALITY] = {.mask = ~0U, .position = 0},
-	[ARGUMENT_PRCTL] = {.mask = ~0U, .position = 0},      [ARGUMENT_SETNS] = {.mask = ~0U, .position = 1},
-	[ARGUMENT_SOCKET] = {.mask = ~0U, .position = 0},     [ARGUMENT_UNSHARE] = {.mask = ~0U, .position = 0},
+	[ARGUMENT_PRCTL] = {.mask = ~0U, .position = 0},	 [ARGUMENT_SETNS] = {.mask = ~0U, .position = 1},
+	[ARGUMENT_SOCKET] = {.mask = ~0U, .position = 0},	 [ARGUMENT_UNSHARE] = {.mask = ~0U, .position = 0},
 };
 
 static __always_inline const struct argument_shape *shape_of_argument(u64 argument)
