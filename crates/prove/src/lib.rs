@@ -9,6 +9,7 @@
 
 mod command;
 mod control;
+mod expected;
 mod judge;
 mod observe;
 mod probe;

@@ -4,9 +4,10 @@ use std::sync::atomic::AtomicBool;
 
 use report::Report;
 
+use crate::expected::Expected;
 use crate::observe::observe;
 use crate::start::{Entry, Order, Outcome, Patience, Starter};
-use crate::verify::{Expected, ProveError, container_name, not_told_to_stop};
+use crate::verify::{ProveError, container_name, not_told_to_stop};
 
 /// Starts it so often and gives a report of each start. Each must work, and end in the same way.
 pub fn record(
