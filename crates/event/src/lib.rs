@@ -4,6 +4,7 @@
 //! kernel: the same input gives the same output everywhere, so everything built on these types can be tested from
 //! recorded events.
 
+mod action;
 mod arch;
 mod argument;
 mod capability;
@@ -22,6 +23,7 @@ mod syscall;
 mod tally;
 mod text;
 
+pub use action::*;
 pub use arch::Arch;
 pub use argument::ArgumentSeen;
 pub use capability::{Capability, CapabilitySet, ParseCapabilityError};

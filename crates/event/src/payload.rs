@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{Text, decimal};
 use crate::{
-    Capability, Confinement, Device, DirectoryUsed, DnsMessage, ExecId, FileUsed, FlowUsed, ListenUsed, MountUsed,
-    NameUsed, PeerFound, PrivilegedUse, ProcessId, SocketUsed, Syscall, TlsHello,
+    Action, Capability, Confinement, Device, DirectoryUsed, DnsMessage, ExecId, FileUsed, FlowUsed, ImageFacts,
+    ListenUsed, MountUsed, NameUsed, PeerFound, PrivilegedUse, ProcessId, SocketUsed, Syscall, TlsHello,
 };
 
 /// One line per kind of fact: its name in Rust, what is known of it, and its name in files.
@@ -88,6 +88,10 @@ payloads! {
     Terminal(TerminalProgram) = "terminal",
     /// Something was typed or shown on a terminal (only with `--terminal`).
     TerminalText(TerminalText) = "terminal_text",
+    /// A program is about to begin (only with rules that ask for it).
+    Image(ImageFacts) = "image",
+    /// A system call was made that rules ask for.
+    Action(Action) = "action",
 }
 
 /// A cgroup or namespace that is, or may become, a container.
@@ -357,14 +361,14 @@ impl Credentials {
     }
 }
 
-mod hexadecimal {
+pub(crate) mod hexadecimal {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(args: &[u64; 6], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(args: &[u64; 6], serializer: S) -> Result<S::Ok, S::Error> {
         args.map(|arg| format!("0x{arg:x}")).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 6], D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 6], D::Error> {
         let texts = <[String; 6]>::deserialize(deserializer)?;
         let mut args = [0; 6];
         for (arg, text) in args.iter_mut().zip(&texts) {
