@@ -187,8 +187,9 @@ fn each_call_that_differs_is_told_once_as_strace_shows_it() -> Result<()> {
     let lines = std::fs::read_to_string(&log)?;
     let wanted: BTreeSet<Seen> = lines.lines().filter_map(|line| of_line(line, &mut numbers)).collect();
     ensure!(wanted.len() > 30, "strace showed too little: {lines}");
-    let mine =
-        |event: &&Value| event["event"]["kind"] == "action" && event["process"]["executable"] == program.to_str();
+    let mine = |event: &&Value| {
+        event["event"]["kind"] == "action" && event["process"]["executable"].as_str() == program.to_str()
+    };
     let found: Vec<Seen> =
         events.iter().filter(mine).map(|event| of_event(event, &numbers, &ERRNOS)).collect::<Result<_>>()?;
     let once: BTreeSet<Seen> = found.iter().cloned().collect();
@@ -267,12 +268,12 @@ fn layers(events: &[Value]) -> BTreeSet<(String, bool)> {
     layers
 }
 
-const LAYERS: &str = "cat /etc/passwd >/dev/null; cp /bin/busybox /var/own; exec /var/own sh -c '/bin/true; echo x >>/etc/group; cat /etc/group'";
+const LAYERS: &str = "cat /etc/passwd >/dev/null; cp /bin/busybox /var/busybox; exec /var/busybox sh -c '/bin/true; echo x >>/etc/group; cat /etc/group'";
 
 fn must_tell_layers(events: &[Value]) -> Result<()> {
     let found = layers(events);
     for (name, is_upper) in
-        [("/etc/passwd", false), ("cat", false), ("/var/own", true), ("/bin/true", false), ("/etc/group", true)]
+        [("/etc/passwd", false), ("cat", false), ("/var/busybox", true), ("/bin/true", false), ("/etc/group", true)]
     {
         ensure!(found.contains(&(name.to_owned(), is_upper)), "{name} is not {is_upper}: {found:#?}");
         // What the image had was opened before it was changed, too, if at all.

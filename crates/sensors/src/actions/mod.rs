@@ -25,7 +25,7 @@ mod calls;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use event::{
-    Action, CapabilitySet, Descriptor, Device, Direction, Endpoint, FileType, ImageFacts, Payload, Rights,
+    Action, CapabilitySet, Descriptor, Device, Direction, Endpoint, FileType, ImageFacts, Payload, Protocol, Rights,
     SocketEnds, SocketFamily, StandardStream, Syscall, SyscallNames, Text,
 };
 
@@ -122,10 +122,12 @@ fn descriptor(sample: &action_sample, names: &[u8]) -> Result<Descriptor, Decode
 fn socket(sample: &action_sample) -> Result<SocketEnds, DecodeError> {
     let ends = &sample.ends;
     let protocol = network::protocol(ends.protocol)?;
+    let has_ports = matches!(protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp | Protocol::Mptcp);
     let ip_end = |words: [u64; 2], port: u16| {
         // IPv6's and IPv4's address that is none (`mapped_address`).
         let has_address = words != [0, 0] && words != [0, 0xffff_0000];
-        (port != 0 || has_address).then(|| Endpoint { address: network::ip(words), port: u32::from(port) })
+        let is_there = port != 0 || (has_address && !has_ports);
+        is_there.then(|| Endpoint { address: network::ip(words), port: u32::from(port) })
     };
     let unix_end = |name: &unix_name| Endpoint { address: network::text_of_name(name), port: 0 };
     let (local, remote) = match ends.family {
