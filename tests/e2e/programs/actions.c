@@ -36,6 +36,7 @@ static void must(long result, const char *what)
 static void opens(int directory)
 {
 	struct open_how how = {.flags = O_RDONLY | O_NOFOLLOW};
+	const char *volatile nowhere = NULL;
 	int fd;
 
 	must(fd = open("there", O_CREAT | O_WRONLY | O_TRUNC, 0600), "there");
@@ -50,7 +51,7 @@ static void opens(int directory)
 	close(fd);
 	must(fd = open("/proc/self/exe", O_RDONLY), "itself");
 	close(fd);
-	if (open("missing", O_RDWR) >= 0 || openat(directory, "there/below", O_PATH) >= 0 || open(NULL, O_RDONLY) >= 0)
+	if (open("missing", O_RDWR) >= 0 || openat(directory, "there/below", O_PATH) >= 0 || open(nowhere, O_RDONLY) >= 0)
 		exit(2);
 }
 
@@ -92,7 +93,7 @@ static void sockets(const struct sockaddr_in *listening, const struct sockaddr_i
 	must(fd = socket(AF_UNIX, SOCK_STREAM, 0), "socket");
 	connect(fd, (const void *)&name, sizeof(name));
 	name.sun_path[0] = 0;
-	connect(fd, (const void *)&name, offsetof(struct sockaddr_un, sun_path) + 7);
+	connect(fd, (const void *)&name, offsetof(struct sockaddr_un, sun_path) + 6);
 	close(fd);
 }
 

@@ -67,26 +67,44 @@ struct Seen {
     request: Option<u64>,
 }
 
+/// What is in quotes.
+fn in_quotes(text: &str) -> Option<Vec<String>> {
+    let (mut names, mut rest) = (Vec::new(), text);
+    while let Some((_, after)) = rest.split_once('"') {
+        let (name, behind) = after.split_once('"')?;
+        names.push(name.to_owned());
+        rest = behind;
+    }
+    Some(names)
+}
+
+/// An address, and its port: `0x2, sin_port="\x1f\x90", sin_addr="\x7f\x00\x00\x01"}`, `0x1, sun_path=@"name"}`.
+fn of_address(text: &str) -> Option<Vec<String>> {
+    let quoted = in_quotes(text)?;
+    let [port, address] = quoted.as_slice() else {
+        let mark = if text.contains("=@\"") { "@" } else { "" };
+        return Some(vec![format!("{mark}{}", quoted.first()?)]);
+    };
+    let bytes =
+        |text: &str| text.split("\\x").skip(1).map(|hex| u32::from_str_radix(hex, 16).ok()).collect::<Option<Vec<_>>>();
+    let port = bytes(port)?.into_iter().fold(0, |number, byte| number << 8 | byte);
+    let address = bytes(address)?.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    Some(vec![address, port.to_string()])
+}
+
 /// The numbers of calls of this machine's table, by strace: `[ 257] openat(`.
 fn of_line(line: &str, numbers: &mut Vec<(u64, String)>) -> Option<Seen> {
     let (number, rest) = line.split_once('[')?.1.split_once("] ")?;
     let number: u64 = number.trim().parse().ok()?;
     let (name, rest) = rest.split_once('(')?;
     numbers.push((number, name.to_owned()));
-    let (args, result) = rest.rsplit_once(") = ").map(|(args, result)| (args, result.trim()))?;
+    let (args, result) = rest.rsplit_once(" = ")?;
+    let args = args.trim_end().strip_suffix(')')?;
     let errno = result.strip_prefix("-1 ").and_then(|errno| errno.split(' ').next());
-    let mut passed: Vec<String> = Vec::new();
-    // Behind what strace says of descriptors (`3</path>`) names are in quotes.
-    let mut rest = args;
-    while let Some((before, after)) = rest.split_once('"') {
-        let (name, behind) = after.split_once('"')?;
-        let mark = if before.ends_with('@') { "@" } else { "" };
-        passed.push(format!("{mark}{}", name.trim_end_matches("\\0")));
-        rest = behind;
-    }
-    if let Some((_, port)) = args.split_once("htons(") {
-        passed.push(port.split(')').next()?.to_owned());
-    }
+    let passed = match args.split_once("sa_family=") {
+        Some((_, address)) => of_address(address)?,
+        None => in_quotes(args)?,
+    };
     let number_at = |at: usize| {
         let arg = args.split(", ").nth(at)?;
         let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
