@@ -191,7 +191,7 @@ fn action_text(action: &Action) -> String {
         port => format!("{}:{port}", end.address.shown()),
     };
     let passed = [&action.path, &action.second_path].into_iter().filter(|name| !name.is_empty());
-    let passed: Vec<String> = passed.map(|name| quoted(name)).chain(action.address.iter().map(end)).collect();
+    let passed: Vec<String> = passed.map(quoted).chain(action.address.iter().map(end)).collect();
     if !passed.is_empty() {
         text = format!("{text} {}", passed.join(" → "));
     }
@@ -336,6 +336,53 @@ pub(super) mod tests {
             ),
         ] {
             assert_eq!(line(payload), format!("03:04:05.006  0123456789ab      {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_call_is_told_with_what_was_passed_and_what_that_is() {
+        let end = |address: &str, port| Endpoint { address: address.into(), port };
+        let connect = Action {
+            syscall: event::Syscall { arch: event::Arch::X86_64, number: 42 },
+            args: [3, 0, 16, 0, 0, 0],
+            result: -115,
+            file: Some(event::Descriptor {
+                number: 3,
+                file_type: event::FileType::Socket,
+                path: "".into(),
+                path_truncated: false,
+                upper_layer: false,
+                socket: Some(event::SocketEnds {
+                    family: event::SocketFamily(10),
+                    protocol: Protocol::Tcp,
+                    local: None,
+                    remote: Some(end("::1", 80)),
+                    direction: None,
+                }),
+            }),
+            open_flags: None,
+            path: "".into(),
+            directory: "".into(),
+            second_path: "".into(),
+            second_directory: "".into(),
+            path_truncated: false,
+            address: Some(end("::1", 80)),
+            rights: event::Rights::default(),
+        };
+        let rename = Action {
+            syscall: event::Syscall { arch: event::Arch::X86_64, number: 82 },
+            result: 0,
+            file: None,
+            path: "/a\n".into(),
+            second_path: "b c".into(),
+            address: None,
+            ..connect.clone()
+        };
+        for (action, expected) in
+            [(connect, "connect [::1]:80 (3: tcp - → [::1]:80): EINPROGRESS"), (rename, "rename '/a\\n' → 'b c'")]
+        {
+            let line = line(Payload::Action(action));
+            assert!(line.ends_with(expected), "{line}");
         }
     }
 
