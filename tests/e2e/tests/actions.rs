@@ -286,7 +286,7 @@ fn layers(events: &[Value]) -> BTreeSet<(String, bool)> {
     layers
 }
 
-const LAYERS: &str = "cat /etc/passwd >/dev/null; cp /bin/busybox /var/busybox; exec /var/busybox sh -c '/bin/true; echo x >>/etc/group; cat /etc/group'";
+const LAYERS: &str = "cat /etc/passwd >/dev/null; cp /bin/busybox /var/busybox; exec /var/busybox sh -c '/bin/true; echo x >>/etc/group; /bin/cat /etc/group'";
 
 fn must_tell_layers(events: &[Value]) -> Result<()> {
     let found = layers(events);
