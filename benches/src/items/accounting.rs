@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     fn blocks(nothing: f64, empty: f64, outside: f64, inside: f64) -> Blocks {
-        let rounds = [nothing, nothing + 1.0, empty, outside, inside].map(|ns| vec![vec![ns; 4]; 3]);
+        let rounds = [nothing, nothing + 1.0, empty, outside, inside, inside].map(|ns| vec![vec![ns; 4]; 3]);
         Blocks { rounds, discarded: 0 }
     }
 

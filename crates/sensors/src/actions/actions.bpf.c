@@ -203,7 +203,8 @@ __noinline u64 hash_of_action(u64 file)
 	add_to_hash(&hash, PEEK(leader, start_boottime));
 	add_to_hash(&hash, (u64)FIELD_OF_RUNNING(task, tgid) << 32 | (u32)FIELD_OF_RUNNING(task, self_exec_id));
 	add_to_hash(&hash, (u64)draft->slot << 32 | draft->generation);
-	add_to_hash(&hash, (u64)draft->phase << 48 | (u64)sample->table << 40 | (u64)sample->socket_call << 32 | sample->number);
+	add_to_hash(&hash, (u64)draft->phase << 48 | (u64)sample->table << 40 | (u64)sample->socket_call << 32 |
+				   sample->number);
 	add_to_hash(&hash, (u64)sample->open_flags << 32 | draft->errno);
 	if (shape->traits & RESULT_MATTERS ||
 	    (draft->what == ACTION_CALL_FCNTL && draft->sample.descriptor != (u32)draft->sample.args[0]))

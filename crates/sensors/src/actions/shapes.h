@@ -84,9 +84,9 @@ struct action_shape {
 	u8 traits;
 };
 
-#define FIRST	1
-#define SECOND	2
-#define THIRD	4
+#define FIRST  1
+#define SECOND 2
+#define THIRD  4
 
 /* clang-format off */
 static const struct action_shape action_shapes[ACTION_CALLS] = {
@@ -132,8 +132,8 @@ static const struct action_shape action_shapes[ACTION_CALLS] = {
 #define CREAT_FLAGS 01101
 
 /* include/uapi/asm-generic/fcntl.h and include/uapi/linux/fcntl.h (6.18) */
-#define DUPLICATE_DESCRIPTOR		0
-#define DUPLICATE_DESCRIPTOR_CLOEXEC	1030
+#define DUPLICATE_DESCRIPTOR	     0
+#define DUPLICATE_DESCRIPTOR_CLOEXEC 1030
 
 /* include/uapi/linux/net.h (6.18): what socketcall(2) is asked for. */
 static __always_inline u32 action_of_socket_call(u32 number)

@@ -50,8 +50,8 @@ __noinline int name_unix_end(u64 address_of_socket, u32 is_remote)
 }
 
 /*
- * A number for the socket: with what it was made, and between whom. Of a connection that came in the other end's port is
- * no part of it, nor is its own of one that went out: they are other ones each time. As the one above.
+ * A number for the socket: with what it was made, and between whom. Of a connection that came in the other end's port
+ * is no part of it, nor is its own of one that went out: they are other ones each time. As the one above.
  */
 __noinline u64 hash_of_ends(u64 address_of_socket)
 {
