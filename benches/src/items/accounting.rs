@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use e2e::cgroups::{Cgroup, take_out};
 use e2e::machine::unique_name;
 use e2e::recorder::Recorder;
+use e2e::watching::Watching;
 
 use super::Settings;
 use crate::measure::empty::{EmptyPrograms, Hooks};
@@ -33,14 +34,22 @@ enum Variant {
     EmptyBoth,
     Outside,
     Inside,
+    Actions,
 }
 
-const VARIANTS: [(Variant, &str); 5] = [
+/// The calls that public rules look at.
+const CALLS: &str = "open,openat,openat2,creat,connect,accept,accept4,listen,bind,sendto,sendmsg,recvfrom,recvmsg,socket,dup,dup2,\
+                     dup3,ptrace,init_module,finit_module,symlink,symlinkat,link,linkat,rename,renameat,renameat2,unlink,\
+                     unlinkat,rmdir,mkdir,mkdirat,chmod,fchmod,fchmodat,setuid,setresuid,setns,unshare,clone,mount,umount2,\
+                     pivot_root,chroot,bpf,userfaultfd,memfd_create,keyctl,execve,execveat";
+
+const VARIANTS: [(Variant, &str); 6] = [
     (Variant::Nothing, "nothing attached"),
     (Variant::EmptyEnter, "empty program on sys_enter"),
     (Variant::EmptyBoth, "empty programs on sys_enter and sys_exit"),
     (Variant::Outside, "recording, task outside"),
     (Variant::Inside, "recording, task inside"),
+    (Variant::Actions, "watching with the calls of public rules, task inside"),
 ];
 
 /// The rounds of each variant, block by block.
@@ -128,11 +137,12 @@ fn measure(call: Call, threads: u32, wanted: usize) -> Result<Blocks> {
             "other programs come and go on sys_enter and sys_exit all the time: try again later"
         );
         hooks::wait_until_free()?;
-        for step in 0..4 {
-            match (turn + step) % 4 {
+        for step in 0..5 {
+            match (turn + step) % 5 {
                 0 => blocks.run(Variant::Nothing, &mut looping)?,
                 1 => with_empty(Hooks::Enter, Variant::EmptyEnter, &mut blocks, &mut looping)?,
                 2 => with_empty(Hooks::Both, Variant::EmptyBoth, &mut blocks, &mut looping)?,
+                3 => with_actions(&mut blocks, &mut looping)?,
                 _ => recorded(call, &mut blocks, &mut looping)?,
             }
         }
@@ -144,6 +154,20 @@ fn with_empty(hooks: Hooks, variant: Variant, blocks: &mut Blocks, looping: &mut
     let attached = EmptyPrograms::attach(hooks)?;
     blocks.run(variant, looping)?;
     attached.detach()
+}
+
+/// Inside, while single calls are looked at.
+fn with_actions(blocks: &mut Blocks, looping: &mut Loop) -> Result<()> {
+    let name = unique_name("ringfence-bench");
+    let watching = Watching::start(&["--cgroup", &format!("/{name}"), "--calls", CALLS, "--kind", "action,image"])?;
+    let cgroup = Cgroup::create(&name)?;
+    cgroup.take(looping.pid())?;
+    sleep(SETTLE);
+    blocks.run(Variant::Actions, looping)?;
+    take_out(looping.pid())?;
+    let watched = watching.stop()?;
+    ensure!(watched.status.success(), "{}", watched.stderr);
+    Ok(())
 }
 
 /// First outside, as a task that never was in a container, then inside; what was made inside must have been counted.
@@ -244,7 +268,7 @@ mod tests {
     use super::*;
 
     fn blocks(nothing: f64, empty: f64, outside: f64, inside: f64) -> Blocks {
-        let rounds = [nothing, nothing + 1.0, empty, outside, inside].map(|ns| vec![vec![ns; 4]; 3]);
+        let rounds = [nothing, nothing + 1.0, empty, outside, inside, inside].map(|ns| vec![vec![ns; 4]; 3]);
         Blocks { rounds, discarded: 0 }
     }
 

@@ -1,6 +1,6 @@
 //! An event as a line for people.
 
-use event::{Direction, FileAccess, Payload, Protocol, Text};
+use event::{Action, Direction, Endpoint, Errno, FileAccess, Payload, Protocol, SyscallNames, Text};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use report::{Style, cut, duration, program_line, quoted, short_id, signal_name, width};
@@ -168,8 +168,43 @@ fn words(subject: &Subject<'_>) -> Words {
             let server = place(Protocol::Tcp, &hello.address, hello.port);
             plain(label, &format!("{} at {server}", hello.server_name.shown()))
         }
+        Payload::Action(action) => {
+            let text = action_text(action);
+            match action.result {
+                result @ -4095..=-1 => {
+                    let errno = Errno(result.unsigned_abs() as u16);
+                    Words { label, text: format!("{text}: {errno}"), style: Style::Bad }
+                }
+                _ => plain(label, &text),
+            }
+        }
         _ => plain(label, &fields(subject)),
     }
+}
+
+/// The call, what was passed, and in parentheses what that is.
+fn action_text(action: &Action) -> String {
+    let mut text = SyscallNames::builtin().name(action.syscall).into_owned();
+    let end = |end: &Endpoint| match end.port {
+        0 => end.address.shown().into_owned(),
+        port if end.address.as_bytes().contains(&b':') => format!("[{}]:{port}", end.address.shown()),
+        port => format!("{}:{port}", end.address.shown()),
+    };
+    let passed = [&action.path, &action.second_path].into_iter().filter(|name| !name.is_empty());
+    let passed: Vec<String> = passed.map(quoted).chain(action.address.iter().map(end)).collect();
+    if !passed.is_empty() {
+        text = format!("{text} {}", passed.join(" → "));
+    }
+    let Some(file) = &action.file else { return text };
+    let what = match &file.socket {
+        Some(socket) => {
+            let ends = |of: &Option<Endpoint>| of.as_ref().map_or("-".into(), end);
+            format!("{} {} → {}", socket.protocol.name(), ends(&socket.local), ends(&socket.remote))
+        }
+        None if file.path.is_empty() => file.file_type.name().into(),
+        None => file.path.shown().into_owned(),
+    };
+    format!("{text} ({}: {what})", file.number)
 }
 
 /// Where something is to be reached, or whom it came from; without its port if that is 0.
@@ -301,6 +336,53 @@ pub(super) mod tests {
             ),
         ] {
             assert_eq!(line(payload), format!("03:04:05.006  0123456789ab      {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_call_is_told_with_what_was_passed_and_what_that_is() {
+        let end = |address: &str, port| Endpoint { address: address.into(), port };
+        let connect = Action {
+            syscall: event::Syscall { arch: event::Arch::X86_64, number: 42 },
+            args: [3, 0, 16, 0, 0, 0],
+            result: -115,
+            file: Some(event::Descriptor {
+                number: 3,
+                file_type: event::FileType::Socket,
+                path: "".into(),
+                path_truncated: false,
+                upper_layer: false,
+                socket: Some(event::SocketEnds {
+                    family: event::SocketFamily(10),
+                    protocol: Protocol::Tcp,
+                    local: None,
+                    remote: Some(end("::1", 80)),
+                    direction: None,
+                }),
+            }),
+            open_flags: None,
+            path: "".into(),
+            directory: "".into(),
+            second_path: "".into(),
+            second_directory: "".into(),
+            path_truncated: false,
+            address: Some(end("::1", 80)),
+            rights: event::Rights::default(),
+        };
+        let rename = Action {
+            syscall: event::Syscall { arch: event::Arch::X86_64, number: 82 },
+            result: 0,
+            file: None,
+            path: "/a\n".into(),
+            second_path: "b c".into(),
+            address: None,
+            ..connect.clone()
+        };
+        for (action, expected) in
+            [(connect, "connect [::1]:80 (3: tcp - → [::1]:80): EINPROGRESS"), (rename, "rename '/a\\n' → 'b c'")]
+        {
+            let line = line(Payload::Action(action));
+            assert!(line.ends_with(expected), "{line}");
         }
     }
 
