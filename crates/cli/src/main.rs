@@ -7,6 +7,7 @@ mod exit;
 mod fields;
 mod generate;
 mod harden;
+mod incident;
 mod map;
 mod merge;
 mod observe;
@@ -52,6 +53,8 @@ enum Command {
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
     Fields(fields::FieldsArgs),
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Merge(args) => merge::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Scenario(command) => scenario::run(&command),
+        Command::Incident(command) => incident::run(&command),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

@@ -37,7 +37,7 @@ impl<'e> Family<'e> {
     pub(crate) fn of(events: &'e [Arc<Noted>]) -> Family<'e> {
         let mut family = Family::default();
         for event in events {
-            match &event.payload {
+            match event.payload() {
                 Payload::Fork(fork) if fork.child != event.id => {
                     family.parents.insert(fork.child, fork.parent);
                 }
@@ -88,7 +88,7 @@ impl<'e> Family<'e> {
             parent_pid: parent.map_or(0, |parent| parent.pid),
             relation,
             source: Source::Events,
-            name: exec.map(|(event, _)| event.name.clone()).unwrap_or_default(),
+            name: exec.map(|(event, _)| event.name().clone()).unwrap_or_default(),
             executable: exec.map(|(_, exec)| exec.executable.clone()),
             argv: exec.map(|(_, exec)| exec.argv.clone()).unwrap_or_default(),
             uid: exec.map(|(_, exec)| exec.uid),
@@ -120,7 +120,7 @@ pub(crate) fn written(events: &[Arc<Noted>], processes: &BTreeSet<ProcessId>, fi
     let mut found: Vec<Candidate> = Vec::new();
     for event in events.iter().filter(|event| processes.contains(&event.id)) {
         let Some(file) = written_by(event) else {
-            if let Payload::Name(name) = &event.payload
+            if let Payload::Name(name) = event.payload()
                 && (name.operation, name.errno, name.truncated) == (NameOperation::Rename, None, false)
             {
                 for file in found.iter_mut().filter(|file| file.path == name.path) {
@@ -141,7 +141,7 @@ pub(crate) fn written(events: &[Arc<Noted>], processes: &BTreeSet<ProcessId>, fi
 fn written_by(event: &Noted) -> Option<Candidate> {
     const ACCESS_MODE: u32 = 3;
     let process = event.id;
-    match &event.payload {
+    match event.payload() {
         Payload::File(file) => {
             let writes = [FileAccess::OpenedToWrite, FileAccess::Written, FileAccess::Created, FileAccess::Truncated];
             let is_written = writes.iter().any(|access| file.accesses.has(*access));
@@ -165,7 +165,7 @@ fn written_by(event: &Noted) -> Option<Candidate> {
 pub(crate) fn peers(events: &[Arc<Noted>]) -> Vec<Peer> {
     let mut names: BTreeMap<&Text, Vec<&Text>> = BTreeMap::new();
     for event in events {
-        if let Payload::Dns(message) = &event.payload
+        if let Payload::Dns(message) = event.payload()
             && message.is_answer
         {
             for address in &message.addresses {
@@ -178,7 +178,7 @@ pub(crate) fn peers(events: &[Arc<Noted>]) -> Vec<Peer> {
     }
     let mut peers: Vec<Peer> = Vec::new();
     for event in events {
-        let Payload::Flow(flow) = &event.payload else { continue };
+        let Payload::Flow(flow) = event.payload() else { continue };
         let failed = flow.errno.as_ref().map(|errno: &Errno| Text::from(errno.to_string()));
         let is_it = |peer: &Peer| {
             (peer.direction, peer.protocol, peer.port) == (flow.direction, flow.protocol, flow.port)

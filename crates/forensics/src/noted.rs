@@ -1,20 +1,19 @@
 //! An event as it waits in memory: a subject that owns what it says.
 
-use event::{Payload, ProcessId, Text};
-use rules::{Container, Parent, Process, Subject, When};
+use event::{Event, ExecId, Payload, ProcessId, RunId, TaskId, Text};
+use rules::{Container, Parent, Subject, When};
 
 use crate::Cost;
 
-/// One event.
+/// One event, with what was known of its process.
 #[derive(Clone, Debug)]
 pub(crate) struct Noted {
     pub(crate) when: When,
-    pub(crate) name: Text,
     pub(crate) id: ProcessId,
-    pub(crate) tid: u32,
     pub(crate) executable: Option<Text>,
     pub(crate) parent: Option<(u32, Option<Text>)>,
-    pub(crate) payload: Payload,
+    /// Without the numbers of its run and of its program, which a subject does not tell.
+    pub(crate) event: Event,
 }
 
 /// What a container is called.
@@ -29,35 +28,42 @@ pub(crate) struct Names {
 impl Noted {
     pub(crate) fn of(subject: &Subject<'_>) -> Noted {
         let process = &subject.process;
+        let id = ProcessId { pid: process.pid, start_ns: process.start };
         Noted {
             when: subject.event,
-            name: process.name.clone(),
-            id: ProcessId { pid: process.pid, start_ns: process.start },
-            tid: process.tid,
+            id,
             executable: process.executable.cloned(),
             parent: process.parent.map(|parent| (parent.pid, parent.executable.cloned())),
-            payload: subject.payload.clone(),
+            event: Event {
+                boot_ns: subject.event.time,
+                run: RunId { slot: 0, generation: 0 },
+                phase: subject.event.phase,
+                task: TaskId {
+                    image: ExecId { process: id, exec: 0 },
+                    tid: process.tid,
+                    comm: process.name.clone(),
+                },
+                payload: subject.payload.clone(),
+            },
         }
+    }
+
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.event.payload
+    }
+
+    pub(crate) fn name(&self) -> &Text {
+        &self.event.task.comm
     }
 
     /// The same again, of a container that is called so.
     pub(crate) fn subject<'n>(&'n self, names: &'n Names) -> Subject<'n> {
-        Subject {
-            event: self.when,
-            container: names.container(),
-            process: Process {
-                name: &self.name,
-                pid: self.id.pid,
-                tid: self.tid,
-                executable: self.executable.as_ref(),
-                start: self.id.start_ns,
-                parent: self
-                    .parent
-                    .as_ref()
-                    .map(|(pid, executable)| Parent { pid: *pid, executable: executable.as_ref() }),
-            },
-            payload: &self.payload,
-        }
+        let mut subject = Subject::new(&self.event, self.when.wall_time);
+        subject.container = names.container();
+        subject.process.executable = self.executable.as_ref();
+        subject.process.parent =
+            self.parent.as_ref().map(|(pid, executable)| Parent { pid: *pid, executable: executable.as_ref() });
+        subject
     }
 }
 
@@ -93,8 +99,8 @@ impl Cost for Noted {
     fn bytes(&self) -> usize {
         let of_parent = self.parent.as_ref().and_then(|(_, executable)| executable.as_ref()).map_or(0, heap);
         // The ring's own entry and the count of its owners come on top.
-        size_of::<Noted>() + 64 + heap(&self.name) + self.executable.as_ref().map_or(0, heap) + of_parent
-            + of_payload(&self.payload)
+        size_of::<Noted>() + 64 + heap(self.name()) + self.executable.as_ref().map_or(0, heap) + of_parent
+            + of_payload(self.payload())
     }
 }
 

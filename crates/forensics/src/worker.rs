@@ -294,7 +294,7 @@ impl Open {
                 kind: event.when.kind.into(),
                 phase: event.when.phase,
                 process: event.id,
-                name: event.name.clone(),
+                name: event.name().clone(),
                 text: (settings.describe)(&subject).into(),
                 event: serde_json::from_str(&json).unwrap_or_default(),
             });

@@ -10,10 +10,11 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 11] = [
+const DIRECTION: [(&str, &[&str]); 12] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
+    ("forensics", &["behaviour", "containers", "event", "report", "rules", "store"]),
     ("prove", &["agent", "behaviour", "containers", "event", "recommend", "report"]),
     ("recommend", &["behaviour", "event", "report"]),
     ("report", &["behaviour", "event"]),
@@ -23,7 +24,19 @@ const DIRECTION: [(&str, &[&str]); 11] = [
     ("agent", &["behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
     (
         "ringfence",
-        &["agent", "behaviour", "containers", "event", "prove", "recommend", "report", "rules", "sensors", "store"],
+        &[
+            "agent",
+            "behaviour",
+            "containers",
+            "event",
+            "forensics",
+            "prove",
+            "recommend",
+            "report",
+            "rules",
+            "sensors",
+            "store",
+        ],
     ),
 ];
 

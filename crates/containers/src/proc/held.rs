@@ -288,7 +288,12 @@ mod tests {
     use crate::proc::{Namespace, SocketAddresses, SocketTable};
 
     fn sleeper() -> Child {
-        Command::new("sleep").arg("60").env("A", "b c").stdin(Stdio::null()).spawn().expect("sleep is there")
+        let child = Command::new("sleep").arg("60").env("A", "b c").stdin(Stdio::null()).spawn().expect("sleep is there");
+        // Whoever forked it goes on while the new program is still being set up.
+        while Proc::default().stat(child.id()).expect("it lives").image.is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child
     }
 
     fn end(mut child: Child) {

@@ -196,7 +196,7 @@ fn root_of_another(
     events: &[Arc<Noted>],
 ) -> (Result<OwnedFd, &'static str>, Option<ProcessId>) {
     let last_exec = |id: ProcessId| {
-        events.iter().rev().filter(|event| event.id == id).find_map(|event| match &event.payload {
+        events.iter().rev().filter(|event| event.id == id).find_map(|event| match event.payload() {
             Payload::Exec(exec) => Some(exec.mount_namespace),
             _ => None,
         })
