@@ -9,6 +9,7 @@ pub mod dns;
 pub mod engine_grpc;
 pub mod engine_http;
 pub mod engine_json;
+pub mod incidents;
 pub mod json;
 pub mod proc_files;
 pub mod profiles;

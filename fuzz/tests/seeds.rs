@@ -39,7 +39,7 @@ macro_rules! every_seed_keeps_the_laws_of {
 }
 
 every_seed_keeps_the_laws_of! {
-    cgroup_paths conditions dns engine_grpc engine_http engine_json proc_files profiles recommendations reports ring_records
+    cgroup_paths conditions dns engine_grpc engine_http engine_json incidents proc_files profiles recommendations reports ring_records
     syscall_tables texts tls
 }
 
