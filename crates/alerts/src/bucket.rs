@@ -29,18 +29,26 @@ impl Bucket {
         Bucket { level_ns: rate.per_ns.max(1), at_ns: now_ns }
     }
 
-    /// Takes a token, if there is one. A clock that was set back brings none.
-    pub(crate) fn take(&mut self, rate: Rate, now_ns: u64) -> bool {
-        let full = rate.per_ns.max(1);
-        let token = (full / u64::from(rate.burst.max(1))).max(1);
-        self.level_ns = self.level_ns.saturating_add(now_ns.saturating_sub(self.at_ns)).min(full);
+    /// Whether there is a token. A clock that was set back brings none.
+    pub(crate) fn has_one(&mut self, rate: Rate, now_ns: u64) -> bool {
+        self.level_ns = self.level_ns.saturating_add(now_ns.saturating_sub(self.at_ns)).min(rate.per_ns.max(1));
         self.at_ns = now_ns;
-        let has_one = self.level_ns >= token;
+        self.level_ns >= token(rate)
+    }
+
+    /// Takes a token, if there is one.
+    pub(crate) fn take(&mut self, rate: Rate, now_ns: u64) -> bool {
+        let has_one = self.has_one(rate, now_ns);
         if has_one {
-            self.level_ns -= token;
+            self.level_ns -= token(rate);
         }
         has_one
     }
+}
+
+/// The time in which one comes.
+fn token(rate: Rate) -> u64 {
+    (rate.per_ns.max(1) / u64::from(rate.burst.max(1))).max(1)
 }
 
 #[cfg(test)]

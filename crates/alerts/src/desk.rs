@@ -141,15 +141,21 @@ impl Desk {
         Taken::New
     }
 
-    /// What the kernel has counted of one that was told: so often did it happen in all.
-    pub fn raise(&mut self, id: &Text, count: u64, last_seen: Timestamp) {
+    /// One that was told happened so many times more, the last time at this time; nothing if it was not told, or is forgotten.
+    pub fn again(&mut self, id: &Text, more: u64, last_seen: Timestamp) {
         if let Some(told) = self.told.touch(id) {
-            let more = count.saturating_sub(told.alert.count);
             told.alert.count += more;
             told.alert.last_seen = told.alert.last_seen.max(last_seen);
             self.counts.made += more;
             self.counts.grouped += more;
         }
+    }
+
+    /// Whether a new alert of this rule in this container would be told now.
+    pub fn has_room(&mut self, container: &Container, rule: &str, now: Timestamp) -> bool {
+        let rate = self.limits.rate;
+        let pair = self.pairs.touch(&(container.clone(), rule.into()));
+        pair.is_none_or(|pair| pair.bucket.has_one(rate, now.unix_ns()))
     }
 
     /// Hands on the news of what was told before, if it is time; `at_end` in any case.
@@ -255,13 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_counted_is_told_as_the_count() {
-        let mut desk = Desk::new(limits(2));
+    fn what_the_kernel_counted_is_added_to_the_count() {
+        let mut desk = Desk::new(limits(1));
         let one = at(alert("r", "web", &[]), 10);
+        assert!(desk.has_room(&one.container, "r", Timestamp::from_unix_ns(10)));
         desk.take(one.clone(), |_| {});
+        assert!(!desk.has_room(&one.container, "r", Timestamp::from_unix_ns(10)));
+        assert!(desk.has_room(&one.container, "r", Timestamp::from_unix_ns(2000)));
 
-        desk.raise(&one.id, 7, Timestamp::from_unix_ns(50));
-        desk.raise(&one.id, 5, Timestamp::from_unix_ns(40));
+        desk.again(&one.id, 6, Timestamp::from_unix_ns(50));
+        desk.again(&"unknown".into(), 6, Timestamp::from_unix_ns(50));
 
         let mut told = Vec::new();
         desk.look(Timestamp::from_unix_ns(60), true, |alert| told.push((alert.count, alert.last_seen.unix_ns())));
