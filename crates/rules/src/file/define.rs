@@ -40,14 +40,12 @@ pub(crate) struct Age {
 pub(crate) struct ListDefinition {
     pub(crate) items: Vec<Written>,
     pub(crate) age: Age,
-    pub(crate) spot: Spot,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct MacroDefinition {
     pub(crate) condition: Joined,
     pub(crate) age: Age,
-    pub(crate) spot: Spot,
 }
 
 #[derive(Clone, Debug)]
@@ -107,10 +105,10 @@ impl Definitions {
     }
 
     /// What is defined again keeps its place and is new otherwise.
-    pub(crate) fn list(&mut self, name: &str, items: Vec<Written>, spot: Spot) {
+    pub(crate) fn list(&mut self, name: &str, items: Vec<Written>) {
         let last = self.next();
         let first = self.lists.get(name).map_or(last, |list| list.age.first);
-        self.lists.insert(name.to_owned(), ListDefinition { items, age: Age { first, last }, spot });
+        self.lists.insert(name.to_owned(), ListDefinition { items, age: Age { first, last } });
     }
 
     /// Whether there was one.
@@ -122,10 +120,10 @@ impl Definitions {
         true
     }
 
-    pub(crate) fn add_macro(&mut self, name: &str, condition: Joined, spot: Spot) {
+    pub(crate) fn add_macro(&mut self, name: &str, condition: Joined) {
         let last = self.next();
         let first = self.macros.get(name).map_or(last, |it| it.age.first);
-        self.macros.insert(name.to_owned(), MacroDefinition { condition, age: Age { first, last }, spot });
+        self.macros.insert(name.to_owned(), MacroDefinition { condition, age: Age { first, last } });
     }
 
     /// Whether there was one.

@@ -306,7 +306,7 @@ impl Reader<'_, '_> {
         let to = self.overrides(entry, &["items"], &["items"])?;
         let is_appended = self.is_appended(entry, &to)? || !to.append.is_empty();
         if !is_appended {
-            self.definitions.list(&name.text, items, entry.spot.clone());
+            self.definitions.list(&name.text, items);
         } else if !self.definitions.append_to_list(&name.text, items) {
             return wrong(&name.spot, format!("there is no list {} before this to append to", name.text));
         }
@@ -324,7 +324,7 @@ impl Reader<'_, '_> {
         let to = self.overrides(entry, &["condition"], &["condition"])?;
         let is_appended = self.is_appended(entry, &to)? || !to.append.is_empty();
         if !is_appended {
-            self.definitions.add_macro(&name.text, condition, entry.spot.clone());
+            self.definitions.add_macro(&name.text, condition);
         } else if !self.definitions.append_to_macro(&name.text, &condition) {
             return wrong(&name.spot, format!("there is no macro {} before this to append to", name.text));
         }

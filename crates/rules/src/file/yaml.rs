@@ -1,5 +1,6 @@
 //! YAML as a tree in which everything has its place, within bounds that a bad file cannot leave.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -10,6 +11,8 @@ use crate::file::problem::Spot;
 pub const MAX_FILE_BYTES: usize = 4 << 20;
 /// How many values a file may have, those that an alias stands for counted as often as they are used.
 const MAX_NODES: usize = 400_000;
+/// How much is read of a file that has to be read again and again, in bytes.
+const MAX_READ_BYTES: usize = 64 << 20;
 /// How deep lists and mappings may be nested.
 const MAX_NESTING: usize = 24;
 
@@ -82,19 +85,76 @@ pub(crate) fn parse(file: usize, text: &str) -> Result<Vec<Yaml>, YamlError> {
             spot: Spot { file, chars: at..at + 1, is_block: false },
         });
     }
+    let mut text = Cow::Borrowed(text);
+    let mut read = 0;
+    loop {
+        read += text.len().max(1);
+        match attempt(file, &text) {
+            Ok(documents) => return Ok(documents),
+            Err(Refused::Wrong(error)) => return Err(error),
+            Err(Refused::Scan(message, at)) => match outdented(&text, &message, at) {
+                Some(mended) if read < MAX_READ_BYTES => text = Cow::Owned(mended),
+                _ => {
+                    let spot = Spot { file, chars: at..at, is_block: false };
+                    return Err(YamlError { message: format!("this is no YAML: {message}"), spot });
+                }
+            },
+        }
+    }
+}
+
+/// Why an attempt came to nothing.
+enum Refused {
+    Wrong(YamlError),
+    /// What the scanner said, and the character at which it stopped.
+    Scan(String, usize),
+}
+
+fn attempt(file: usize, text: &str) -> Result<Vec<Yaml>, Refused> {
     let mut builder = Builder { file, open: Vec::new(), documents: Vec::new(), anchors: Vec::new(), nodes: 0 };
     let mut parser = Parser::new_from_str(text);
     loop {
         match parser.next_event() {
             None | Some(Ok((Event::StreamEnd, _))) => return Ok(builder.documents),
-            Some(Ok((event, span))) => builder.take(event, span)?,
-            Some(Err(error)) => {
-                let at = error.marker().index();
-                let spot = Spot { file, chars: at..at, is_block: false };
-                return Err(YamlError { message: format!("this is no YAML: {}", error.info()), spot });
-            }
+            Some(Ok((event, span))) => builder.take(event, span).map_err(Refused::Wrong)?,
+            Some(Err(error)) => return Err(Refused::Scan(error.info().to_owned(), error.marker().index())),
         }
     }
+}
+
+/// The text with a line of a list in brackets, which stands too far to the left, on the line before it.
+///
+/// YAML wants such lines further right than the key; the parser that the public rule files are written for does not care. Every
+/// character keeps its place.
+fn outdented(text: &str, message: &str, at: usize) -> Option<String> {
+    if !matches!(message, "invalid indentation" | "invalid indentation in flow construct") {
+        return None;
+    }
+    let (at, _) = text.char_indices().nth(at)?;
+    let line = text[..at].rfind('\n')?;
+    if !text[line..at].trim().is_empty() {
+        return None;
+    }
+    let before = text[..line].rfind('\n').map_or(0, |end| end + 1);
+    let comment = comment(&text[before..line]).map_or(line, |begin| before + begin);
+    let blanks = " ".repeat(text[comment..line].chars().count() + 1);
+    Some([&text[..comment], &blanks, &text[line + 1..]].concat())
+}
+
+/// Where a comment begins on a line.
+fn comment(line: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut previous = ' ';
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            (None, '#') if previous.is_whitespace() => return Some(at),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+        previous = c;
+    }
+    None
 }
 
 impl Builder {
