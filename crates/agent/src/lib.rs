@@ -26,7 +26,7 @@ mod usage;
 
 pub use error::{FinishError, StartError};
 pub use launch::{BECOME_COMMAND, LaunchError, become_command};
-pub use live::Watcher;
+pub use live::{Place, Watch, Watcher};
 pub use recording::{Ended, Progress, Recording, Save, Settings};
 pub use sensors::CallFilter;
 pub use sink::{EventFormat, SinkError};

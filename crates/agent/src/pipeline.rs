@@ -10,7 +10,7 @@ use containers::engine::State;
 use containers::path::{Engine, Kind};
 use containers::proc::{Namespace, Proc};
 use event::{Event, Payload, Phase, Resource, RunId, SyscallNames, Text};
-use report::{Parent, Report};
+use report::{Parent, Report, Workload};
 use rules::Subject;
 use sensors::{Kernel, ReadError, Slot};
 
@@ -18,6 +18,7 @@ use crate::adopt;
 use crate::assemble::{self, Common, Parts};
 use crate::clock;
 use crate::host_paths::seen_from_outside;
+use crate::live::Place;
 use crate::losses::{CommonLosses, History};
 use crate::names::Names;
 use crate::peers::{self, Called, Past};
@@ -434,26 +435,49 @@ impl Pipeline {
         owner
     }
 
-    /// What conditions and people can be told of an event, at this moment.
-    pub(crate) fn show<T>(&self, event: &Event, then: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
-        let run = self.runs.get(&event.run)?;
+    /// Where what a run does happens.
+    pub(crate) fn place<T>(&self, run: &Run, then: impl FnOnce(&Place<'_>) -> T) -> T {
         let container = self.owner(run);
         let known = container.known();
+        let workload = Workload {
+            image: known.and_then(|known| known.image.as_deref()).map(Text::from),
+            image_digest: known.and_then(|known| known.image_digest.as_deref()).map(Text::from),
+            command: known
+                .and_then(|known| known.command.as_ref())
+                .map(|command| command.iter().map(|word| Text::from(word.as_str())).collect())
+                .unwrap_or_default(),
+            architecture: self.common.host.architecture.clone(),
+        };
+        then(&Place {
+            run: container.id(),
+            container: described(container),
+            workload: &workload,
+            is_settled: !container.awaits_its_name(),
+            clock: self.common.clock,
+        })
+    }
+
+    /// All that a run has done until now, with the names of those at the other ends of its connections.
+    pub(crate) fn behaviour(&self, run: &Run) -> Behaviour {
+        let mut behaviour = whole_behaviour(run);
+        peers::name(&mut behaviour.network, |peer| self.called(peer).or_else(|| self.past.get(peer).cloned()));
+        behaviour
+    }
+
+    /// What conditions and people can be told of an event, at this moment.
+    pub(crate) fn show<T>(&self, event: &Event, then: impl FnOnce(&Subject<'_>, &Place<'_>) -> T) -> Option<T> {
+        let run = self.runs.get(&event.run)?;
+        let container = self.owner(run);
         let process = event.task.image.process;
         let executable = run.builder.executable(event.task.image);
         let parent = run.builder.parent(process);
         let of_parent = parent.and_then(|parent| run.builder.newest_executable(parent));
         let mut subject = Subject::new(event, self.common.clock.at(event.boot_ns).wall.unix_ns());
-        subject.container = rules::Container {
-            name: known.and_then(|known| known.name.as_deref()),
-            id: known.map(|known| known.id.as_str()).or_else(|| container.id_of_its_own()),
-            image: known.and_then(|known| known.image.as_deref()),
-            engine: known.map(|known| known.engine).or_else(|| container.engine_by_path()).map(Engine::name),
-        };
+        subject.container = described(container);
         subject.process.executable = executable.as_deref();
         subject.process.parent =
             parent.map(|parent| rules::Parent { pid: parent.pid, executable: of_parent.as_deref() });
-        Some(then(&subject))
+        Some(self.place(run, |place| then(&subject, place)))
     }
 
     /// What is lost of everybody: no container is known that it belongs to. With `at_most` also what may just be made up
@@ -492,6 +516,17 @@ fn measure(layout: &Layout, run: &mut Run, at_end: bool) {
     match usage(layout, &run.slot.path, CgroupId(run.slot.cgroup_id)) {
         Ok(usage) => run.builder.measure(&usage, now, at_end),
         Err(error) => run.builder.unmeasured(&error.to_string()),
+    }
+}
+
+/// What conditions know of a container.
+fn described(run: &Run) -> rules::Container<'_> {
+    let known = run.known();
+    rules::Container {
+        name: known.and_then(|known| known.name.as_deref()),
+        id: known.map(|known| known.id.as_str()).or_else(|| run.id_of_its_own()),
+        image: known.and_then(|known| known.image.as_deref()),
+        engine: known.map(|known| known.engine).or_else(|| run.engine_by_path()).map(Engine::name),
     }
 }
 

@@ -1,6 +1,8 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
+mod allow;
 mod containers;
+mod detect;
 mod diff;
 mod doctor;
 mod exit;
@@ -19,6 +21,7 @@ mod saturation;
 mod scenario;
 mod signals;
 mod starting;
+mod streams;
 mod trace;
 mod units;
 mod verify;
@@ -42,6 +45,8 @@ enum Command {
     // What these do is said with their arguments.
     Record(Box<record::RecordArgs>),
     Watch(Box<watch::WatchArgs>),
+    Detect(Box<detect::DetectArgs>),
+    Allow(allow::AllowArgs),
     Report(report::ReportArgs),
     Map(map::MapArgs),
     Recommend(Box<recommend::RecommendArgs>),
@@ -81,6 +86,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Record(args) => record::run(*args),
         Command::Watch(args) => watch::run(&args),
+        Command::Detect(args) => detect::run(&args),
+        Command::Allow(args) => allow::run(&args),
         Command::Fields(args) => fields::run(&args),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),

@@ -29,7 +29,7 @@ pub(crate) fn filter(args: &RecordArgs, names: &SyscallNames) -> anyhow::Result<
 pub(crate) fn printer(names: SyscallNames, of_command: bool, max_events: Option<u64>) -> Watcher {
     let mut left = max_events.unwrap_or(u64::MAX);
     let mut out: Box<dyn Write> = if of_command { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-    Box::new(move |subject| {
+    Box::new(move |subject: &Subject<'_>| {
         let Payload::Syscall(call) = subject.payload else { return Ok(true) };
         if left > 0 {
             writeln!(out, "{}", line(subject, call, &names))?;

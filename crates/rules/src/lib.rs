@@ -7,25 +7,33 @@
 //! Pure: nothing here reads a file, a clock or the kernel.
 
 mod condition;
+mod context;
 mod error;
 mod escape;
 mod eval;
 mod falco;
 mod fields;
+mod file;
 mod glob;
 mod lexer;
+mod network;
 mod operator;
 mod parser;
 mod pick;
 mod resolve;
+mod set;
 mod similar;
 mod subject;
+mod transform;
 
 pub use condition::Condition;
+pub use context::{ContainerFacts, ContainerMount, Context, Lineage, Names, Relative};
 pub use error::ConditionError;
 pub use fields::{Field, Registry, Type, markdown, markdown_table, registry};
+pub use file::{MAX_FILE_BYTES, Priority, Problem, Severity};
 pub use operator::Operator;
 pub use pick::Value;
+pub use set::{CallsWanted, Matches, Options, Part, Rule, RuleSet, Status};
 pub use subject::{Container, Parent, Process, Subject, When};
 
 /// The longest condition that is read, in bytes.

@@ -73,6 +73,12 @@ impl Folder {
         Ok(Folder { path })
     }
 
+    /// The folder beside the usual one for reports, with this name: for what a command keeps for itself. Nothing is created.
+    pub fn beside(name: &str) -> Result<PathBuf, FolderError> {
+        let usual = Folder::to_read(None)?;
+        Ok(usual.path.parent().unwrap_or(&usual.path).join(name))
+    }
+
     /// The folders to look in when none is given: the usual one and, for users who record with `sudo`, root's.
     pub fn all_to_read() -> Result<Vec<Folder>, FolderError> {
         let of_root = Folder { path: SYSTEM_FOLDER.into() };
