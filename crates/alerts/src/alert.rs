@@ -63,6 +63,10 @@ pub struct Alert {
     #[serde(with = "event::decimal")]
     #[schemars(with = "event::decimal::Digits")]
     pub suppressed: u64,
+    /// The incident that keeps the evidence for it (`ringfence incident show`) or, behind `skipped: `, why there is none; left out
+    /// if nobody asked for any, and of what was told before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Text>,
 }
 
 /// Whether an alert was told before.
