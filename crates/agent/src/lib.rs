@@ -8,10 +8,12 @@
 mod adopt;
 mod assemble;
 mod clock;
+mod context;
 mod error;
 mod host_paths;
 mod interfaces;
 mod launch;
+mod lineage;
 mod live;
 mod losses;
 mod names;

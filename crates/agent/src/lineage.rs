@@ -218,8 +218,8 @@ fn short_name(path: &[u8]) -> Text {
 fn read(proc: &Proc, process: ProcessId) -> Option<Entry> {
     let stat = proc.stat(process.pid).ok()?;
     // A parent that was read here is known by its pid alone.
-    let is_other = process.start_ns != 0
-        && process.start_ns.abs_diff(stat.start_ns()) > 1_000_000_000 / TICKS_PER_SECOND;
+    let is_other =
+        process.start_ns != 0 && process.start_ns.abs_diff(stat.start_ns()) > 1_000_000_000 / TICKS_PER_SECOND;
     if is_other {
         return None;
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use behaviour::Behaviour;
-use event::{Event, RunId};
+use event::{Event, Payload, RunId};
 use report::Workload;
 use rules::Subject;
 
@@ -22,6 +22,11 @@ pub type Watcher = Box<dyn Watch>;
 pub trait Watch {
     /// Gets one event; gives whether it wants more.
     fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>) -> std::io::Result<bool>;
+
+    /// Whether it looks at such events at all.
+    fn looks_at(&self, _payload: &Payload) -> bool {
+        true
+    }
 
     /// Gets all that a container had done by a time, in nanoseconds since boot; `is_last` if it has ended.
     fn behaviour(
@@ -169,7 +174,7 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use event::{ContainerEnded, ExecId, Payload, Phase, ProcessId, TaskId};
+    use event::{ContainerEnded, ExecId, Phase, ProcessId, TaskId};
 
     use super::*;
 

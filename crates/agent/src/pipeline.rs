@@ -17,6 +17,7 @@ use sensors::{Kernel, ReadError, Slot};
 use crate::adopt;
 use crate::assemble::{self, Common, Parts};
 use crate::clock;
+use crate::context::Surroundings;
 use crate::host_paths::seen_from_outside;
 use crate::live::Place;
 use crate::losses::{CommonLosses, History};
@@ -50,6 +51,8 @@ pub(crate) struct Pipeline {
     past: Past,
     /// The network namespace of the host.
     host_network: u32,
+    /// What is kept for rules; none if nobody asks for it.
+    pub(crate) surroundings: Option<Surroundings>,
     /// Events taken in.
     pub(crate) events: u64,
     /// Programs started.
@@ -89,6 +92,7 @@ impl Pipeline {
             host_network,
             runs: BTreeMap::new(),
             inner_slots: BTreeMap::new(),
+            surroundings: None,
             events: 0,
             execs: 0,
         }
@@ -115,6 +119,9 @@ impl Pipeline {
         if self.meet(event.run, undecoded) {
             self.ask();
         }
+        if let Some(surroundings) = &mut self.surroundings {
+            surroundings.observe(event);
+        }
         let Some(run) = self.runs.get_mut(&event.run) else { return };
         match &event.payload {
             Payload::TaskEntered(entered) => {
@@ -124,6 +131,9 @@ impl Pipeline {
                         past.program = None;
                     }
                     run.builder.adopt(&past);
+                    if let Some(surroundings) = &mut self.surroundings {
+                        surroundings.adopt(event.run, &past);
+                    }
                 }
             }
             Payload::ContainerStarted(_) => {
@@ -181,6 +191,9 @@ impl Pipeline {
             past.parent = Some(found.parent);
             past.threads = threads.get(&(found.run, process)).copied().unwrap_or_default();
             run.builder.adopt(&past);
+            if let Some(surroundings) = &mut self.surroundings {
+                surroundings.adopt(found.run, &past);
+            }
         }
         Ok(())
     }
@@ -312,6 +325,9 @@ impl Pipeline {
         for id in runs {
             let Some(run) = self.runs.remove(&id) else { continue };
             self.engines.forget(id);
+            if let Some(surroundings) = &mut self.surroundings {
+                surroundings.forget(id);
+            }
             let mut behaviour = whole_behaviour(&run);
             peers::name(&mut behaviour.network, |peer| self.called(peer).or_else(|| self.past.get(peer).cloned()));
             let inner = self.inner_slots.remove(&id).unwrap_or_default();
@@ -477,7 +493,12 @@ impl Pipeline {
         subject.process.executable = executable.as_deref();
         subject.process.parent =
             parent.map(|parent| rules::Parent { pid: parent.pid, executable: of_parent.as_deref() });
-        Some(self.place(run, |place| then(&subject, place)))
+        Some(self.place(run, |place| match &self.surroundings {
+            None => then(&subject, place),
+            Some(surroundings) => surroundings.around(event, container, &self.proc, self.common.clock, |context| {
+                then(&Subject { context, ..subject }, place)
+            }),
+        }))
     }
 
     /// What is lost of everybody: no container is known that it belongs to. With `at_most` also what may just be made up

@@ -18,6 +18,7 @@ use sensors::{CallFilter, Hierarchy, Kernel, Options, Watch};
 use crate::adopt::{self, AdoptError};
 use crate::assemble::{self, Common};
 use crate::clock::{self, Clock};
+use crate::context::Surroundings;
 use crate::error::{FinishError, StartError};
 use crate::launch::Launched;
 use crate::live::{Verdict, Waiting, Watcher};
@@ -178,6 +179,9 @@ impl Recording {
         }
         let engines = Names::start(settings.sockets).map_err(StartError::Thread)?;
         let mut pipeline = Pipeline::new(Arc::clone(&kernel), proc, layout.clone(), settings.names, common, engines);
+        if settings.watch.as_ref().is_some_and(|watch| watch.wants_context()) {
+            pipeline.surroundings = Some(Surroundings::new());
+        }
         pipeline.adopt().map_err(AdoptError::Map)?;
         kernel.look_for_namespaces();
         Ok(Recording {
@@ -395,7 +399,7 @@ impl Recording {
 
     /// Hands an event to the watcher, now or when it is known whose it is.
     fn show(&mut self, event: &Event) -> Result<(), FinishError> {
-        if self.watch.is_none() {
+        if !self.watch.as_ref().is_some_and(|watch| watch.looks_at(&event.payload)) {
             return Ok(());
         }
         if self.waiting.has(event.run) {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use event::{ProcessId, Text};
 use report::{FormatVersion, Timestamp};
+use rules::Priority;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -87,71 +88,6 @@ pub enum Origin {
     Rule,
     /// It is not in the baseline.
     Baseline,
-}
-
-/// How much an alert matters; the most urgent is the least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Priority {
-    /// The system cannot be used.
-    Emergency,
-    /// Something must be done at once.
-    Alert,
-    /// Critical.
-    Critical,
-    /// An error.
-    Error,
-    /// A warning.
-    Warning,
-    /// Normal, but worth to be known.
-    Notice,
-    /// To inform.
-    Informational,
-    /// To find mistakes in rules.
-    #[default]
-    Debug,
-}
-
-impl Priority {
-    /// All of them, the most urgent first: their places are the severities of RFC 5424.
-    pub const ALL: [Priority; 8] = [
-        Priority::Emergency,
-        Priority::Alert,
-        Priority::Critical,
-        Priority::Error,
-        Priority::Warning,
-        Priority::Notice,
-        Priority::Informational,
-        Priority::Debug,
-    ];
-
-    /// The name, as in rules.
-    pub fn name(self) -> &'static str {
-        match self {
-            Priority::Emergency => "emergency",
-            Priority::Alert => "alert",
-            Priority::Critical => "critical",
-            Priority::Error => "error",
-            Priority::Warning => "warning",
-            Priority::Notice => "notice",
-            Priority::Informational => "informational",
-            Priority::Debug => "debug",
-        }
-    }
-
-    /// By its name, in any case; `info` will do.
-    pub fn from_name(name: &str) -> Option<Priority> {
-        let name = name.to_ascii_lowercase();
-        if name == "info" {
-            return Some(Priority::Informational);
-        }
-        Priority::ALL.into_iter().find(|priority| priority.name() == name)
-    }
-
-    /// Its severity in RFC 5424: 0 to 7.
-    pub fn severity(self) -> u8 {
-        self as u8
-    }
 }
 
 /// The container that something happened in, as far as it is known.
@@ -309,16 +245,6 @@ pub(crate) mod tests {
             alert.sealed(Timestamp::default()).id
         };
         assert_eq!(of("aa"), of("bb"));
-    }
-
-    #[test]
-    fn priorities_are_found_by_their_names() {
-        for priority in Priority::ALL {
-            assert_eq!(Priority::from_name(&priority.name().to_uppercase()), Some(priority));
-        }
-        assert_eq!(Priority::from_name("INFO"), Some(Priority::Informational));
-        assert_eq!(Priority::from_name("urgent"), None);
-        assert_eq!((Priority::Emergency.severity(), Priority::Debug.severity()), (0, 7));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use event::{Direction, Outcome, PrivilegedOperation, Protocol, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Priority;
+use rules::Priority;
 
 /// One thing that a container did, without what differs each time: two that are equal are the same to a baseline.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -19,7 +19,7 @@ mod render;
 mod same;
 mod sensitive;
 
-pub use alert::{ALERT_VERSION, Alert, Container, Origin, Priority, Process, State};
+pub use alert::{ALERT_VERSION, Alert, Container, Origin, Process, State};
 pub use baseline::{ALLOWED_VERSION, Allowed, AllowedFact, Baseline, Normal, Verdict};
 pub use bucket::Rate;
 pub use desk::{Counts, Desk, Limits, Taken};

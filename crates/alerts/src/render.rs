@@ -2,7 +2,9 @@
 
 use report::{Style, quoted};
 
-use crate::{Alert, Priority, State};
+use rules::Priority;
+
+use crate::{Alert, State};
 
 /// The head, and below it what is known, each line safe for a terminal; `time` is what stands first.
 pub fn lines(alert: &Alert, time: &str, has_colour: bool) -> String {

@@ -15,14 +15,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::report::{Timestamp, count, counted};
 use agent::{Place, Recording, Settings, Watch};
-use alerts::{AllowedFact, Baseline, Limits, Priority, Rate};
+use alerts::{AllowedFact, Baseline, Limits, Rate};
 use anyhow::Context as _;
 use behaviour::{Behaviour, Redaction};
 use clap::Args;
 use containers::engine::Sockets;
-use event::{SyscallNames, Text};
+use event::{Payload, SyscallNames, Text};
 use jiff::tz::TimeZone;
-use rules::Subject;
+use rules::{Priority, Subject};
 use sinks::{Sinks, Spec};
 
 use crate::exit;
@@ -173,7 +173,6 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if !args.quiet {
         rules.sentences().iter().for_each(|said| say(said));
     }
-    let actions = rules.actions();
     let detector = Detector { rules, comparison, office: Rc::clone(&office), is_quiet: args.quiet };
     let shows = args.sink.is_empty() || args.sink.iter().any(Spec::is_stdout);
     let mut recording = Recording::start(Settings {
@@ -184,7 +183,6 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         trace: None,
         file_bytes: false,
         terminal_bytes: 0,
-        actions,
         redaction: Redaction::default(),
         watch: Some(Box::new(detector)),
         sockets: Sockets::usual(Path::new("/")),
@@ -339,13 +337,11 @@ impl Watch for Detector {
         Ok(true)
     }
 
-    fn behaviour(
-        &mut self,
-        behaviour: &Behaviour,
-        place: &Place<'_>,
-        boot_ns: u64,
-        is_last: bool,
-    ) -> io::Result<()> {
+    fn looks_at(&self, payload: &Payload) -> bool {
+        self.comparison.is_some() || self.rules.wakes(payload)
+    }
+
+    fn behaviour(&mut self, behaviour: &Behaviour, place: &Place<'_>, boot_ns: u64, is_last: bool) -> io::Result<()> {
         if let Some(comparison) = &mut self.comparison {
             comparison.behaviour(behaviour, place, boot_ns, is_last, &mut self.office.borrow_mut());
         }
@@ -366,7 +362,7 @@ impl Watch for Detector {
 fn process_of(subject: &Subject<'_>) -> alerts::Process {
     let process = &subject.process;
     let exec = match subject.payload {
-        event::Payload::Exec(exec) => Some(exec),
+        Payload::Exec(exec) => Some(exec),
         _ => subject.context.exec,
     };
     alerts::Process {

@@ -223,7 +223,10 @@ impl<'t> Parser<'t> {
             return Err(Issue::new(self.lexer.anything().span, format!("expected a field in {}(…)", name.text)));
         };
         if !self.lexer.take(")") {
-            return Err(Issue::new(self.lexer.anything().span, format!("expected `)` after the field of {}", name.text)));
+            return Err(Issue::new(
+                self.lexer.anything().span,
+                format!("expected `)` after the field of {}", name.text),
+            ));
         }
         inner.transformers.push((transformer, name.span));
         Ok(Some(inner))

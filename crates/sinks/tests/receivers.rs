@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use alerts::{Alert, Container, Origin, Priority};
+use alerts::{Alert, Container, Origin};
 use report::Timestamp;
+use rules::Priority;
 use sinks::{Sinks, Spec};
 
 const SOON: Duration = Duration::from_secs(20);

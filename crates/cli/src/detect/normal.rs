@@ -152,8 +152,9 @@ impl Comparison {
 
     /// Ends what was learnt for long enough; `all` at the end.
     pub(super) fn finish_learning(&mut self, boot_ns: u64, all: bool) {
-        let (over, open) =
-            std::mem::take(&mut self.learners).into_iter().partition(|learner: &Learner| all || learner.is_over(boot_ns));
+        let (over, open) = std::mem::take(&mut self.learners)
+            .into_iter()
+            .partition(|learner: &Learner| all || learner.is_over(boot_ns));
         self.learners = open;
         for learner in over {
             let name = workload_name(learner.workload(), &Container::default());

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use ::report::Timestamp;
-use alerts::{Alert, Container, Counts, Desk, Limits, Priority, Taken};
+use alerts::{Alert, Container, Counts, Desk, Limits, Taken};
 use event::{ProcessId, RunId, Text};
+use rules::Priority;
 use sinks::Sinks;
 
 /// Gets each alert when it is told for the first time, with the process and the container that it is about, while both may still be

@@ -2,19 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use agent::{ActionCall, ActionCalls};
 use ::report::{Timestamp, counted};
-use alerts::{Alert, Container, Origin, Priority};
+use alerts::{Alert, Container, Origin};
 use anyhow::Context as _;
-use event::Text;
-use rules::{Options, RuleSet, Severity, Status, Subject};
+use event::{Payload, Text};
+use rules::{Options, Priority, RuleSet, Severity, Status, Subject};
 
 use super::process_of;
 
 /// The rules that come with the program: the files in `rules/`.
-const SHIPPED: &[(&str, &str)] = &[
-    ("rules/containers.yaml", include_str!("../../../../rules/containers.yaml")),
-];
+const SHIPPED: &[(&str, &str)] = &[("rules/containers.yaml", include_str!("../../../../rules/containers.yaml"))];
 
 /// How much of a folder of rules is read.
 const MOST_FILES: usize = 256;
@@ -22,7 +19,6 @@ const MOST_FILES: usize = 256;
 /// Rules that were loaded.
 pub(super) struct Rules {
     set: RuleSet,
-    least: Priority,
     problems: Vec<String>,
 }
 
@@ -46,8 +42,7 @@ impl Rules {
         if let Some((path, text)) = exceptions {
             files.push((path.display().to_string(), text));
         }
-        let least_priority = rules::Priority::from_name(least.name());
-        let options = Options { least_priority, ..Options::default() };
+        let options = Options { least_priority: Some(least), ..Options::default() };
         let (set, found) = RuleSet::load(&files, &options);
         // Files of a set are only right together: with one that is wrong, something would silently not be looked for.
         let errors: Vec<String> = found
@@ -62,7 +57,7 @@ impl Rules {
             "the rules have errors; `ringfence rules check` lists all of them\n{}",
             errors.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n")
         );
-        Ok(Rules { set, least, problems: errors })
+        Ok(Rules { set, problems: errors })
     }
 
     /// How many rules are active, which are not and why, and what they look at: a sentence a line.
@@ -81,10 +76,7 @@ impl Rules {
             }
         }
         if disabled > 0 {
-            said.push(format!(
-                "not active: {}, not enabled or of lower priority",
-                counted(disabled, "rule", "rules")
-            ));
+            said.push(format!("not active: {}, not enabled or of lower priority", counted(disabled, "rule", "rules")));
         }
         said.extend(self.problems.iter().cloned());
         let mut kinds: Vec<&str> = self.set.active().flat_map(|rule| rule.kinds().iter().copied()).collect();
@@ -108,25 +100,17 @@ impl Rules {
         self.set.active().next().is_some()
     }
 
-    /// The system calls that the kernel side must tell of.
-    pub(super) fn actions(&self) -> Option<ActionCalls> {
-        let call = |wanted: &rules::CallsWanted| ActionCall { name: wanted.name.to_owned(), also_failed: wanted.failures };
-        let is_any = self.has_active();
-        is_any.then(|| ActionCalls {
-            calls: self.set.calls().iter().map(call).collect(),
-            environment: self.set.needs_environment(),
-        })
+    /// Whether any can match such an event.
+    pub(super) fn wakes(&self, payload: &Payload) -> bool {
+        self.set.wakes(payload)
     }
 
     /// The alerts that an event makes.
     pub(super) fn alerts(&self, subject: &Subject<'_>, container: impl Fn() -> Container, mut then: impl FnMut(Alert)) {
         for rule in self.set.matching(subject) {
-            let Some(priority) = Priority::from_name(rule.priority().name()).filter(|one| *one <= self.least) else {
-                continue;
-            };
             let text = |escaped: &str| Text::parse(escaped).unwrap_or_else(|| Text::from(escaped));
             let output = text(&rule.output(subject));
-            let mut alert = Alert::new(Origin::Rule, rule.name(), priority, output, container());
+            let mut alert = Alert::new(Origin::Rule, rule.name(), rule.priority(), output, container());
             alert.tags = rule.tags().iter().map(|tag| Text::from(tag.as_str())).collect();
             let parts = rule.parts(subject).into_iter();
             alert.fields =

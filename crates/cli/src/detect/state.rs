@@ -27,7 +27,9 @@ impl State {
     pub(crate) fn at(path: Option<&Path>) -> anyhow::Result<State> {
         let path = match path {
             Some(path) => path.to_owned(),
-            None => store::Folder::beside("detect").context("no folder for what detect keeps; give one with --state")?,
+            None => {
+                store::Folder::beside("detect").context("no folder for what detect keeps; give one with --state")?
+            }
         };
         Ok(State { path })
     }

@@ -41,12 +41,14 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
         Direct::EvtRes => text(visit, result(payload).map(|result| errno(result).unwrap_or("SUCCESS"))),
         Direct::EvtRawres => number(visit, result(payload)),
         Direct::EvtFailed => truth(visit, result(payload).map(|result| errno(result).is_some())),
-        Direct::EvtIsOpenRead => truth(visit, opened(payload).map(|(_, flags)| {
-            flags & O_PATH == 0 && matches!(flags & O_ACCMODE, 0 | O_RDWR)
-        })),
-        Direct::EvtIsOpenWrite => truth(visit, opened(payload).map(|(_, flags)| {
-            flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)
-        })),
+        Direct::EvtIsOpenRead => truth(
+            visit,
+            opened(payload).map(|(_, flags)| flags & O_PATH == 0 && matches!(flags & O_ACCMODE, 0 | O_RDWR)),
+        ),
+        Direct::EvtIsOpenWrite => truth(
+            visit,
+            opened(payload).map(|(_, flags)| flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)),
+        ),
         Direct::EvtIsOpenCreate => truth(visit, opened(payload).map(|(_, flags)| flags & O_CREAT != 0)),
         Direct::EvtIsOpenExec => truth(visit, opened(payload).map(|(action, flags)| makes_executable(action, flags))),
         _ => false,

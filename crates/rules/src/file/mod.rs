@@ -7,16 +7,17 @@ mod yaml;
 
 use std::fmt;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use define::{Definitions, Exception, RuleDefinition, Several, Written};
-pub use problem::{Problem, Severity};
 pub(crate) use problem::{Joined, Sources};
+pub use problem::{Problem, Severity};
 pub(crate) use read::{Problems, read};
 pub use yaml::MAX_FILE_BYTES;
 
 /// How much a match matters, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// The system cannot be used.
@@ -62,6 +63,11 @@ impl Priority {
             Priority::Informational => "informational",
             Priority::Debug => "debug",
         }
+    }
+
+    /// Its severity in syslog (RFC 5424): 0, the most urgent, to 7.
+    pub fn severity(self) -> u8 {
+        self as u8
     }
 
     /// The priority with this name, in letters of either case; `INFO` is short for informational.
