@@ -157,6 +157,7 @@ impl Alert {
             last_seen: Timestamp::default(),
             count: 1,
             suppressed: 0,
+            evidence: None,
         }
     }
 

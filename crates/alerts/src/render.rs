@@ -50,6 +50,9 @@ pub fn lines(alert: &Alert, time: &str, has_colour: bool) -> String {
             line("tags", &alert.tags.iter().map(|tag| tag.shown().into_owned()).collect::<Vec<_>>().join(" "));
         }
     }
+    if let Some(evidence) = &alert.evidence {
+        line("evidence", &evidence.shown());
+    }
     if alert.suppressed > 0 {
         let others = report::counted(alert.suppressed, "other", "others");
         line("not told", &format!("{others} of this rule in this container"));

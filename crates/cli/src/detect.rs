@@ -1,5 +1,6 @@
 //! `ringfence detect`.
 
+mod evidence;
 mod normal;
 mod office;
 mod ruleset;
@@ -30,8 +31,9 @@ use crate::observe::{ObserveArgs, explain};
 use crate::report::{load_all, wants_colour};
 use crate::signals::Signals;
 use crate::{streams, units};
+use evidence::{Evidence, EvidenceArgs};
 use normal::{Comparison, container};
-use office::{Office, Suspect};
+use office::{Office, Suspect, Witness};
 use ruleset::Rules;
 use state::State;
 
@@ -101,6 +103,9 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "N/DURATION", default_value = "20/1m", value_parser = rate)]
     rate: Rate,
 
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+
     /// How they are shown on standard output [default: text on a terminal, else json].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -169,11 +174,19 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         "there is nothing to look for: no rule is active, and there is no --baseline"
     );
     state.make()?;
-    let office = Rc::new(RefCell::new(office(args, &state)?));
+    let evidence = args.evidence.start()?;
+    let witness = evidence.as_ref().map(Evidence::witness);
+    let office = Rc::new(RefCell::new(office(args, &state, witness)?));
     if !args.quiet {
         rules.sentences().iter().for_each(|said| say(said));
     }
-    let detector = Detector { rules, comparison, office: Rc::clone(&office), is_quiet: args.quiet };
+    let detector = Detector {
+        rules,
+        comparison,
+        office: Rc::clone(&office),
+        evidence: evidence.as_ref().map(Evidence::share),
+        is_quiet: args.quiet,
+    };
     let shows = args.sink.is_empty() || args.sink.iter().any(Spec::is_stdout);
     let mut recording = Recording::start(Settings {
         targets: args.observe.targets(&args.targets),
@@ -202,6 +215,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         }
         recording.step(left.map_or(STEP, |left| left.min(STEP)))?;
         office.borrow_mut().look(now()).iter().for_each(|said| say(said));
+        evidence.iter().flat_map(|evidence| evidence.look(now())).for_each(|said| say(&said));
         if !has_said_losses && recording.lost_events() > 0 {
             has_said_losses = true;
             say("events are being lost, so something may not be found; how many is said at the end");
@@ -211,6 +225,8 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let Some(office) = Rc::into_inner(office) else { anyhow::bail!("somebody still watches") };
     let (counts, said, not_arrived) = office.into_inner().finish(now(), LAST_PATIENCE);
     said.iter().for_each(|said| say(said));
+    let (sentences, without_evidence) = evidence.map(Evidence::finish).transpose()?.unwrap_or_default();
+    sentences.iter().for_each(|said| say(said));
     if !args.quiet {
         say(&format!(
             "{}, {} told, {} the same as one that was told, {} suppressed, {} not delivered",
@@ -227,7 +243,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if ended.not_recorded > 0 {
         say(&format!("{} containers were not watched: no slot was free for them", count(ended.not_recorded)));
     }
-    let is_clean = counts.made == 0 && not_arrived == 0 && ended.lost_events == 0 && ended.not_recorded == 0;
+    let is_clean = counts.made == 0 && not_arrived == 0 && without_evidence == 0 && ended.lost_events == 0 && ended.not_recorded == 0;
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
@@ -242,7 +258,7 @@ fn now() -> Timestamp {
 }
 
 /// The desk and all sinks, opened.
-fn office(args: &DetectArgs, state: &State) -> anyhow::Result<Office> {
+fn office(args: &DetectArgs, state: &State, witness: Option<Witness>) -> anyhow::Result<Office> {
     let is_terminal = io::stdout().is_terminal();
     let mut specs = args.sink.clone();
     if specs.is_empty() || args.format.is_some() && !specs.iter().any(Spec::is_stdout) {
@@ -262,7 +278,7 @@ fn office(args: &DetectArgs, state: &State) -> anyhow::Result<Office> {
         spec.open(&mut sinks, paint, is_terminal, state.path())?;
     }
     let limits = Limits { rate: args.rate, ..Limits::default() };
-    Ok(Office::new(limits, sinks, args.priority, None))
+    Ok(Office::new(limits, sinks, args.priority, witness))
 }
 
 /// The local time of day.
@@ -312,6 +328,7 @@ struct Detector {
     rules: Rules,
     comparison: Option<Comparison>,
     office: Rc<RefCell<Office>>,
+    evidence: Option<Evidence>,
     is_quiet: bool,
 }
 
@@ -326,6 +343,9 @@ impl Detector {
 
 impl Watch for Detector {
     fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>) -> io::Result<bool> {
+        if let Some(evidence) = &self.evidence {
+            evidence.note(place.run, subject);
+        }
         let mut office = self.office.borrow_mut();
         let suspect = Suspect { process: process_of(subject).id, run: place.run };
         self.rules.alerts(subject, || container(place), |alert| drop(office.take(alert, Some(suspect))));
@@ -338,7 +358,7 @@ impl Watch for Detector {
     }
 
     fn looks_at(&self, payload: &Payload) -> bool {
-        self.comparison.is_some() || self.rules.wakes(payload)
+        self.comparison.is_some() || self.evidence.is_some() || self.rules.wakes(payload)
     }
 
     fn behaviour(&mut self, behaviour: &Behaviour, place: &Place<'_>, boot_ns: u64, is_last: bool) -> io::Result<()> {

@@ -22,6 +22,7 @@ use crate::exit;
 use crate::observe::{ObserveArgs, explain};
 use crate::signals::Signals;
 use crate::streams;
+pub(crate) use line::describe;
 use output::Output;
 
 /// Show what containers do while they do it, one line for each event.

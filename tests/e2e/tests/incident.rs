@@ -19,6 +19,8 @@ use serde_json::Value;
 
 /// What the programs do last.
 const MARK: &str = "file.path = /tmp/alert";
+/// Programs that end at once.
+const AGAIN: &str = "exec.argv intersects (again) and exec.executable endswith evidence";
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn sha256sum(path: &Path) -> Result<String> {
@@ -71,11 +73,11 @@ fn a_program_that_deleted_itself_is_kept_whole() -> Result<()> {
     let relations: Vec<&Value> = tree.iter().map(|it| &it["relation"]).collect();
     assert_eq!(relations.last(), Some(&&Value::from("itself")));
     assert_eq!(relations.iter().filter(|it| **it == "outside").count(), 1, "{tree:?}");
-    let (_, folder) = collecting.stop()?;
-    let kept = objects(folder.path(), &incident)?;
+    let folder = collecting.stop()?;
+    let kept = objects(&folder.folder(), &incident)?;
     let (_, content) = kept.iter().find(|(name, _)| *name == known).context("it is not there")?;
     ensure!(*content == std::fs::read(program("evidence")?)?, "it is not the same");
-    for entry in walk(folder.path())? {
+    for entry in walk(&folder.folder())? {
         let mode = std::os::unix::fs::MetadataExt::mode(&entry.metadata()?);
         ensure!(entry.is_dir() || mode & 0o177 == 0, "{} has mode {mode:o}", entry.display());
     }
@@ -106,8 +108,8 @@ fn a_program_in_a_memfd_is_known_as_such_and_kept_whole() -> Result<()> {
     let executable = &incident["processes"][0]["executable"];
     assert_eq!((&executable["path"], &executable["from_memory"]), (&"/memfd:dropped".into(), &true.into()));
     assert_eq!(executable["sha256"], known.as_str());
-    let (_, folder) = collecting.stop()?;
-    ensure!(objects(folder.path(), &incident)?.iter().any(|(name, _)| *name == known), "it is not there");
+    let folder = collecting.stop()?;
+    ensure!(objects(&folder.folder(), &incident)?.iter().any(|(name, _)| *name == known), "it is not there");
     Ok(())
 }
 
@@ -139,10 +141,14 @@ fn a_shell_on_a_socket_shows_both_ends_and_its_tree() -> Result<()> {
     ensure!(peers.iter().any(|it| it["port"] == peer.port() && it["address"] == "127.0.0.1"), "{peers:?}");
 
     // The page and the text tell the same.
-    let (_, folder) = collecting.stop()?;
-    let dir = folder.path().to_str().context("a path")?;
-    let text = ringfence(&["incident", "show", "--dir", dir, "alert-1"], LIMIT)?.stdout();
-    let html = ringfence(&["incident", "show", "--html", "--dir", dir, "alert-1"], LIMIT)?.stdout();
+    let folder = collecting.stop()?;
+    let dir = folder.folder();
+    let dir = dir.to_str().context("a path")?;
+    let alert = &folder.alerts[0];
+    assert_eq!(alert["evidence"], incident["id"]);
+    let id = alert["id"].as_str().context("an id")?;
+    let text = ringfence(&["incident", "show", "--dir", dir, id], LIMIT)?.stdout();
+    let html = ringfence(&["incident", "show", "--html", "--dir", dir, id], LIMIT)?.stdout();
     for shown in [&text, &html] {
         ensure!(unsafe_on_a_terminal(shown.as_bytes()).is_none(), "{shown:?}");
         ensure!(shown.contains(&format!("tcp {remote} – {peer} (established)")), "{shown}");
@@ -161,13 +167,13 @@ fn of_a_process_that_ends_at_once_there_is_what_the_events_told_and_its_file() -
     let _alone = alone()?;
     let known = sha256sum(&program("evidence")?)?;
 
-    let script = format!("for i in $(seq {ROUNDS}); do /bin/evidence again; done; exec sleep 100");
+    let script = format!("for i in $(seq {ROUNDS}); do /bin/evidence again $i; done; exec sleep 100");
     let all = |incident: &Value| incident["processes"].as_array().is_some_and(|all| all.len() == ROUNDS);
-    let (incident, collecting) = incident_of("exec.argv intersects (again) and exec.executable endswith evidence", &script, all)?;
+    let (incident, collecting) = incident_of(AGAIN, &script, all)?;
 
     let processes = incident["processes"].as_array().context("processes")?;
     for process in processes {
-        assert_eq!(process["told"]["argv"], serde_json::json!(["/bin/evidence", "again"]));
+        assert_eq!(process["told"]["argv"][1], "again");
         let is_gone = process["source"] == "events";
         let missing = process["missing"].as_array().context("a list")?;
         ensure!(!is_gone || missing.iter().any(|it| it["what"] == "everything but the events"), "{process:#}");
@@ -212,8 +218,8 @@ fn what_was_put_in_the_place_of_a_file_leads_nowhere() -> Result<()> {
     let script = format!("exec /bin/evidence swap {}", secret.path().display());
     let (incident, collecting) = incident_of(MARK, &script, has_process)?;
 
-    let (_, folder) = collecting.stop()?;
-    nothing_of_the_host(folder.path(), &incident)?;
+    let folder = collecting.stop()?;
+    nothing_of_the_host(&folder.folder(), &incident)?;
     let note = |path: &str| -> Result<String> {
         let file = file(&incident, path).with_context(|| format!("no {path}"))?;
         ensure!(file["sha256"].is_null() || path == "/tmp/dir/passwd", "{file}");
@@ -241,16 +247,16 @@ fn files_that_change_while_they_are_kept_lead_nowhere_and_nothing_waits() -> Res
     let began = Instant::now();
 
     let script = format!(
-        "/bin/evidence race {} & sleep 1; for i in $(seq {ROUNDS}); do /bin/evidence again; done; wait",
+        "/bin/evidence race {} & sleep 1; for i in $(seq {ROUNDS}); do /bin/evidence again $i; done; wait",
         secret.path().display()
     );
     let all = |incident: &Value| incident["processes"].as_array().is_some_and(|all| all.len() == ROUNDS);
-    let (incident, collecting) = incident_of("exec.argv intersects (again) and exec.executable endswith evidence", &script, all)?;
+    let (incident, collecting) = incident_of(AGAIN, &script, all)?;
 
-    let (said, folder) = collecting.stop()?;
-    ensure!(said.contains("unfinished: None"), "{said}");
+    let folder = collecting.stop()?;
+    ensure!(!folder.said.contains("not finished in time"), "{}", folder.said);
     ensure!(began.elapsed() < LIMIT, "it took {:?}", began.elapsed());
-    nothing_of_the_host(folder.path(), &incident)?;
+    nothing_of_the_host(&folder.folder(), &incident)?;
     ensure!(file(&incident, "/tmp/raced").or(file(&incident, "/tmp/mine")).is_some(), "it was not even tried");
     Ok(())
 }

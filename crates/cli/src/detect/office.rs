@@ -9,8 +9,8 @@ use rules::Priority;
 use sinks::Sinks;
 
 /// Gets each alert when it is told for the first time, with the process and the container that it is about, while both may still be
-/// there to be looked at.
-pub(crate) type Witness = Box<dyn FnMut(&Alert, Suspect)>;
+/// there to be looked at. Gives what the alert says of the evidence for it.
+pub(crate) type Witness = Box<dyn FnMut(&Alert, Suspect) -> Option<Text>>;
 
 /// Whom an alert is about.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,9 @@ impl Office {
     pub(crate) fn take(&mut self, alert: Alert, suspect: Option<Suspect>) -> Taken {
         let mut told = Vec::new();
         let taken = self.desk.take(alert, |alert| told.push(alert.clone()));
-        for alert in &told {
+        for alert in &mut told {
             if let (alerts::State::New, Some(witness), Some(suspect)) = (alert.state, &mut self.witness, suspect) {
-                witness(alert, suspect);
+                alert.evidence = witness(alert, suspect);
             }
             self.sinks.send(alert);
         }
