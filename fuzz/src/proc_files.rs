@@ -45,7 +45,8 @@ fn maps_line(file: &MappedFile) -> Vec<u8> {
     let permissions = if file.is_executable { "r-xp" } else { "r--p" };
     let (major, minor) = file.device;
     let numbers = format!("1000-2000 {permissions} 00000000 {major:02x}:{minor:02x} {} ", file.inode);
-    let path: Vec<u8> = file.path.iter().flat_map(|&byte| if byte == b'\n' { b"\\012".to_vec() } else { vec![byte] }).collect();
+    let path: Vec<u8> =
+        file.path.iter().flat_map(|&byte| if byte == b'\n' { b"\\012".to_vec() } else { vec![byte] }).collect();
     let deleted: &[u8] = if file.is_deleted { b" (deleted)" } else { b"" };
     [numbers.as_bytes(), &path, deleted, b"\n"].concat()
 }

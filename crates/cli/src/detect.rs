@@ -243,7 +243,11 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if ended.not_recorded > 0 {
         say(&format!("{} containers were not watched: no slot was free for them", count(ended.not_recorded)));
     }
-    let is_clean = counts.made == 0 && not_arrived == 0 && without_evidence == 0 && ended.lost_events == 0 && ended.not_recorded == 0;
+    let is_clean = counts.made == 0
+        && not_arrived == 0
+        && without_evidence == 0
+        && ended.lost_events == 0
+        && ended.not_recorded == 0;
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 

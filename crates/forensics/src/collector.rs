@@ -232,10 +232,9 @@ impl Collector {
     /// An alert: gives what evidence there will be for it.
     pub fn alert(&mut self, alert: AlertView) -> Evidence {
         let (run, at) = (alert.run, alert.time);
-        let (incident, is_new) = self.grouping.incident(run, at, || self.names.get(&run).map_or_else(
-            || name(&alert, &Names::default()),
-            |names| name(&alert, names),
-        ));
+        let (incident, is_new) = self.grouping.incident(run, at, || {
+            self.names.get(&run).map_or_else(|| name(&alert, &Names::default()), |names| name(&alert, names))
+        });
         let place = if is_new { 0 } else { self.following.get(&run).map_or(0, |it| it.next) };
         let Since { entries, missed, next } = self.rings.since(run, place);
         let job = Job::Alert(Box::new(AlertJob {
@@ -353,7 +352,8 @@ fn name(alert: &AlertView, names: &Names) -> Text {
     const MAX_NAME: usize = 32;
     const SHORT_ID: usize = 12;
     let harmless = |text: &str, most: usize| -> String {
-        let letters = text.chars().take(most).map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' });
+        let letters =
+            text.chars().take(most).map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' });
         letters.collect()
     };
     let called = names.name.as_deref().map(|name| harmless(name, MAX_NAME));

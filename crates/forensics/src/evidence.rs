@@ -116,8 +116,7 @@ fn look(
     process.executable = executable(held, subject, grip, gaps);
     process.cwd = gaps.take("working directory", held.link("cwd")).map(Text::new);
     process.root = gaps.take("root directory", held.link("root")).map(Text::new);
-    (process.descriptors, process.tree) =
-        (descriptors::of(held, gaps), tree::of(proc, held, subject.container, gaps));
+    (process.descriptors, process.tree) = (descriptors::of(held, gaps), tree::of(proc, held, subject.container, gaps));
     if let Some(status) = gaps.take("rights", held.status()) {
         process.pid_inside = Some(status.pid_inside());
         process.name = Some(Text::new(&status.name));

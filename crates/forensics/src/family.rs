@@ -153,7 +153,8 @@ fn written_by(event: &Noted) -> Option<Candidate> {
             })
         }
         Payload::Action(action) => {
-            let file = action.file.as_ref().filter(|file| file.file_type == FileType::Regular && !file.path_truncated)?;
+            let file =
+                action.file.as_ref().filter(|file| file.file_type == FileType::Regular && !file.path_truncated)?;
             let is_written = action.open_flags.is_some_and(|flags| flags & ACCESS_MODE != 0);
             is_written.then(|| Candidate { path: file.path.clone(), process, inode: None })
         }

@@ -38,11 +38,7 @@ impl Noted {
                 boot_ns: subject.event.time,
                 run: RunId { slot: 0, generation: 0 },
                 phase: subject.event.phase,
-                task: TaskId {
-                    image: ExecId { process: id, exec: 0 },
-                    tid: process.tid,
-                    comm: process.name.clone(),
-                },
+                task: TaskId { image: ExecId { process: id, exec: 0 }, tid: process.tid, comm: process.name.clone() },
                 payload: subject.payload.clone(),
             },
         }
@@ -99,7 +95,11 @@ impl Cost for Noted {
     fn bytes(&self) -> usize {
         let of_parent = self.parent.as_ref().and_then(|(_, executable)| executable.as_ref()).map_or(0, heap);
         // The ring's own entry and the count of its owners come on top.
-        size_of::<Noted>() + 64 + heap(self.name()) + self.executable.as_ref().map_or(0, heap) + of_parent
+        size_of::<Noted>()
+            + 64
+            + heap(self.name())
+            + self.executable.as_ref().map_or(0, heap)
+            + of_parent
             + of_payload(self.payload())
     }
 }
@@ -117,9 +117,7 @@ fn all<'t>(texts: impl IntoIterator<Item = &'t Text>) -> usize {
 fn of_payload(payload: &Payload) -> usize {
     const SHORT_TEXTS: usize = 256;
     match payload {
-        Payload::Exec(it) => {
-            all([&it.executable, &it.argument, &it.interpreter, &it.cwd]) + all(&it.argv)
-        }
+        Payload::Exec(it) => all([&it.executable, &it.argument, &it.interpreter, &it.cwd]) + all(&it.argv),
         Payload::File(it) => all([&it.path, &it.argument]),
         Payload::Name(it) => all([&it.path, &it.second_path]),
         Payload::Directory(it) => heap(&it.path),
@@ -130,13 +128,9 @@ fn of_payload(payload: &Payload) -> usize {
         Payload::Listen(it) => heap(&it.address),
         Payload::Flow(it) => all([&it.address, &it.local_address]) + it.ends.len() * size_of::<u32>(),
         Payload::Peer(it) => all([&it.address, &it.address_there]),
-        Payload::Dns(it) => {
-            all([&it.name, &it.record_type, &it.server]) + all(&it.addresses) + all(&it.aliases)
-        }
+        Payload::Dns(it) => all([&it.name, &it.record_type, &it.server]) + all(&it.addresses) + all(&it.aliases),
         Payload::Tls(it) => all([&it.address, &it.server_name]) + all(&it.protocols),
-        Payload::Privileged(it) => {
-            all([&it.object, &it.source, &it.type_name, &it.target_comm]) + all(&it.details)
-        }
+        Payload::Privileged(it) => all([&it.object, &it.source, &it.type_name, &it.target_comm]) + all(&it.details),
         Payload::Image(it) => all(&it.environment) + it.standard.len() * 16,
         Payload::Action(it) => {
             let of_address = it.address.as_ref().map_or(0, |end| heap(&end.address));

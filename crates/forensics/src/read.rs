@@ -24,7 +24,9 @@ pub enum ParseError {
         why: String,
     },
     /// A later program wrote it.
-    #[error("it has version {version} of the format, and this program knows versions up to {INCIDENT_VERSION}: use a newer one")]
+    #[error(
+        "it has version {version} of the format, and this program knows versions up to {INCIDENT_VERSION}: use a newer one"
+    )]
     Newer {
         /// Its version.
         version: u64,

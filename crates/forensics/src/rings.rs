@@ -75,12 +75,8 @@ impl<K: Copy + Ord, E: Cost> Rings<K, E> {
         if !self.rings.contains_key(&key) && self.rings.len() >= self.bounds.containers.max(1) {
             self.forget_the_quietest();
         }
-        let ring = self.rings.entry(key).or_insert_with(|| Ring {
-            entries: VecDeque::new(),
-            bytes: 0,
-            pushed: 0,
-            newest: 0,
-        });
+        let ring =
+            self.rings.entry(key).or_insert_with(|| Ring { entries: VecDeque::new(), bytes: 0, pushed: 0, newest: 0 });
         let freed = if ring.entries.len() >= self.bounds.entries_of_one.max(1) { ring.pop() } else { 0 };
         ring.entries.push_back(Entry { place: ring.pushed, bytes, value: Arc::new(value) });
         ring.pushed += 1;

@@ -200,13 +200,13 @@ impl Incidents {
     /// a container by its name, its id or the beginning of its id (at least 4 characters).
     pub fn find(&self, key: &Text) -> Result<Found, IncidentsError> {
         let listing = self.list()?;
-        let of = |found: &&Found| &found.incident.id == key || found.incident.alerts.iter().any(|alert| &alert.id == key);
+        let of =
+            |found: &&Found| &found.incident.id == key || found.incident.alerts.iter().any(|alert| &alert.id == key);
         if let Some(found) = listing.incidents.iter().find(of) {
             return Ok(found.clone());
         }
-        let begins = |text: &Text, least: usize| {
-            key.as_bytes().len() >= least && text.as_bytes().starts_with(key.as_bytes())
-        };
+        let begins =
+            |text: &Text, least: usize| key.as_bytes().len() >= least && text.as_bytes().starts_with(key.as_bytes());
         let so: Vec<&Found> = listing.incidents.iter().filter(|found| begins(&found.incident.id, 4)).collect();
         match so[..] {
             [one] => return Ok(one.clone()),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use event::{
-    Event, Exec, ExecId, FileAccess, FileType, FileUsed, Fork, NameOperation, NameUsed, PathId, Payload, Phase, ProcessId, RunId,
-    TaskId, Text,
+    Event, Exec, ExecId, FileAccess, FileType, FileUsed, Fork, NameOperation, NameUsed, PathId, Payload, Phase,
+    ProcessId, RunId, TaskId, Text,
 };
 use rules::Subject;
 

@@ -96,7 +96,10 @@ impl Worker {
         loop {
             match jobs.recv_timeout(WRITE) {
                 Ok(Job::Alert(job)) => {
-                    self.say(format!("collecting evidence for alert {} about process {}", job.alert.id, job.alert.process.pid));
+                    self.say(format!(
+                        "collecting evidence for alert {} about process {}",
+                        job.alert.id, job.alert.process.pid
+                    ));
                     self.alert(*job);
                 }
                 Ok(Job::After { incident, names, events, missed }) => {
@@ -136,10 +139,8 @@ impl Worker {
             process: alert.process,
             alert: alert.alert.clone(),
         });
-        let is_known = incident
-            .processes
-            .iter()
-            .any(|it| it.id == alert.process && it.executable_then == alert.executable);
+        let is_known =
+            incident.processes.iter().any(|it| it.id == alert.process && it.executable_then == alert.executable);
         if is_known {
             return;
         }

@@ -201,5 +201,7 @@ fn the_oldest_incidents_make_room_and_that_is_said() {
     assert_eq!(summary.removed, ["20200101T000000Z-web-000001".into()]);
     let incident = incident(folder.path(), |_| true);
     assert_eq!(incident.missing[0].what, "incident 20200101T000000Z-web-000001".into());
-    assert!(folder.path().join("of-somebody-else").is_dir() && folder.path().join("20210101T000000Z-web-000002").is_dir());
+    assert!(
+        folder.path().join("of-somebody-else").is_dir() && folder.path().join("20210101T000000Z-web-000002").is_dir()
+    );
 }

@@ -37,7 +37,11 @@ impl Collecting {
         std::fs::write(at("rules.yaml"), rule)?;
         let mut command = Command::new(binary()?);
         command.args(["detect", "--no-shipped-rules", "--rules"]).arg(at("rules.yaml")).args(["--rate", "1000/1m"]);
-        command.arg("--state").arg(at("state")).args(["--capture", "--environment", "--incidents"]).arg(at("incidents"));
+        command
+            .arg("--state")
+            .arg(at("state"))
+            .args(["--capture", "--environment", "--incidents"])
+            .arg(at("incidents"));
         command.stdin(Stdio::null()).stdout(File::create(at("alerts"))?).stderr(Stdio::piped());
         let mut process = Background::spawn(&mut command)?;
         let pipe = process.child().stderr.take().context("no pipe")?;

@@ -97,7 +97,10 @@ impl Evidence {
             counted(summary.incidents.len() as u64, "incident", "incidents")
         ));
         if summary.skipped > 0 {
-            sentences.push(format!("no evidence for {}: too many came at once", counted(summary.skipped, "alert", "alerts")));
+            sentences.push(format!(
+                "no evidence for {}: too many came at once",
+                counted(summary.skipped, "alert", "alerts")
+            ));
         }
         if let Some(doing) = &summary.unfinished {
             sentences.push(format!("the last of the evidence is missing: it was not finished in time ({doing})"));

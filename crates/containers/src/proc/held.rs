@@ -14,8 +14,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, Statx, StatxFlags, openat, readl
 
 use super::reader::{Cmdline, ReadError, cmdline_of, failed};
 use super::{
-    CgroupLine, MappedFile, Mount, Namespace, ParseError, Proc, SocketEntry, SocketTable, Stat, Status, TICKS_PER_SECOND,
-    parse_cgroup, parse_maps, parse_mountinfo, parse_namespace, parse_sockets, parse_stat, parse_status,
+    CgroupLine, MappedFile, Mount, Namespace, ParseError, Proc, SocketEntry, SocketTable, Stat, Status,
+    TICKS_PER_SECOND, parse_cgroup, parse_maps, parse_mountinfo, parse_namespace, parse_sockets, parse_stat,
+    parse_status,
 };
 
 const MAX_SMALL_BYTES: usize = 1024 * 1024;
@@ -247,12 +248,7 @@ impl Held {
         Ok(numbers)
     }
 
-    fn parsed<T>(
-        &self,
-        name: &str,
-        limit: usize,
-        parse: fn(&[u8]) -> Result<T, ParseError>,
-    ) -> Result<T, ReadError> {
+    fn parsed<T>(&self, name: &str, limit: usize, parse: fn(&[u8]) -> Result<T, ParseError>) -> Result<T, ReadError> {
         let bytes = self.read(name, limit)?;
         if bytes.is_empty() {
             // A process that ends between open and read leaves an empty file.
@@ -288,7 +284,8 @@ mod tests {
     use crate::proc::{Namespace, SocketAddresses, SocketTable};
 
     fn sleeper() -> Child {
-        let child = Command::new("sleep").arg("60").env("A", "b c").stdin(Stdio::null()).spawn().expect("sleep is there");
+        let child =
+            Command::new("sleep").arg("60").env("A", "b c").stdin(Stdio::null()).spawn().expect("sleep is there");
         // Whoever forked it goes on while the new program is still being set up.
         while Proc::default().stat(child.id()).expect("it lives").image.is_none() {
             std::thread::sleep(std::time::Duration::from_millis(1));

@@ -96,7 +96,10 @@ mod tests {
         let files = parse_maps(FILE.as_bytes()).expect("the file is valid");
 
         let [program, gone, memory] = &files[..] else { panic!("{files:?}") };
-        assert_eq!((program.path.as_slice(), program.device, program.inode), (&b"/usr/bin/cat file"[..], (8, 1), 131090));
+        assert_eq!(
+            (program.path.as_slice(), program.device, program.inode),
+            (&b"/usr/bin/cat file"[..], (8, 1), 131090)
+        );
         assert!(program.is_executable && !program.is_deleted);
         assert_eq!((gone.path.as_slice(), gone.device, gone.inode), (&b"/tmp/a\nb"[..], (0xfd, 0x1f), u64::MAX));
         assert!(gone.is_deleted && !gone.is_executable);

@@ -148,13 +148,16 @@ mod tests {
 
     use super::{SocketAddresses, SocketTable, parse_sockets};
 
-    const TITLES: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    const TITLES: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
     fn ends(table: SocketTable, line: &str) -> (u64, u8, String, String) {
         let sockets = parse_sockets(table, format!("{TITLES}{line}\n").as_bytes()).expect("the file is valid");
         let [socket] = &sockets[..] else { panic!("{sockets:?}") };
         match &socket.ends {
-            SocketAddresses::Ip { local, remote } => (socket.inode, socket.state, local.to_string(), remote.to_string()),
+            SocketAddresses::Ip { local, remote } => {
+                (socket.inode, socket.state, local.to_string(), remote.to_string())
+            }
             SocketAddresses::Unix(name) => {
                 let name = name.as_deref().map(|name| String::from_utf8_lossy(name).into_owned());
                 (socket.inode, socket.state, name.unwrap_or_default(), String::new())
@@ -169,7 +172,8 @@ mod tests {
         let expected = (4711, 1, "127.0.0.1:8080".to_owned(), "192.168.1.2:50000".to_owned());
         assert_eq!(ends(SocketTable::Tcp, line), expected);
 
-        let line = "  13: 00000000000000000000000001000000:0016 B80D01200000000000000000010000FF:0050 0A 0:0 0:0 0 0 0 9 1";
+        let line =
+            "  13: 00000000000000000000000001000000:0016 B80D01200000000000000000010000FF:0050 0A 0:0 0:0 0 0 0 9 1";
         let expected = (9, 10, "[::1]:22".to_owned(), "[2001:db8::ff00:1]:80".to_owned());
         assert_eq!(ends(SocketTable::Tcp6, line), expected);
     }

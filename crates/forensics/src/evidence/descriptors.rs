@@ -43,7 +43,10 @@ pub(super) fn of(held: &Held, gaps: &mut Gaps) -> Vec<Descriptor> {
             descriptor.socket = sockets.get(&inode).cloned().flatten();
             if descriptor.socket.is_none() {
                 let what = format!("socket of descriptor {}", descriptor.number);
-                gaps.add(what, "it is in no table of the process's network namespace: not connected, or of another kind");
+                gaps.add(
+                    what,
+                    "it is in no table of the process's network namespace: not connected, or of another kind",
+                );
             }
         }
     }

@@ -6,8 +6,8 @@ use report::{address_and_port, bytes, count, counted, short_id};
 use super::command_line;
 use crate::incident::FileFacts;
 use crate::{
-    Container, Descriptor, DescriptorKind, Executable, FileKind, Incident, KeptFile, Peer, Process, Relation, Relative, Rights,
-    Source,
+    Container, Descriptor, DescriptorKind, Executable, FileKind, Incident, KeptFile, Peer, Process, Relation, Relative,
+    Rights, Source,
 };
 
 /// A label and its lines.

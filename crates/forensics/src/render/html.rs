@@ -13,7 +13,14 @@ const STYLE_HASH: &str = "'sha256-ehsGss4FSzpT3jy/TW+UC0DHQdqqUmk+F0HoliHZfBk='"
 /// The page.
 pub fn html(incident: &Incident) -> String {
     let title = format!("Incident in {}", facts::called(&incident.container));
-    let sections = [alerts(incident), timeline(incident), processes(incident), peers(incident), files(incident), missing(incident)];
+    let sections = [
+        alerts(incident),
+        timeline(incident),
+        processes(incident),
+        peers(incident),
+        files(incident),
+        missing(incident),
+    ];
     let page = Page {
         brand: "ringfence incident",
         title: &title,
@@ -78,8 +85,9 @@ fn timeline(incident: &Incident) -> Option<PageSection> {
         title: "What happened",
         figure: facts::figure(incident.events.len()),
         unit: "events",
-        about: "What the container did before and after, with the alerts among it. What tells little by itself is faint."
-            .to_owned(),
+        about:
+            "What the container did before and after, with the alerts among it. What tells little by itself is faint."
+                .to_owned(),
         body: format!("<ol class=\"line\">\n{}</ol>\n", entries.iter().map(item).collect::<String>()),
     })
 }
@@ -113,7 +121,9 @@ fn process(at: usize, process: &Process) -> String {
             format!("<li>{pad}<div class=\"{class}\">{}</div>{end}</li>\n", code(&facts::relative(it)))
         };
         let rows: String = facts::tree(&process.tree).iter().map(row).collect();
-        out += &format!("<div class=\"box tree\" tabindex=\"0\" role=\"region\" aria-label=\"process tree {at}\">\n<ul>\n{rows}</ul>\n</div>\n");
+        out += &format!(
+            "<div class=\"box tree\" tabindex=\"0\" role=\"region\" aria-label=\"process tree {at}\">\n<ul>\n{rows}</ul>\n</div>\n"
+        );
     }
     let words = |text: String| Cell::Words(text);
     let descriptors: Vec<Vec<Cell>> = process
@@ -124,7 +134,14 @@ fn process(at: usize, process: &Process) -> String {
             vec![Cell::Number(it.number.into(), number), words(access), Cell::Code(target)]
         })
         .collect();
-    out += &folded(&format!("descriptors {at}"), "descriptor", "descriptors", &["FD", "ACCESS", "WHAT"], &descriptors, true);
+    out += &folded(
+        &format!("descriptors {at}"),
+        "descriptor",
+        "descriptors",
+        &["FD", "ACCESS", "WHAT"],
+        &descriptors,
+        true,
+    );
     let libraries: Vec<Vec<Cell>> = process
         .libraries
         .iter()
@@ -132,7 +149,13 @@ fn process(at: usize, process: &Process) -> String {
             let deleted = if it.deleted { "deleted" } else { "" };
             let executable = if it.executable { "executable" } else { "" };
             let inode = Cell::Number(it.inode, it.inode.to_string());
-            vec![Cell::Code(it.path.shown().into_owned()), inode, words(it.device.to_string()), words(executable.into()), words(deleted.into())]
+            vec![
+                Cell::Code(it.path.shown().into_owned()),
+                inode,
+                words(it.device.to_string()),
+                words(executable.into()),
+                words(deleted.into()),
+            ]
         })
         .collect();
     out += &folded(
@@ -157,7 +180,10 @@ fn folded(name: &str, one: &str, many: &str, titles: &[&str], rows: &[Vec<Cell>]
     }
     let open = if open && rows.len() <= 40 { " open" } else { "" };
     let count = counted(rows.len() as u64, one, many);
-    format!("<details class=\"more\"{open}>\n<summary>{count}</summary>\n{}</details>\n", html_table(name, titles, rows))
+    format!(
+        "<details class=\"more\"{open}>\n<summary>{count}</summary>\n{}</details>\n",
+        html_table(name, titles, rows)
+    )
 }
 
 fn gaps(name: &str, missing: &[crate::Missing]) -> String {
@@ -175,7 +201,14 @@ fn peers(incident: &Incident) -> Option<PageSection> {
     let row = |peer: &crate::Peer| {
         let [way, address, names, failed] = facts::peer(peer);
         let pid = Cell::Number(peer.process.pid.into(), peer.process.pid.to_string());
-        vec![Cell::Words(time_of_day(peer.first)), Cell::Words(way), Cell::Code(address), Cell::Code(names), pid, Cell::Words(failed)]
+        vec![
+            Cell::Words(time_of_day(peer.first)),
+            Cell::Words(way),
+            Cell::Code(address),
+            Cell::Code(names),
+            pid,
+            Cell::Words(failed),
+        ]
     };
     let rows: Vec<Vec<Cell>> = incident.peers.iter().map(row).collect();
     Some(PageSection {
@@ -193,7 +226,8 @@ fn files(incident: &Incident) -> Option<PageSection> {
         return None;
     }
     let row = |it: &crate::KeptFile| {
-        let (size, shown) = it.file.as_ref().map_or((0, String::new()), |file| (file.size_bytes, report::bytes(file.size_bytes)));
+        let (size, shown) =
+            it.file.as_ref().map_or((0, String::new()), |file| (file.size_bytes, report::bytes(file.size_bytes)));
         let note = it.note.as_ref().map(|note| note.shown().into_owned()).unwrap_or_default();
         vec![
             Cell::Words(facts::kind(it).into()),
@@ -211,8 +245,9 @@ fn files(incident: &Incident) -> Option<PageSection> {
         title: "Files",
         figure: facts::figure(kept),
         unit: "files kept",
-        about: "They lie beside the incident, in the folder objects, under their SHA-256; nothing there can be executed."
-            .to_owned(),
+        about:
+            "They lie beside the incident, in the folder objects, under their SHA-256; nothing there can be executed."
+                .to_owned(),
         body: html_table("files", &["WHY", "PATH", "SIZE", "SHA-256", "PROCESS", "NOTE"], &rows),
     })
 }
@@ -240,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_policy_allows_this_style_and_no_other() {
-        let mut child = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sha256sum");
+        let mut child =
+            Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sha256sum");
         child.stdin.take().expect("piped").write_all(STYLE.as_bytes()).expect("it reads");
         let output = child.wait_with_output().expect("it ends");
         let hex = String::from_utf8(output.stdout).expect("text");

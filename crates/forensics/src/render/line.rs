@@ -40,7 +40,9 @@ pub(super) fn is_minor(event: &Recorded) -> bool {
         }
         "name" => event.event["name"]["errno"].is_string() || event.event["name"]["operation"] == "run-script",
         "exit" => event.event["exit"]["last_thread"] == false,
-        "fork" | "mount" | "directory" | "capability" | "confinement" | "socket" | "peer" | "terminal" | "image" => true,
+        "fork" | "mount" | "directory" | "capability" | "confinement" | "socket" | "peer" | "terminal" | "image" => {
+            true
+        }
         _ => false,
     }
 }

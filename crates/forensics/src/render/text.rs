@@ -15,7 +15,8 @@ const MANY: usize = 120;
 /// The incident, to be read from top to bottom: what alerted, when and among what, who did it, with whom it spoke, what was
 /// kept and what is missing. Every piece is safe for a terminal, and no line is wider than asked.
 pub fn text(incident: &Incident, options: &TableOptions) -> String {
-    let mut page = Page { options: TableOptions { width: options.width.max(40), ..options.clone() }, out: String::new() };
+    let mut page =
+        Page { options: TableOptions { width: options.width.max(40), ..options.clone() }, out: String::new() };
     for (label, lines) in facts::of_incident(incident) {
         page.fact(label, &lines, 11);
     }
@@ -32,7 +33,7 @@ pub fn text(incident: &Incident, options: &TableOptions) -> String {
     if !incident.missing.is_empty() {
         page.title("MISSING");
         for it in &incident.missing {
-            page.item(&format!("{}: {}", it.what.shown(), it.reason.shown()));
+            page.item(1, &format!("{}: {}", it.what.shown(), it.reason.shown()));
         }
     }
     page.out
@@ -55,11 +56,12 @@ impl Page {
         self.line(title, Style::Title);
     }
 
-    /// A paragraph that is indented.
-    fn item(&mut self, text: &str) {
-        for (at, part) in wrap(text, self.options.width - 2 * INDENT.len()).iter().enumerate() {
-            let lead = if at == 0 { INDENT } else { "    " };
-            self.line(&format!("{lead}{part}"), Style::Plain);
+    /// A paragraph that is indented so often, and once more from its second line on.
+    fn item(&mut self, depth: usize, text: &str) {
+        let lead = INDENT.repeat(depth);
+        for (at, part) in wrap(text, self.options.width - lead.len() - INDENT.len()).iter().enumerate() {
+            let more = if at == 0 { "" } else { INDENT };
+            self.line(&format!("{lead}{more}{part}"), Style::Plain);
         }
     }
 
@@ -108,9 +110,12 @@ impl Page {
         for entry in rows {
             count += 1;
             let (kind, who, what, style) = match entry {
-                line::Entry::Alert(alert) => {
-                    ("ALERT".to_owned(), format!("[{}]", alert.process.pid), alert.rule.shown().into_owned(), Style::Bad)
-                }
+                line::Entry::Alert(alert) => (
+                    "ALERT".to_owned(),
+                    format!("[{}]", alert.process.pid),
+                    alert.rule.shown().into_owned(),
+                    Style::Bad,
+                ),
                 line::Entry::Event(event) => (
                     event.kind.shown().into_owned(),
                     format!("{}[{}]", event.name.shown(), event.process.pid),
@@ -209,7 +214,7 @@ impl Page {
                 self.line(&format!("{INDENT}{INDENT}objects/{hash}"), Style::Plain);
             }
             if let Some(note) = &file.note {
-                self.item(&format!("{INDENT}{}", note.shown()));
+                self.item(2, &note.shown());
             }
         }
     }

@@ -47,7 +47,8 @@ pub(super) fn of_process(
     let close = family.close_to(process.id);
     let mut wanted: Vec<(FileKind, Candidate)> = Vec::new();
     if grip.program.is_none()
-        && let Some(path) = process.executable_then.clone().or(process.told.as_ref().map(|told| told.executable.clone()))
+        && let Some(path) =
+            process.executable_then.clone().or(process.told.as_ref().map(|told| told.executable.clone()))
     {
         wanted.push((FileKind::Executable, Candidate { path, process: process.id, inode: None }));
     }
@@ -88,7 +89,8 @@ fn program(settings: &WorkerSettings, open: &mut Open, process: &mut Process, fi
 }
 
 fn hash(settings: &WorkerSettings, executable: &mut Executable, file: &File, missing: &mut Vec<Missing>) {
-    let found = capture::check(file, &executable.file).and_then(|()| capture::read(file, settings.file_bytes, io::sink()));
+    let found =
+        capture::check(file, &executable.file).and_then(|()| capture::read(file, settings.file_bytes, io::sink()));
     let mut miss = |why: String| missing.push(Missing { what: "hash of the program".into(), reason: why.into() });
     match found {
         Ok(content) if content.changed => miss("it changed while it was read".into()),
@@ -129,10 +131,11 @@ fn one(
                 let by_path = (kind == FileKind::Executable)
                     .then(|| "found by its path after the process had ended: it may be another by now".to_owned());
                 let reached = through.map(|other| format!("reached through the root of process {}", other.pid));
-                let notes: Vec<String> = [kept.note.take().map(|note| note.shown().into_owned()), replaced, by_path, reached]
-                    .into_iter()
-                    .flatten()
-                    .collect();
+                let notes: Vec<String> =
+                    [kept.note.take().map(|note| note.shown().into_owned()), replaced, by_path, reached]
+                        .into_iter()
+                        .flatten()
+                        .collect();
                 kept.note = (!notes.is_empty()).then(|| notes.join("; ").into());
             }
         }
@@ -151,7 +154,8 @@ fn keep(settings: &WorkerSettings, open: &mut Open, file: &File, kept: &mut Kept
         if size > most {
             return Err(Refused::TooLarge { most });
         }
-        let mut object = settings.folder.object(&id).map_err(|error| Refused::Write(io::Error::other(reason(&error))))?;
+        let mut object =
+            settings.folder.object(&id).map_err(|error| Refused::Write(io::Error::other(reason(&error))))?;
         let content = capture::read(file, most, &mut object)?;
         settings
             .folder

@@ -1,10 +1,11 @@
 //! Events and alerts for tests.
 
-
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use event::{Event, Exec, ExecId, FileAccess, FileType, FileUsed, PathId, Payload, Phase, ProcessId, RunId, TaskId, Text};
+use event::{
+    Event, Exec, ExecId, FileAccess, FileType, FileUsed, PathId, Payload, Phase, ProcessId, RunId, TaskId, Text,
+};
 use forensics::{AlertView, Collector, Incident, Incidents, Settings};
 use report::Timestamp;
 use rules::Subject;

@@ -51,11 +51,8 @@ pub fn html(report: &Report, all: bool) -> String {
     let title = escaped(&facts::title(report));
     let sections: Vec<Section> = SECTIONS.iter().filter_map(|section| section(report, all)).collect();
     let head = head::head(report, all, &title, &sections);
-    let footer = format!(
-        "Written by ringfence {}, schema version {}",
-        report.ringfence_version.shown(),
-        crate::SCHEMA_VERSION
-    );
+    let footer =
+        format!("Written by ringfence {}, schema version {}", report.ringfence_version.shown(), crate::SCHEMA_VERSION);
     page::document(POLICY, &[STYLE], &title, &head, &sections, &footer)
 }
 
