@@ -114,6 +114,17 @@ fn look(
         (process.argv, process.argv_truncated) = arguments(command.args, command.is_truncated);
     }
     process.executable = executable(held, subject, grip, gaps);
+    if let (Some(then), Some(now)) = (&subject.executable, &process.executable)
+        && !is_of(now, then)
+    {
+        gaps.add(
+            "program of that moment",
+            format!(
+                "it ran {then} when it did what the alert is about; what is described here is {}, which it had become by then",
+                now.path
+            ),
+        );
+    }
     process.cwd = gaps.take("working directory", held.link("cwd")).map(Text::new);
     process.root = gaps.take("root directory", held.link("root")).map(Text::new);
     (process.descriptors, process.tree) = (descriptors::of(held, gaps), tree::of(proc, held, subject.container, gaps));
@@ -196,6 +207,15 @@ fn executable(held: &Held, subject: &Subject<'_>, grip: &Grip, gaps: &mut Gaps) 
     };
     let from_memory = deleted && facts.links == 0 && path.starts_with(FROM_MEMORY);
     Some(Executable { path: Text::new(path), deleted, from_memory, file: facts, sha256: None })
+}
+
+/// Whether a program is the one of this path: a memfd has no slash before its name in some places, and a deleted file has a mark.
+pub(crate) fn is_of(program: &Executable, path: &Text) -> bool {
+    let plain = |path: &'_ [u8]| {
+        let path = path.strip_suffix(DELETED).unwrap_or(path);
+        path.strip_prefix(b"/").unwrap_or(path).to_vec()
+    };
+    plain(program.path.as_bytes()) == plain(path.as_bytes())
 }
 
 /// What the kernel knows of an open file, without asking its file system anew.

@@ -218,7 +218,7 @@ impl Incidents {
         }
         let is_container = |found: &&Found| {
             let container = &found.incident.container;
-            container.name.as_ref() == Some(key) || container.id.as_ref().is_some_and(|id| begins(id, 4))
+            container.name.as_ref() == Some(key) || container.id.as_ref().is_some_and(|id| id == key || begins(id, 4))
         };
         listing.incidents.iter().find(is_container).cloned().ok_or_else(|| IncidentsError::NoSuch {
             key: key.clone(),

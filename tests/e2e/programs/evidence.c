@@ -6,6 +6,7 @@
  *   shell PORT    connects to that port of 127.0.0.1 and becomes a shell on it
  *   swap SECRET   writes files and puts something else in their places: links to SECRET, a link to a directory, a named pipe
  *   race SECRET   does that with one file again and again, without an alert, until it is killed
+ *   become        becomes sleep, without an alert
  *   again         ends at once, without an alert
  */
 #define _GNU_SOURCE
@@ -106,6 +107,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(mode, "again"))
 		return 0;
+	if (!strcmp(mode, "become"))
+		execl("/bin/sleep", "sleep", "1000", NULL);
 	if (!strcmp(mode, "deleted"))
 		need(!unlink(argv[0]), "unlink");
 	else if (!strcmp(mode, "memfd"))

@@ -191,6 +191,28 @@ fn of_a_process_that_ends_at_once_there_is_what_the_events_told_and_its_file() -
     Ok(())
 }
 
+#[test]
+#[ignore = "needs root"]
+fn a_process_that_has_become_another_program_is_told_and_the_first_one_is_kept() -> Result<()> {
+    need!("gcc", "runc", "busybox");
+    let _alone = alone()?;
+    let known = sha256sum(&program("evidence")?)?;
+
+    let script = "cp /bin/evidence /tmp/first; exec /tmp/first become";
+    let (incident, collecting) = incident_of("exec.executable = /tmp/first", script, has_process)?;
+
+    let process = &incident["processes"][0];
+    assert_eq!((&process["executable_then"], &process["source"]), (&"/tmp/first".into(), &"process".into()));
+    let first = file(&incident, "/tmp/first").context("no /tmp/first")?;
+    assert_eq!(first["sha256"], known.as_str());
+    if process["executable"]["path"] != "/tmp/first" {
+        let missing = process["missing"].as_array().context("a list")?;
+        ensure!(missing.iter().any(|it| it["what"] == "program of that moment"), "{process:#}");
+    }
+    collecting.stop()?;
+    Ok(())
+}
+
 /// A file of the host that no container may make us read.
 fn secret() -> Result<tempfile::NamedTempFile> {
     let mut secret = tempfile::Builder::new().prefix("ringfence-secret").tempfile_in("/var/tmp")?;

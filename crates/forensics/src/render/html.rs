@@ -67,7 +67,7 @@ fn timeline(incident: &Incident) -> Option<PageSection> {
             ),
             line::Entry::Event(event) => (
                 if line::is_minor(event) { " class=\"minor\"" } else { "" },
-                event.kind.shown().into_owned(),
+                line::kind(event),
                 format!("{}[{}]", event.name.shown(), event.process.pid),
                 code(&event.text.shown()),
             ),

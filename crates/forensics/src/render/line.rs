@@ -1,5 +1,6 @@
 //! The time line: alerts among what the container did.
 
+use event::Phase;
 use report::Timestamp;
 
 use crate::{Alert, Incident, Recorded};
@@ -27,8 +28,18 @@ pub(super) fn entries(incident: &Incident) -> Vec<Entry<'_>> {
     entries
 }
 
-/// Whether an event tells little by itself: how programs are loaded, what is counted once for each kind.
+/// What kind of event it is, in a short word.
+pub(super) fn kind(event: &Recorded) -> String {
+    let kind = event.kind.shown();
+    kind.strip_prefix("container_").unwrap_or(&kind).to_owned()
+}
+
+/// Whether an event tells little by itself: how containers are set up and programs are loaded, what is counted once for each kind.
 pub(super) fn is_minor(event: &Recorded) -> bool {
+    // The runtime sets the container up: that is not the container's doing.
+    if event.phase == Phase::RuntimeInit {
+        return true;
+    }
     match event.kind.shown().as_ref() {
         "file" => {
             let file = &event.event["file"];

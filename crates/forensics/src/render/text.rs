@@ -16,7 +16,7 @@ const MANY: usize = 120;
 /// kept and what is missing. Every piece is safe for a terminal, and no line is wider than asked.
 pub fn text(incident: &Incident, options: &TableOptions) -> String {
     let mut page =
-        Page { options: TableOptions { width: options.width.max(40), ..options.clone() }, out: String::new() };
+        Page { options: TableOptions { width: options.width.max(40), ..*options }, out: String::new() };
     for (label, lines) in facts::of_incident(incident) {
         page.fact(label, &lines, 11);
     }
@@ -117,13 +117,13 @@ impl Page {
                     Style::Bad,
                 ),
                 line::Entry::Event(event) => (
-                    event.kind.shown().into_owned(),
+                    line::kind(event),
                     format!("{}[{}]", event.name.shown(), event.process.pid),
                     event.text.shown().into_owned(),
                     Style::Plain,
                 ),
             };
-            text.push((format!("{INDENT}{}  {kind:<9}  {who:<18}  {what}", time_of_day(entry.time())), style));
+            text.push((format!("{INDENT}{}  {kind:<10}  {who:<18}  {what}", time_of_day(entry.time())), style));
         }
         for (text, style) in text {
             self.line(&text, style);

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use super::{Open, WorkerSettings, now};
 use crate::capture::{self, Refused};
-use crate::evidence::{Grip, facts};
+use crate::evidence::{Grip, facts, is_of};
 use crate::family::{Candidate, Family, written};
 use crate::incident::FileFacts;
 use crate::missing::reason;
@@ -46,7 +46,11 @@ pub(super) fn of_process(
     }
     let close = family.close_to(process.id);
     let mut wanted: Vec<(FileKind, Candidate)> = Vec::new();
-    if grip.program.is_none()
+    // The program that did it, where that is not what could be opened: it has ended, or become another one.
+    let is_another = process.executable_then.as_ref().is_some_and(|then| {
+        process.executable.as_ref().is_some_and(|now| !is_of(now, then))
+    });
+    if (grip.program.is_none() || is_another)
         && let Some(path) =
             process.executable_then.clone().or(process.told.as_ref().map(|told| told.executable.clone()))
     {
@@ -129,7 +133,7 @@ fn one(
             if kept.sha256.is_some() {
                 let replaced = was_replaced.then(|| "another file has its name now than was written".to_owned());
                 let by_path = (kind == FileKind::Executable)
-                    .then(|| "found by its path after the process had ended: it may be another by now".to_owned());
+                    .then(|| "found by its path after the process had ended or had become another program: it may be another file by now".to_owned());
                 let reached = through.map(|other| format!("reached through the root of process {}", other.pid));
                 let notes: Vec<String> =
                     [kept.note.take().map(|note| note.shown().into_owned()), replaced, by_path, reached]
