@@ -214,6 +214,7 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
         trace,
         file_bytes: args.file_bytes,
         terminal_bytes: args.terminal.unwrap_or(0),
+        actions: None,
         redaction: redaction(&args.redact)?,
         watch,
         sockets: Sockets::usual(Path::new("/")),
