@@ -31,7 +31,7 @@ use crate::report::{load_all, wants_colour};
 use crate::signals::Signals;
 use crate::{streams, units};
 use normal::{Comparison, container};
-use office::{Office, Suspect};
+use office::Office;
 use ruleset::Rules;
 use state::State;
 
@@ -173,6 +173,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if !args.quiet {
         rules.sentences().iter().for_each(|said| say(said));
     }
+    let actions = rules.actions();
     let detector = Detector { rules, comparison, office: Rc::clone(&office), is_quiet: args.quiet };
     let shows = args.sink.is_empty() || args.sink.iter().any(Spec::is_stdout);
     let mut recording = Recording::start(Settings {
@@ -183,6 +184,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         trace: None,
         file_bytes: false,
         terminal_bytes: 0,
+        actions,
         redaction: Redaction::default(),
         watch: Some(Box::new(detector)),
         sockets: Sockets::usual(Path::new("/")),
@@ -327,8 +329,14 @@ impl Detector {
 impl Watch for Detector {
     fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>) -> io::Result<bool> {
         let mut office = self.office.borrow_mut();
-        let suspect = Suspect { process: process_of(subject).id, run: place.run };
-        self.rules.alerts(subject, || container(place), |alert| drop(office.take(alert, Some(suspect))));
+        let suspect = (process_of(subject).id, place.run);
+        self.rules.alerts(
+            subject,
+            || container(place),
+            |alert| {
+                office.take(alert, Some(suspect));
+            },
+        );
         if let Some(comparison) = &mut self.comparison {
             comparison.event(subject, place, &mut office);
             drop(office);

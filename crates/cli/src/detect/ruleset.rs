@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ::report::{Timestamp, counted};
+use agent::{ActionCall, ActionCalls};
 use alerts::{Alert, Container, Origin};
 use anyhow::Context as _;
 use event::{Payload, Text};
@@ -103,6 +104,17 @@ impl Rules {
     /// Whether any can match such an event.
     pub(super) fn wakes(&self, payload: &Payload) -> bool {
         self.set.wakes(payload)
+    }
+
+    /// The system calls that the kernel side must tell of.
+    pub(super) fn actions(&self) -> Option<ActionCalls> {
+        let call =
+            |wanted: &rules::CallsWanted| ActionCall { name: wanted.name.to_owned(), also_failed: wanted.failures };
+        let is_any = self.has_active();
+        is_any.then(|| ActionCalls {
+            calls: self.set.calls().iter().map(call).collect(),
+            environment: self.set.needs_environment(),
+        })
     }
 
     /// The alerts that an event makes.
