@@ -7,6 +7,7 @@ mod yaml;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use define::{Definitions, Exception, RuleDefinition, Several, Written};
@@ -16,7 +17,7 @@ pub(crate) use read::{Problems, read};
 pub use yaml::MAX_FILE_BYTES;
 
 /// How much a match matters, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// The system cannot be used.
