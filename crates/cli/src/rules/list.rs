@@ -80,6 +80,6 @@ pub(super) fn wakes(rule: &Rule) -> String {
     if rule.wakes_for_any_call() {
         return "every event that comes".to_owned();
     }
-    let calls = rule.calls().iter().map(|call| call.name).filter(|name| !matches!(*name, "execve" | "execveat"));
+    let calls = rule.calls().iter().map(|call| call.name);
     rule.kinds().iter().copied().chain(calls).collect::<Vec<_>>().join(", ")
 }
