@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use alerts::{AllowedFact, Baseline, Container, Fact, Verdict, facts, facts_of};
 use behaviour::{Behaviour, Builder, Limits};
 use event::{
-    Device, Direction, Event, Exec, ExecId, FileAccess, FileType, FileUsed, FlowUsed, ListenUsed, NameOperation, NameUsed,
-    Outcome, PathId, Payload, Phase, PrivilegedOperation, PrivilegedUse, ProcessId, Protocol, RunId, TaskId, Text, Traffic,
+    Device, Direction, Event, Exec, ExecId, FileAccess, FileType, FileUsed, FlowUsed, ListenUsed, NameOperation,
+    NameUsed, Outcome, PathId, Payload, Phase, PrivilegedOperation, PrivilegedUse, ProcessId, Protocol, RunId, TaskId,
+    Text, Traffic,
 };
 use report::{Report, Workload};
 
@@ -199,7 +200,8 @@ fn baseline(behaviour: &Behaviour, allowed: Vec<AllowedFact>) -> Baseline {
 
 /// What is new, by its events and by the whole behaviour.
 fn new_of(baseline: &Baseline, recording: &Recording) -> BTreeSet<Fact> {
-    let by_events = recording.events.iter().flat_map(|event| facts_of(&event.payload, event.phase)).map(|(fact, _)| fact);
+    let by_events =
+        recording.events.iter().flat_map(|event| facts_of(&event.payload, event.phase)).map(|(fact, _)| fact);
     let all = by_events.chain(facts(&recording.behaviour()).into_keys());
     all.filter(|fact| baseline.verdict(&of_web(), &web(), fact) == Verdict::New).collect()
 }

@@ -16,6 +16,7 @@ mod privilege;
 mod recommend;
 mod record;
 mod report;
+mod rules;
 mod saturation;
 mod scenario;
 mod signals;
@@ -57,6 +58,9 @@ enum Command {
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
     Fields(fields::FieldsArgs),
+    /// Check, list, explain and try rule files in Falco's language.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Allow(args) => allow::run(&args),
         Command::Fields(args) => fields::run(&args),
+        Command::Rules(command) => rules::run(&command),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),

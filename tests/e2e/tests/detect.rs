@@ -199,7 +199,11 @@ fn many_different_alerts_of_one_rule_are_limited_and_the_others_counted() -> Res
         .filter_map(|alert| alert["suppressed"].as_str().and_then(|digits| digits.parse::<u64>().ok()))
         .sum();
     assert_eq!(suppressed, 7);
-    assert!(watched.stderr.contains("12 alerts, 5 told, 0 the same as one that was told, 7 suppressed"), "{}", watched.stderr);
+    assert!(
+        watched.stderr.contains("12 alerts, 5 told, 0 the same as one that was told, 7 suppressed"),
+        "{}",
+        watched.stderr
+    );
     Ok(())
 }
 
@@ -244,8 +248,16 @@ fn a_dead_sink_delays_nothing_and_what_it_missed_is_said_and_waits_on_disk() -> 
     // One that takes connections and never answers.
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let webhook = format!("webhook:http://{}/", listener.local_addr()?);
-    let arguments =
-        ["--state", &state.path().display().to_string(), "--sink", "stdout", "--sink", &webhook, "--sink", "unix:/nowhere"];
+    let arguments = [
+        "--state",
+        &state.path().display().to_string(),
+        "--sink",
+        "stdout",
+        "--sink",
+        &webhook,
+        "--sink",
+        "unix:/nowhere",
+    ];
     let watching = Watching::detect(&arguments)?;
     let began = Instant::now();
     contain(&id, "echo x > /etc/one")?;
@@ -274,7 +286,8 @@ fn in_a_docker_container_alerts_name_it_and_what_was_learnt_is_normal() -> Resul
     let watching = Watching::detect_beside(&docker.socket(), "docker.sock", &arguments)?;
     let script = "n=0; while [ $n -lt 60 ]; do n=$((n+1)); echo $n > /tmp/count; cat /tmp/count > /dev/null; sleep 0.2; \
                   if [ $n = 50 ]; then mkdir -p /etc; echo x > /etc/evil; fi; done";
-    docker.run(&Wish { name: &name, image: BUSYBOX_IMAGE, args: &["/bin/sh", "-c", script], mounts: &[], more: &[] })?;
+    let args = ["/bin/sh", "-c", script].map(String::from);
+    docker.run(&Wish { name: &name, image: BUSYBOX_IMAGE, args: &args, mounts: &[], more: &[] })?;
     docker.docker(&["wait", &name])?;
     docker.remove(&name)?;
     watching.wait_for("new file written")?;

@@ -87,6 +87,7 @@ pub(super) fn plain(value: Value<'_>) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Address(address) => address.to_string(),
         Value::Text(bytes) => Text::new(bytes).shown().into_owned(),
+        Value::Address(address) => address.to_string(),
     }
 }
 
