@@ -22,8 +22,9 @@ use serde_json::Value;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What an ordinary workload does here: it writes files with names that were made up, and reads some.
-const WORK: &str = "i=0; while [ $i -lt 4 ]; do i=$((i+1)); f=$(mktemp); echo $i > $f; cat $f /etc/passwd > /tmp/log-$i; \
+/// What an ordinary workload does here: it writes files with names that were made up, and reads some. It lives long enough to be
+/// asked about: who is gone by then has no baseline.
+const WORK: &str = "sleep 1; i=0; while [ $i -lt 4 ]; do i=$((i+1)); f=$(mktemp); echo $i > $f; cat $f /etc/passwd > /tmp/log-$i; \
                     ls / > /dev/null; mkdir -p /tmp/d-$$; done";
 
 /// Runs a shell in a bare container from its creation to its end.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use rules::{MAX_FILE_BYTES, Problem, Severity};
 
 /// The files, those of a folder by name, each with its text.
-pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
