@@ -381,3 +381,27 @@ fn process_of(subject: &Subject<'_>) -> alerts::Process {
         parent: process.parent.and_then(|parent| parent.executable).map(Text::clone),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_and_a_time() {
+        assert_eq!(rate("5/1h"), Ok(Rate { burst: 5, per_ns: 3_600_000_000_000 }));
+        for wrong in ["5", "0/1m", "x/1m", "5/0s", "5/day"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_rules_that_come_with_it_are_all_active() {
+        let rules = Rules::load(true, &[], None, Priority::Debug).expect("they are right");
+
+        let said = rules.sentences();
+
+        assert!(said[0].ends_with("rules are active"), "{said:?}");
+        assert!(!said.iter().any(|said| said.contains("not active")), "{said:?}");
+        assert!(rules.actions().is_some_and(|actions| actions.calls.iter().any(|call| call.name == "openat")));
+    }
+}
