@@ -16,6 +16,7 @@ pub mod profiles;
 pub mod recommendations;
 pub mod reports;
 pub mod ring_records;
+pub mod rule_files;
 pub mod syscall_tables;
 pub mod texts;
 pub mod tls;

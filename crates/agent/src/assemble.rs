@@ -116,8 +116,10 @@ fn behind_another_kernel(kind: &PathKind, runtime: Option<&report::Software>) ->
 
 /// How each sensor fared.
 pub(crate) fn sensors(kernel: &Kernel) -> Vec<SensorHealth> {
-    sensors::sensor_names()
-        .map(|name| {
+    kernel
+        .sensors()
+        .iter()
+        .map(|&name| {
             let programs: Vec<_> = kernel.programs().iter().filter(|program| program.sensor == name).collect();
             let failed = reasons(programs.iter().filter_map(|program| match &program.state {
                 ProgramState::Failed(why) => Some(why.as_str()),

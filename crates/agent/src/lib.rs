@@ -30,6 +30,6 @@ pub use error::{FinishError, StartError};
 pub use launch::{BECOME_COMMAND, LaunchError, become_command};
 pub use live::{Place, Watch, Watcher};
 pub use recording::{Ended, Progress, Recording, Save, Settings};
-pub use sensors::CallFilter;
+pub use sensors::{ActionCall, ActionCalls, CallFilter};
 pub use sink::{EventFormat, SinkError};
 pub use target::Target;

@@ -302,3 +302,6 @@ impl Lineage for Ancestors<'_> {
         self.leader(|image| image.process_group)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use containers::engine::Sockets;
 use containers::proc::{Namespace, Proc};
 use event::{Event, Payload, RunId, SyscallNames};
 use report::{Buffers, CgroupLayout, Host, Report};
-use sensors::{CallFilter, Hierarchy, Kernel, Options, Watch};
+use sensors::{ActionCalls, CallFilter, Hierarchy, Kernel, Options, Watch};
 
 use crate::adopt::{self, AdoptError};
 use crate::assemble::{self, Common};
@@ -47,7 +47,9 @@ pub struct Settings {
     pub file_bytes: bool,
     /// Bytes of what is typed and shown on terminals that are kept of each container and phase; 0: none.
     pub terminal_bytes: u32,
-    /// What is taken out of that.
+    /// Make an event of each of these calls that is unlike those before it, and of each program that begins.
+    pub actions: Option<ActionCalls>,
+    /// What is taken out of what is typed and shown.
     pub redaction: Redaction,
     /// Gets each event of a container that is reported on, as soon as it is known that it is one.
     pub watch: Option<Watcher>,
@@ -153,6 +155,7 @@ impl Recording {
             trace: settings.trace,
             file_bytes: settings.file_bytes,
             terminal_bytes: settings.terminal_bytes,
+            actions: settings.actions,
         };
         let kernel = Arc::new(Kernel::load(&options)?);
         let reader = Reader::start(Arc::clone(&kernel)).map_err(StartError::Thread)?;

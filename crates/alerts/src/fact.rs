@@ -14,6 +14,10 @@ pub enum Fact {
     Program {
         /// The executable's path.
         path: Text,
+        /// What it was called by, if that is not its name: one file can be many programs. Of a script its path, the executable being
+        /// its interpreter.
+        #[serde(default, skip_serializing_if = "Text::is_empty")]
+        called: Text,
     },
     /// It wrote or made a file, or a name of one.
     Write {
@@ -116,7 +120,8 @@ impl Fact {
     pub fn words(&self) -> String {
         let port = |port: u32| if port == 0 { String::new() } else { format!(" port {port}") };
         match self {
-            Fact::Program { path } => format!("ran {}", path.shown()),
+            Fact::Program { path, called } if called.is_empty() => format!("ran {}", path.shown()),
+            Fact::Program { path, called } => format!("ran {} ({})", called.shown(), path.shown()),
             Fact::Write { path } => format!("wrote or made {}", path.shown()),
             Fact::Change { operation, path } => match operation.as_bytes() {
                 b"delete" => format!("deleted {}", path.shown()),

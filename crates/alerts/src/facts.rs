@@ -2,11 +2,11 @@
 //!
 //! Only what the workload and sessions in it did counts, not what its runtime did to set it up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use behaviour::{Behaviour, CheckMeaning, FirstUse, FlowUse};
 use event::{
-    Direction, ExecId, FileAccess, FileAccesses, FileType, NameOperation, Outcome, Payload, Phase, Protocol, Text,
+    Direction, Exec, ExecId, FileAccess, FileAccesses, FileType, NameOperation, Outcome, Payload, Phase, Protocol, Text,
 };
 
 use crate::Fact;
@@ -90,18 +90,7 @@ pub fn facts(behaviour: &Behaviour) -> Facts {
     let mut found = Collected(Facts::new());
     files(behaviour, &mut found);
     network(behaviour, &mut found);
-    for process in &behaviour.processes.processes {
-        for program in process.programs.iter().filter(|_| counts(process.phase)) {
-            let (path, boot_ns) = (&program.detail.executable, program.boot_ns.unwrap_or_default());
-            if path.is_empty() {
-                continue;
-            }
-            let image = ExecId { process: process.id, exec: program.exec };
-            let comm = program.detail.argv.first().cloned().unwrap_or_default();
-            let first = FirstUse { boot_ns, image, comm, executable: path.clone() };
-            found.add(Fact::Program { path: same_program(path) }, path, 1, Some(&first), boot_ns);
-        }
-    }
+    programs(behaviour, &mut found);
     for used in behaviour.capabilities.uses.iter().filter(|used| counts(used.phase)) {
         if used.meaning() == CheckMeaning::Used {
             let name = Text::from(used.capability.to_string().as_str());
@@ -123,17 +112,58 @@ pub fn facts(behaviour: &Behaviour) -> Facts {
     found.0
 }
 
+/// A process that the runtime made runs the workload, too: what it ran counts that the files say was run by then.
+fn programs(behaviour: &Behaviour, found: &mut Collected) {
+    let executed: BTreeSet<&Text> = behaviour
+        .files
+        .paths
+        .iter()
+        .filter(|used| counts(used.phase) && used.accesses.has(FileAccess::Executed))
+        .map(|used| &used.path)
+        .collect();
+    for process in &behaviour.processes.processes {
+        for program in &process.programs {
+            let exec = &program.detail;
+            let is_counted = counts(process.phase) || executed.contains(&exec.executable);
+            let Some(fact) = of_exec(exec).filter(|_| is_counted) else { continue };
+            // One that ran already may have changed what it is called by.
+            let is_title = exec.argv.first().is_some_and(|name| name.as_bytes().contains(&b' '));
+            if program.boot_ns.is_none() && is_title {
+                continue;
+            }
+            let boot_ns = program.boot_ns.unwrap_or_default();
+            let image = ExecId { process: process.id, exec: program.exec };
+            let comm = exec.argv.first().cloned().unwrap_or_default();
+            let first = FirstUse { boot_ns, image, comm, executable: exec.executable.clone() };
+            found.add(fact, &exec.executable, 1, Some(&first), boot_ns);
+        }
+    }
+}
+
+/// The program that was run, by its file and by what it was called.
+fn of_exec(exec: &Exec) -> Option<Fact> {
+    if exec.executable.is_empty() || exec.path_truncated {
+        return None;
+    }
+    let path = same_program(&exec.executable);
+    let base = |path: &Text| path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
+    let called = if exec.interpreter.is_empty() {
+        let name = exec.argv.first().map(base).unwrap_or_default();
+        // A shell that somebody logs in with.
+        let name = name.strip_prefix(b"-").unwrap_or(&name);
+        if name == base(&exec.executable) { Text::default() } else { same_place(&Text::new(name)) }
+    } else {
+        same_program(&exec.argument)
+    };
+    Some(Fact::Program { path, called })
+}
+
 fn files(behaviour: &Behaviour, found: &mut Collected) {
     let files = &behaviour.files;
     for used in files.paths.iter().filter(|used| counts(used.phase)) {
         let first = used.first.as_ref();
         for fact in of_path(&used.path, used.file_type, used.accesses, used.unreachable) {
-            // How often it was run is counted with the processes.
-            let count = if matches!(fact, Fact::Program { .. }) { 0 } else { used.opens };
-            if matches!(fact, Fact::Program { .. }) && found.0.contains_key(&fact) {
-                continue;
-            }
-            found.add(fact, &used.path, count, first, used.last_boot_ns);
+            found.add(fact, &used.path, used.opens, first, used.last_boot_ns);
         }
         if let Some(what) = files.sensitive(used) {
             let fact = Fact::Sensitive { what: what.into(), path: same_place(&used.path) };
@@ -179,9 +209,7 @@ pub fn facts_of(payload: &Payload, phase: Phase) -> Vec<(Fact, Text)> {
         return Vec::new();
     }
     match payload {
-        Payload::Exec(exec) if !exec.executable.is_empty() && !exec.path_truncated => {
-            vec![(Fact::Program { path: same_program(&exec.executable) }, exec.executable.clone())]
-        }
+        Payload::Exec(exec) => of_exec(exec).into_iter().map(|fact| (fact, exec.executable.clone())).collect(),
         Payload::File(used) => of_path(&used.path, used.file_type, used.accesses, used.unreachable)
             .into_iter()
             .map(|fact| (fact, used.path.clone()))
@@ -204,9 +232,6 @@ fn of_path(path: &Text, file_type: FileType, accesses: FileAccesses, unreachable
     let mut facts = Vec::new();
     if unreachable || path.is_empty() {
         return facts;
-    }
-    if accesses.has(FileAccess::Executed) {
-        facts.push(Fact::Program { path: same_program(path) });
     }
     let is_write = accesses.has_any(&WRITES);
     if is_write && matches!(file_type, FileType::Regular | FileType::NamedPipe) {

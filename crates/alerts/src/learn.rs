@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn program(path: &str) -> Fact {
-        Fact::Program { path: path.into() }
+        Fact::Program { path: path.into(), called: event::Text::default() }
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::signals::Signals;
 use crate::{streams, units};
 use evidence::{Evidence, EvidenceArgs};
 use normal::{Comparison, container};
-use office::{Office, Suspect, Witness};
+use office::{Office, Witness};
 use ruleset::Rules;
 use state::State;
 
@@ -180,6 +180,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if !args.quiet {
         rules.sentences().iter().for_each(|said| say(said));
     }
+    let actions = rules.actions();
     let detector = Detector {
         rules,
         comparison,
@@ -196,6 +197,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         trace: None,
         file_bytes: false,
         terminal_bytes: 0,
+        actions,
         redaction: Redaction::default(),
         watch: Some(Box::new(detector)),
         sockets: Sockets::usual(Path::new("/")),
@@ -351,8 +353,14 @@ impl Watch for Detector {
             evidence.note(place.run, subject);
         }
         let mut office = self.office.borrow_mut();
-        let suspect = Suspect { process: process_of(subject).id, run: place.run };
-        self.rules.alerts(subject, || container(place), |alert| drop(office.take(alert, Some(suspect))));
+        let suspect = (process_of(subject).id, place.run);
+        self.rules.alerts(
+            subject,
+            || container(place),
+            |alert| {
+                office.take(alert, Some(suspect));
+            },
+        );
         if let Some(comparison) = &mut self.comparison {
             comparison.event(subject, place, &mut office);
             drop(office);
@@ -395,5 +403,29 @@ fn process_of(subject: &Subject<'_>) -> alerts::Process {
         executable: process.executable.cloned(),
         argv: exec.map(|exec| exec.argv.clone()).unwrap_or_default(),
         parent: process.parent.and_then(|parent| parent.executable).map(Text::clone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_and_a_time() {
+        assert_eq!(rate("5/1h"), Ok(Rate { burst: 5, per_ns: 3_600_000_000_000 }));
+        for wrong in ["5", "0/1m", "x/1m", "5/0s", "5/day"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_rules_that_come_with_it_are_all_active() {
+        let rules = Rules::load(true, &[], None, Priority::Debug).expect("they are right");
+
+        let said = rules.sentences();
+
+        assert!(said[0].ends_with("rules are active"), "{said:?}");
+        assert!(!said.iter().any(|said| said.contains("not active")), "{said:?}");
+        assert!(rules.actions().is_some_and(|actions| actions.calls.iter().any(|call| call.name == "openat")));
     }
 }

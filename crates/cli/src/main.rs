@@ -17,6 +17,7 @@ mod privilege;
 mod recommend;
 mod record;
 mod report;
+mod rules;
 mod saturation;
 mod scenario;
 mod signals;
@@ -60,6 +61,9 @@ enum Command {
     Fields(fields::FieldsArgs),
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// Check, list, explain and try rule files in Falco's language.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Allow(args) => allow::run(&args),
         Command::Fields(args) => fields::run(&args),
+        Command::Rules(command) => rules::run(&command),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),

@@ -227,6 +227,7 @@ fn settings(ring_bytes: u32, kept: Arc<Mutex<Kept>>) -> Settings {
         trace: None,
         file_bytes: false,
         terminal_bytes: 0,
+        actions: None,
         redaction: Redaction::default(),
         watch: None,
         sockets: Sockets::usual(Path::new("/")),

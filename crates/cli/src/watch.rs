@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use agent::{Recording, Settings, Watcher};
+use agent::{ActionCall, ActionCalls, Recording, Settings, Watcher};
 use anyhow::Context as _;
 use behaviour::Redaction;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use containers::engine::Sockets;
-use event::{Payload, SyscallNames, Text};
+use event::{Arch, Payload, SyscallNames, Text};
 use rules::{Condition, Subject};
 
 use crate::exit;
@@ -37,6 +37,7 @@ use output::Output;
 Examples:
   ringfence watch                                      all that happens in any container
   ringfence watch web --kind exec,exit                 programs of one container, as they begin and end
+  ringfence watch web --calls connect,ptrace --kind action
   ringfence watch 'exec.argv contains -c and not process.name in (nginx, sh)'
   ringfence watch --image 'nginx:*' 'exit.signal > 0' --for 1h
   ringfence watch web --format json | jq -r .exec.cwd   what a condition calls exec.cwd")]
@@ -51,6 +52,11 @@ pub(crate) struct WatchArgs {
     /// Only these kinds of events.
     #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(Payload::KINDS))]
     kind: Vec<String>,
+
+    /// Also these system calls, whatever becomes of them: of all that a program makes alike the first. And what each program is
+    /// when it begins.
+    #[arg(long, value_name = "CALL,…", value_delimiter = ',', value_parser = call_name)]
+    calls: Vec<String>,
 
     /// How to show them [default: text on a terminal, else json].
     #[arg(long, value_enum)]
@@ -83,14 +89,25 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(kinds: &[String], condition: Option<&str>) -> anyhow::Result<Filter> {
+    fn new(kinds: &[String], condition: Option<&str>, calls: &[String]) -> anyhow::Result<Filter> {
         let condition = condition.map(Condition::parse).transpose()?;
-        // Calls are counted and become no events unless they are traced: silence would look like an answer.
-        let names_calls = condition.iter().flat_map(Condition::fields).any(|field| field.name.starts_with("syscall."));
+        let names = |asked: &str| {
+            let is_of_it = |name: &str| name.strip_prefix(asked).is_some_and(|rest| rest.starts_with('.'));
+            kinds.iter().any(|kind| kind == asked)
+                || condition.iter().flat_map(Condition::fields).any(|field| is_of_it(&field.name))
+        };
+        // Calls are counted and become no events unless they are asked for: silence would look like an answer.
         anyhow::ensure!(
-            !names_calls && !kinds.iter().any(|kind| kind == "syscall"),
-            "system calls are counted, not watched: `ringfence record --trace-syscalls` prints each of them"
+            !names("syscall"),
+            "system calls are counted, not watched: `ringfence record --trace-syscalls` prints each of them, and --calls \
+             watches some, each as an `action`"
         );
+        for kind in ["action", "image"] {
+            anyhow::ensure!(
+                !calls.is_empty() || !names(kind),
+                "the kind {kind} is only told with --calls, which says which system calls are looked at"
+            );
+        }
         Ok(Filter { kinds: kinds.to_vec(), condition })
     }
 
@@ -100,13 +117,20 @@ impl Filter {
     }
 }
 
+/// A system call that some program on this machine may make.
+fn call_name(name: &str) -> Result<String, String> {
+    let names = SyscallNames::builtin();
+    let known = Arch::ALL.into_iter().any(|arch| names.number(arch, name).is_some());
+    if known { Ok(name.to_owned()) } else { Err("no system call has this name".into()) }
+}
+
 /// How long it looks for nothing but events.
 const STEP: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
     let (names, condition) = words::split(&args.words);
-    let filter = Filter::new(&args.kind, condition.as_deref())?;
+    let filter = Filter::new(&args.kind, condition.as_deref(), &args.calls)?;
     let is_terminal = std::io::stdout().is_terminal();
     let format = args.format.unwrap_or(if is_terminal { Format::Text } else { Format::Json });
     let output = Output::new(format).context("cannot write to standard output")?;
@@ -118,6 +142,7 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         trace: None,
         file_bytes: false,
         terminal_bytes: 0,
+        actions: actions(&args.calls),
         redaction: Redaction::default(),
         watch: Some(watcher(filter, output, args.max_events)),
         sockets: Sockets::usual(Path::new("/")),
@@ -150,6 +175,11 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     }
     let is_whole = ended.lost_events == 0 && ended.not_recorded == 0;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+}
+
+fn actions(calls: &[String]) -> Option<ActionCalls> {
+    let call = |name: &String| ActionCall { name: name.clone(), also_failed: true };
+    (!calls.is_empty()).then(|| ActionCalls { calls: calls.iter().map(call).collect(), environment: false })
 }
 
 fn watcher(filter: Filter, mut output: Output, max_events: Option<u64>) -> Watcher {
@@ -195,9 +225,30 @@ mod tests {
     #[test]
     fn calls_are_refused_with_what_prints_them() {
         for (kinds, condition) in [(vec!["syscall".to_owned()], None), (vec![], Some("syscall.number = 1"))] {
-            let error = Filter::new(&kinds, condition).err().expect("refused");
+            let error = Filter::new(&kinds, condition, &[]).err().expect("refused");
             assert!(error.to_string().contains("record --trace-syscalls"), "{error}");
         }
+    }
+
+    #[test]
+    fn actions_are_refused_unless_calls_are_named() {
+        let open = ["open".to_owned()];
+        for (kinds, condition) in [
+            (vec!["action".to_owned()], None),
+            (vec!["image".to_owned()], None),
+            (vec![], Some("action.result < 0")),
+            (vec![], Some("image.upper_layer = true")),
+        ] {
+            let error = Filter::new(&kinds, condition, &[]).err().expect("refused");
+            assert!(error.to_string().contains("only told with --calls"), "{error}");
+            assert!(Filter::new(&kinds, condition, &open).is_ok(), "{kinds:?} {condition:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_has_a_name_that_some_table_knows() {
+        assert_eq!(call_name("connect"), Ok("connect".into()));
+        assert!(call_name("conect").is_err());
     }
 
     #[test]

@@ -26,9 +26,13 @@ pub struct Action {
     pub open_flags: Option<u32>,
     /// The name that was passed, or the first of two; empty if the call takes none.
     pub path: Text,
+    /// The directory that `path` starts from if it is relative, resolved by the kernel, seen from the task's own root; else empty.
+    pub directory: Text,
     /// The second name that was passed; empty if the call takes none.
     pub second_path: Text,
-    /// Whether a name is cut off, or could not be read.
+    /// The directory that `second_path` starts from, as `directory`.
+    pub second_directory: Text,
+    /// Whether a name is cut off, or could not be read; or the head of a directory is missing.
     pub path_truncated: bool,
     /// The address that was passed, as to `connect`; none if the call takes none, or it is of another family.
     pub address: Option<Endpoint>,

@@ -117,6 +117,7 @@ pub fn observe<W: Send, T: Send + 'static>(
         trace: None,
         file_bytes: false,
         terminal_bytes: 0,
+        actions: None,
         redaction: Redaction::default(),
         watch: None,
         sockets: Sockets::usual(Path::new("/")),

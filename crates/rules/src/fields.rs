@@ -16,6 +16,9 @@ use crate::subject::{Common, Fact};
 
 pub use page::{markdown, markdown_table};
 
+/// The kind of event that is kept with the process, so that rules can ask for it later, too.
+const IMAGE: &str = "image";
+
 /// What the value of a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,10 +95,10 @@ impl Field {
         }
     }
 
-    /// The only kind of event that has it; none if every event has it.
+    /// The only kind of event that has it; none if every event has it, or can have it.
     pub(crate) fn kind(&self) -> Option<&str> {
         let first = self.path().first()?;
-        Payload::KINDS.contains(&&**first).then_some(&**first)
+        (Payload::KINDS.contains(&&**first) && **first != *IMAGE).then_some(&**first)
     }
 
     /// The type in words: `text`, `list of numbers`.
@@ -146,6 +149,12 @@ impl Field {
                 "event" => pick(&subject.event, below, at, &mut typed),
                 "container" => pick(&subject.container, below, at, &mut typed),
                 "process" => pick(&subject.process, below, at, &mut typed),
+                // What the program was when it began is known as long as it runs.
+                IMAGE => {
+                    if let Some(image) = subject.context.image {
+                        pick(image, below, at, &mut typed);
+                    }
+                }
                 _ => {}
             },
             None => {}

@@ -328,6 +328,9 @@ fn shown_operand(operand: &Operand) -> String {
     let name = match &operand.argument {
         Argument::None => operand.field.name.clone(),
         Argument::Number(at) => format!("{}[{at}]", operand.field.name),
+        Argument::Name(name, _) if operand.field.name.starts_with("evt.") => {
+            format!("{}.{}", operand.field.name, event::Text::new(name))
+        }
         Argument::Name(name, _) => format!("{}[{}]", operand.field.name, event::Text::new(name)),
     };
     operand.transformers.iter().fold(name, |it, by| format!("{}({it})", by.name()))

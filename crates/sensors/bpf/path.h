@@ -121,6 +121,12 @@ WALK_TO_END int walk_to_end(void)
 	return 0;
 }
 
+/* d_unlinked(): out of the hash and not a root. */
+static __always_inline bool is_unlinked(struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
+}
+
 /* Walks from where it is to its end, and writes the names to `bytes`, which has room for PATH_BYTES; gives how many. */
 static __always_inline u32 finish_walk(struct path_walk *walk, u8 *bytes, u32 *flags)
 {
@@ -129,8 +135,7 @@ static __always_inline u32 finish_walk(struct path_walk *walk, u8 *bytes, u32 *f
 
 	walk->used = 0;
 	walk->flags = 0;
-	/* d_unlinked(): out of the hash and not a root. */
-	if (!BPF_CORE_READ(leaf, d_hash.pprev) && leaf != BPF_CORE_READ(leaf, d_parent))
+	if (is_unlinked(leaf))
 		walk->flags = PATH_DELETED;
 	if (!walk_to_end() && (walk->dentry != walk->root_dentry || walk->mount != walk->root_mount))
 		walk->flags |= PATH_CUT;
@@ -180,4 +185,19 @@ static __always_inline u32 write_place_in_file_system(const struct dentry *dentr
 	walk->root_dentry = 0;
 	walk->root_mount = 0;
 	return finish_walk(walk, bytes, flags);
+}
+
+/* "memfd:" as the first bytes of a number. */
+#define MEMFD_PREFIX	   0x3a64666d656dULL
+#define MEMFD_PREFIX_BYTES 6
+
+/* A file that never had a directory, with a name that only memfd_create(2) gives: mm/memfd.c (6.18). */
+static __always_inline bool is_memfd(struct dentry *dentry)
+{
+	u64 name = 0;
+
+	if (dentry != BPF_CORE_READ(dentry, d_parent))
+		return false;
+	bpf_probe_read_kernel(&name, MEMFD_PREFIX_BYTES, BPF_CORE_READ(dentry, d_name.name));
+	return name == MEMFD_PREFIX;
 }

@@ -22,3 +22,16 @@ static __always_inline u64 task_of_pid(struct pid *pid, u32 kind)
 		return 0;
 	return first - bpf_core_field_offset(struct task_struct, pid_links) - kind * sizeof(struct hlist_node);
 }
+
+/* The number that a pid has in the task's own pid namespace; 0 if it has none there. */
+static __always_inline u32 number_seen_by(struct task_struct *task, struct pid *pid)
+{
+	struct pid *own = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(own, level);
+	u64 place = bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+	struct upid *inside = (void *)own + place, *number = (void *)pid + place;
+
+	if (!pid || BPF_CORE_READ(pid, level) < level || BPF_CORE_READ(number, ns) != BPF_CORE_READ(inside, ns))
+		return 0;
+	return BPF_CORE_READ(number, nr);
+}

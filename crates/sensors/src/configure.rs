@@ -4,9 +4,11 @@ use event::{Arch, SyscallNames};
 use libbpf_rs::btf::{Btf, types::Enum};
 use libbpf_rs::{OpenMapMut, OpenObject};
 
-use crate::bpf::types::{block_hooks, call_table, callers, handled_table, limit, ring_hooks, settings, tracing};
+use crate::bpf::types::{
+    action_settings, block_hooks, call_table, callers, handled_table, limit, ring_hooks, settings, tracing,
+};
 use crate::load::{CallFilter, Facts, Hierarchy, LoadError, Options};
-use crate::{SENSORS, Sensor, privileged, resources};
+use crate::{SENSORS, Sensor, actions, privileged, resources};
 
 /// Writes down what the kernel side has to know, and makes the maps as long as befits the machine.
 pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<'_>) -> Result<(), LoadError> {
@@ -42,6 +44,10 @@ pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<
         } else if name.ends_with(".rodata.calls") {
             // SAFETY: as above.
             hand_out_calls(unsafe { initial_value::<call_table>(&mut map) }, options);
+        } else if name.ends_with(".rodata.actions") {
+            // SAFETY: as above.
+            let settings = unsafe { initial_value::<action_settings>(&mut map) };
+            *settings = actions::settings(options);
         } else if name.ends_with(".rodata.callers") {
             // SAFETY: as above.
             let callers = unsafe { initial_value::<callers>(&mut map) };
@@ -56,7 +62,7 @@ pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<
             hooks.operation_at = privileged::ring_operation_at(facts.btf);
         } else if name == "open_calls" && options.trace.is_none() {
             map.set_autocreate(false).map_err(|source| LoadError::Open { source, log: name })?;
-        } else if let Some(entries) = entries(&name, facts) {
+        } else if let Some(entries) = entries(&name, options, facts) {
             map.set_max_entries(entries).map_err(|source| LoadError::Open { source, log: name })?;
         } else if name == "samples" {
             map.set_max_entries(options.ring_bytes)
@@ -66,9 +72,10 @@ pub(crate) fn configure(open: &mut OpenObject, options: &Options, facts: &Facts<
     Ok(())
 }
 
-/// How long a map is that grows with the machine, or that some kernels do not need.
-fn entries(map: &str, facts: &Facts<'_>) -> Option<u32> {
+/// How long a map is that grows with the machine, or that is not always needed.
+fn entries(map: &str, options: &Options, facts: &Facts<'_>) -> Option<u32> {
     match map {
+        "told_actions" if options.actions.as_ref().is_none_or(|actions| actions.calls.is_empty()) => Some(1),
         "ran_programs" if !facts.preemptible => Some(1),
         "task_notes" | "free_notes" | "watched_tasks" => Some(facts.room.followed),
         "task_counts" => Some(facts.room.counted),
@@ -95,10 +102,10 @@ const HANDLED_TABLES: usize = handled_table::HANDLED_TABLES.0 as usize;
 fn hand_out_calls(table: &mut call_table, options: &Options) {
     let names = SyscallNames::builtin();
     let second = if Arch::NATIVE == Arch::Aarch64 { Arch::Arm } else { Arch::X86 };
-    let calls_of = |sensor: &Sensor| if (sensor.wants_calls)(options) { sensor.calls } else { &[] };
+    let calls_of = |sensor: &Sensor| [sensor.calls, &(sensor.calls_asked)(options)].concat();
     for (sensor, calls) in SENSORS.iter().map(calls_of).enumerate() {
         for (at, arch) in [Arch::NATIVE, second].into_iter().enumerate() {
-            for call in calls {
+            for call in &calls {
                 let Some(place) = names.number(arch, call.name).map(|number| number as usize) else { continue };
                 if place < NATIVE_CALLS {
                     table.sensors[at * NATIVE_CALLS + place] |= 1 << sensor;

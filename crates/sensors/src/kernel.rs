@@ -94,6 +94,7 @@ pub struct Kernel {
     /// One walk at a time: what it is about is written down where its program reads it.
     walking: Mutex<()>,
     programs: Vec<ProgramState>,
+    sensors: Vec<&'static str>,
     _links: Vec<Link>,
     object: Object,
 }
@@ -151,6 +152,7 @@ impl Kernel {
             handled_groups: Mutex::new(0),
             walking: Mutex::new(()),
             programs,
+            sensors: SENSORS.iter().filter(|sensor| (sensor.is_asked)(options)).map(|sensor| sensor.name).collect(),
             _links: links,
             object,
         })
@@ -161,7 +163,12 @@ impl Kernel {
         &self.object
     }
 
-    /// Every program of every sensor, and what became of it.
+    /// The names of the sensors that observe, or should.
+    pub fn sensors(&self) -> &[&'static str] {
+        &self.sensors
+    }
+
+    /// Every program of these, and what became of it.
     pub fn programs(&self) -> &[ProgramState] {
         &self.programs
     }

@@ -29,7 +29,7 @@ mod unneeded;
 
 pub use counts::ReadError;
 pub use kernel::{Adopted, Kernel, MapError, ProgramCost};
-pub use load::{CallFilter, Hierarchy, LoadError, Options, ProgramState, State};
+pub use load::{ActionCall, ActionCalls, CallFilter, Hierarchy, LoadError, Options, ProgramState, State};
 pub use record::DecodeError;
 pub use ring::{Batch, Ring};
 pub use slots::{Slot, SlotLosses, Watch};
@@ -79,9 +79,9 @@ pub(crate) struct Set {
 
 /// A system call whose return a sensor handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct Call<'name> {
     /// Its name.
-    pub(crate) name: &'static str,
+    pub(crate) name: &'name str,
     /// What the sensor calls it by; not 0.
     pub(crate) number: u8,
     /// Whether it is handled when it fails, too.
@@ -107,11 +107,13 @@ pub(crate) struct Sensor {
     /// What it keeps in the kernel.
     pub(crate) sets: &'static [Set],
     /// The system calls whose return it handles.
-    pub(crate) calls: &'static [Call],
+    pub(crate) calls: &'static [Call<'static>],
     /// The system calls whose beginning it handles.
     pub(crate) entries: &'static [Entry],
-    /// Whether it handles them with these options.
-    pub(crate) wants_calls: fn(&Options) -> bool,
+    /// Those whose return it handles only with some options.
+    pub(crate) calls_asked: fn(&Options) -> Vec<Call<'_>>,
+    /// Whether it observes with these options: else none of its programs is loaded.
+    pub(crate) is_asked: fn(&Options) -> bool,
     /// Turns one of its samples into what was done.
     pub(crate) decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
 }
@@ -121,7 +123,16 @@ impl Sensor {
         programs: &'static [Program],
         decode: fn(kind: u8, record: &[u8]) -> Result<Payload, DecodeError>,
     ) -> Sensor {
-        Sensor { name: "", programs, sets: &[], calls: &[], entries: &[], wants_calls: |_| true, decode }
+        Sensor {
+            name: "",
+            programs,
+            sets: &[],
+            calls: &[],
+            entries: &[],
+            calls_asked: |_| Vec::new(),
+            is_asked: |_| true,
+            decode,
+        }
     }
 }
 
@@ -136,6 +147,7 @@ macro_rules! sensors {
 
 // In alphabetical order, which is that of the numbers. The programs are attached in this order, but those of identity first.
 sensors! {
+    actions,
     arguments,
     capabilities,
     files,

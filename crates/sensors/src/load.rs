@@ -55,6 +55,26 @@ pub struct Options {
     pub file_bytes: bool,
     /// Bytes of what is typed and shown on terminals that are kept of each container and phase; 0: none.
     pub terminal_bytes: u32,
+    /// Make an event of each of these calls that is unlike those before it, and of each program that begins.
+    pub actions: Option<ActionCalls>,
+}
+
+/// Which calls become [actions](event::Action).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActionCalls {
+    /// The calls. One that is named twice is wanted as either says.
+    pub calls: Vec<ActionCall>,
+    /// Whether the environment of programs is wanted, too.
+    pub environment: bool,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionCall {
+    /// Its name, as [`event::SyscallNames`] has it. One that this machine does not have is never made.
+    pub name: String,
+    /// Whether it is wanted also if it fails.
+    pub also_failed: bool,
 }
 
 /// Which system calls become events.
@@ -315,7 +335,7 @@ fn has_helper(btf: &Btf<'_>, name: &str) -> bool {
 /// Leaves out the programs whose hook this kernel does not have, those that it refused, and those that it does not need.
 fn choose(open: &mut OpenObject, options: &Options, facts: &Facts<'_>, refused: &Refused) -> Vec<ProgramState> {
     let mut states = Vec::new();
-    for sensor in SENSORS {
+    for sensor in SENSORS.iter().filter(|sensor| (sensor.is_asked)(options)) {
         let is_missing = |hook| missing(hook, options, facts.btf);
         choose_of(sensor, &mut states, options, |program| match refused.get(program.name) {
             _ if program.only_where.is_some_and(|hook| is_missing(hook).is_some()) => None,
@@ -429,6 +449,7 @@ mod tests {
             counted_tasks: None,
             file_bytes: false,
             terminal_bytes: 0,
+            actions: None,
             trace: None,
         };
         let mut states = Vec::new();

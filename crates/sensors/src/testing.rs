@@ -48,6 +48,7 @@ impl Bench {
             trace: None,
             file_bytes: false,
             terminal_bytes: 0,
+            actions: None,
         };
         change(&mut options);
         let kernel = Kernel::load(&options).expect("the sensors load");

@@ -9,11 +9,11 @@ use alerts::Alert;
 use anyhow::Context as _;
 use behaviour::Redaction;
 use clap::Args;
-use event::{RunId, Text};
+use event::{ProcessId, RunId, Text};
 use forensics::{AlertView, Collector, Incidents, Settings, Summary};
 use rules::Subject;
 
-use super::office::{Suspect, Witness};
+use super::office::Witness;
 use crate::watch::describe;
 
 /// Which evidence is kept.
@@ -72,7 +72,7 @@ impl Evidence {
     /// Whom alerts are handed to.
     pub(super) fn witness(&self) -> Witness {
         let collector = Rc::clone(&self.collector);
-        Box::new(move |alert, suspect| Some(asked(&mut collector.borrow_mut(), alert, suspect)))
+        Box::new(move |alert, process, run| Some(asked(&mut collector.borrow_mut(), alert, process, run)))
     }
 
     /// Lets it do what is due, and gives sentences about what is new.
@@ -111,15 +111,15 @@ impl Evidence {
 }
 
 /// Asks for evidence; gives what the alert says of it.
-fn asked(collector: &mut Collector, alert: &Alert, suspect: Suspect) -> Text {
+fn asked(collector: &mut Collector, alert: &Alert, process: ProcessId, run: RunId) -> Text {
     let evidence = collector.alert(AlertView {
         id: alert.id.clone(),
         rule: alert.rule.clone(),
         priority: alert.priority.name().into(),
         output: alert.output.clone(),
         time: alert.last_seen,
-        run: suspect.run,
-        process: suspect.process,
+        run,
+        process,
         executable: alert.process.as_ref().and_then(|process| process.executable.clone()),
         alert: serde_json::to_value(alert).unwrap_or_default(),
     });

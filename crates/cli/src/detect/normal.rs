@@ -10,7 +10,7 @@ use behaviour::Behaviour;
 use event::{Payload, RunId, Text};
 use rules::Subject;
 
-use super::office::{Office, Suspect};
+use super::office::Office;
 use super::process_of;
 
 /// How many new things of all containers are remembered.
@@ -202,7 +202,7 @@ impl Comparison {
         }
         let alert = alert(fact, seen, process, container);
         let id = alert.id.clone();
-        let suspect = process.map(|process| Suspect { process: process.id, run: place.run });
+        let suspect = process.map(|process| (process.id, place.run));
         let taken = office.take(alert, suspect);
         let is_told = taken != Taken::Suppressed;
         if is_told && seen.count > 1 {

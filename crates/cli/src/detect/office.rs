@@ -3,23 +3,14 @@
 use std::time::{Duration, Instant};
 
 use ::report::Timestamp;
-use alerts::{Alert, Container, Counts, Desk, Limits, Taken};
+use alerts::{Alert, Container, Counts, Desk, Limits, State, Taken};
 use event::{ProcessId, RunId, Text};
 use rules::Priority;
 use sinks::Sinks;
 
-/// Gets each alert when it is told for the first time, with the process and the container that it is about, while both may still be
-/// there to be looked at. Gives what the alert says of the evidence for it.
-pub(crate) type Witness = Box<dyn FnMut(&Alert, Suspect) -> Option<Text>>;
-
-/// Whom an alert is about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Suspect {
-    /// The process, with its start.
-    pub(crate) process: ProcessId,
-    /// The run of its container, in this recording.
-    pub(crate) run: RunId,
-}
+/// Gets each alert when it is told for the first time, with the process and the run of the container that it is about, while both may
+/// still be there to be looked at. Gives what the alert says of the evidence for it.
+pub(crate) type Witness = Box<dyn FnMut(&Alert, ProcessId, RunId) -> Option<Text>>;
 
 /// How often it is said what is wrong with sinks.
 const SAY: Duration = Duration::from_secs(60);
@@ -44,12 +35,12 @@ impl Office {
     }
 
     /// Takes in an alert with its id and time.
-    pub(crate) fn take(&mut self, alert: Alert, suspect: Option<Suspect>) -> Taken {
+    pub(crate) fn take(&mut self, alert: Alert, suspect: Option<(ProcessId, RunId)>) -> Taken {
         let mut told = Vec::new();
         let taken = self.desk.take(alert, |alert| told.push(alert.clone()));
         for alert in &mut told {
-            if let (alerts::State::New, Some(witness), Some(suspect)) = (alert.state, &mut self.witness, suspect) {
-                alert.evidence = witness(alert, suspect);
+            if let (State::New, Some(witness), Some((process, run))) = (alert.state, &mut self.witness, suspect) {
+                alert.evidence = witness(alert, process, run);
             }
             self.sinks.send(alert);
         }
@@ -64,11 +55,6 @@ impl Office {
     /// Whether a new one would be told now.
     pub(crate) fn has_room(&mut self, container: &Container, rule: &str, now: Timestamp) -> bool {
         self.desk.has_room(container, rule, now)
-    }
-
-    /// What became of all alerts so far.
-    pub(crate) fn counts(&self) -> Counts {
-        self.desk.counts()
     }
 
     /// Tells the news of what was told, if it is time, and gives sentences about sinks in trouble.

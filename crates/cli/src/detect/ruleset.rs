@@ -1,10 +1,10 @@
 //! The rules: which are loaded, which are active, and what alerts they make.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ::report::{Timestamp, counted};
+use agent::{ActionCall, ActionCalls};
 use alerts::{Alert, Container, Origin};
-use anyhow::Context as _;
 use event::{Payload, Text};
 use rules::{Options, Priority, RuleSet, Severity, Status, Subject};
 
@@ -12,9 +12,6 @@ use super::process_of;
 
 /// The rules that come with the program: the files in `rules/`.
 const SHIPPED: &[(&str, &str)] = &[("rules/containers.yaml", include_str!("../../../../rules/containers.yaml"))];
-
-/// How much of a folder of rules is read.
-const MOST_FILES: usize = 256;
 
 /// Rules that were loaded.
 pub(super) struct Rules {
@@ -34,11 +31,7 @@ impl Rules {
         if with_shipped {
             files.extend(SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
         }
-        for path in paths {
-            for path in files_of(path)? {
-                files.push((path.display().to_string(), read(&path)?));
-            }
-        }
+        files.extend(crate::rules::files::read(paths)?);
         if let Some((path, text)) = exceptions {
             files.push((path.display().to_string(), text));
         }
@@ -105,6 +98,17 @@ impl Rules {
         self.set.wakes(payload)
     }
 
+    /// The system calls that the kernel side must tell of.
+    pub(super) fn actions(&self) -> Option<ActionCalls> {
+        let call =
+            |wanted: &rules::CallsWanted| ActionCall { name: wanted.name.to_owned(), also_failed: wanted.failures };
+        let is_any = self.has_active();
+        is_any.then(|| ActionCalls {
+            calls: self.set.calls().iter().map(call).collect(),
+            environment: self.set.needs_environment(),
+        })
+    }
+
     /// The alerts that an event makes.
     pub(super) fn alerts(&self, subject: &Subject<'_>, container: impl Fn() -> Container, mut then: impl FnMut(Alert)) {
         for rule in self.set.matching(subject) {
@@ -119,33 +123,4 @@ impl Rules {
             then(alert.sealed(Timestamp::from_unix_ns(subject.event.wall_time)));
         }
     }
-}
-
-/// The file, or the rule files of a folder in the order of their names.
-fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let cannot = || format!("cannot read rules from {}", path.display());
-    if !std::fs::metadata(path).with_context(cannot)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(cannot)? {
-        let file = entry.with_context(cannot)?.path();
-        let is_rules = file.extension().is_some_and(|end| end == "yaml" || end == "yml");
-        if is_rules && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort();
-    anyhow::ensure!(!files.is_empty(), "there is no file in {} whose name ends with .yaml or .yml", path.display());
-    anyhow::ensure!(files.len() <= MOST_FILES, "{} has more than {MOST_FILES} rule files", path.display());
-    Ok(files)
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    use std::io::Read as _;
-    let cannot = || format!("cannot read rules from {}", path.display());
-    let file = std::fs::File::open(path).with_context(cannot)?;
-    let mut bytes = Vec::new();
-    file.take(rules::MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).with_context(cannot)?;
-    String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use containers::cgroupfs::{Layout, Sandbox, Version};
 use event::{Arch, Direction, Event, Kept, Payload, Phase, RunId, SyscallNames, Tally, Total};
 use sensors::probe::RunCounting;
-use sensors::{CallFilter, Hierarchy, Kernel, Options, State};
+use sensors::{ActionCalls, CallFilter, Hierarchy, Kernel, Options, State};
 use serde::Serialize;
 
 use super::child::{Child, EXPECTED_CALL, EXPECTED_CAPABILITY, EXPECTED_ERRNO};
@@ -98,6 +98,8 @@ fn options(layout: &Layout, trace: Option<CallFilter>) -> Result<Options, String
         trace,
         file_bytes: false,
         terminal_bytes: 0,
+        // None of its calls, but each program that begins.
+        actions: Some(ActionCalls::default()),
     })
 }
 
@@ -169,6 +171,7 @@ struct Seen {
     ended: u64,
     forks: u64,
     execs: u64,
+    images: u64,
     exits: u64,
     traced: u64,
     calls: u64,
@@ -194,6 +197,7 @@ impl Seen {
             Payload::TaskEntered(_) => &mut self.entered,
             Payload::Fork(_) => &mut self.forks,
             Payload::Exec(_) => &mut self.execs,
+            Payload::Image(_) => &mut self.images,
             Payload::Exit(_) => &mut self.exits,
             Payload::Syscall(_) => &mut self.traced,
             // Not something that the test counts.
@@ -253,6 +257,7 @@ impl Seen {
             "on_exec_privileged" => one("rights of programs", 2, self.rights.min(2)),
             "on_tcp_state" if self.connections > 0 => one("connections", 1, self.connections),
             "on_exec_process" => one("execs", 2, self.execs),
+            "on_exec_actions" => one("programs that begin", 2, self.images),
             "on_exit_process" => one("exits", 2, self.exits),
             "on_sys_enter" => one("calls of getppid", CALLS.into(), self.calls),
             "on_sys_exit" => one("calls that failed with ESRCH", 1, self.failures),

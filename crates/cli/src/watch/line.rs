@@ -1,6 +1,6 @@
 //! An event as a line for people.
 
-use event::{Direction, FileAccess, Payload, Protocol, Text};
+use event::{Action, Direction, Endpoint, Errno, FileAccess, Payload, Protocol, SyscallNames, Text};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use report::{Style, cut, duration, program_line, quoted, short_id, signal_name, width};
@@ -173,8 +173,43 @@ fn words(subject: &Subject<'_>) -> Words {
             let server = place(Protocol::Tcp, &hello.address, hello.port);
             plain(label, &format!("{} at {server}", hello.server_name.shown()))
         }
+        Payload::Action(action) => {
+            let text = action_text(action);
+            match action.result {
+                result @ -4095..=-1 => {
+                    let errno = Errno(result.unsigned_abs() as u16);
+                    Words { label, text: format!("{text}: {errno}"), style: Style::Bad }
+                }
+                _ => plain(label, &text),
+            }
+        }
         _ => plain(label, &fields(subject)),
     }
+}
+
+/// The call, what was passed, and in parentheses what that is.
+fn action_text(action: &Action) -> String {
+    let mut text = SyscallNames::builtin().name(action.syscall).into_owned();
+    let end = |end: &Endpoint| match end.port {
+        0 => end.address.shown().into_owned(),
+        port if end.address.as_bytes().contains(&b':') => format!("[{}]:{port}", end.address.shown()),
+        port => format!("{}:{port}", end.address.shown()),
+    };
+    let passed = [&action.path, &action.second_path].into_iter().filter(|name| !name.is_empty());
+    let passed: Vec<String> = passed.map(|name| quoted(name)).chain(action.address.iter().map(end)).collect();
+    if !passed.is_empty() {
+        text = format!("{text} {}", passed.join(" → "));
+    }
+    let Some(file) = &action.file else { return text };
+    let what = match &file.socket {
+        Some(socket) => {
+            let ends = |of: &Option<Endpoint>| of.as_ref().map_or("-".into(), end);
+            format!("{} {} → {}", socket.protocol.name(), ends(&socket.local), ends(&socket.remote))
+        }
+        None if file.path.is_empty() => file.file_type.name().into(),
+        None => file.path.shown().into_owned(),
+    };
+    format!("{text} ({}: {what})", file.number)
 }
 
 /// Where something is to be reached, or whom it came from; without its port if that is 0.

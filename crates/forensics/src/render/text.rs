@@ -15,8 +15,7 @@ const MANY: usize = 120;
 /// The incident, to be read from top to bottom: what alerted, when and among what, who did it, with whom it spoke, what was
 /// kept and what is missing. Every piece is safe for a terminal, and no line is wider than asked.
 pub fn text(incident: &Incident, options: &TableOptions) -> String {
-    let mut page =
-        Page { options: TableOptions { width: options.width.max(40), ..*options }, out: String::new() };
+    let mut page = Page { options: TableOptions { width: options.width.max(40), ..*options }, out: String::new() };
     for (label, lines) in facts::of_incident(incident) {
         page.fact(label, &lines, 11);
     }

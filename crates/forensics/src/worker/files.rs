@@ -47,9 +47,10 @@ pub(super) fn of_process(
     let close = family.close_to(process.id);
     let mut wanted: Vec<(FileKind, Candidate)> = Vec::new();
     // The program that did it, where that is not what could be opened: it has ended, or become another one.
-    let is_another = process.executable_then.as_ref().is_some_and(|then| {
-        process.executable.as_ref().is_some_and(|now| !is_of(now, then))
-    });
+    let is_another = process
+        .executable_then
+        .as_ref()
+        .is_some_and(|then| process.executable.as_ref().is_some_and(|now| !is_of(now, then)));
     if (grip.program.is_none() || is_another)
         && let Some(path) =
             process.executable_then.clone().or(process.told.as_ref().map(|told| told.executable.clone()))

@@ -74,8 +74,8 @@ pub(crate) fn pick(
     let look = Look { subject, argument, cache };
     let _ = event::pick(direct, look, visit)
         || process::pick(direct, look, visit)
-        || descriptor::pick(direct, look, visit)
-        || container::pick(direct, look, visit);
+        || container::pick(direct, look, visit)
+        || descriptor::pick(direct, look, visit);
 }
 
 impl<'s> Look<'s, '_> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Issue, harmless, width};
@@ -11,7 +12,7 @@ use crate::error::{Issue, harmless, width};
 const AROUND: usize = 60;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Worth knowing; everything works as written.
@@ -37,7 +38,7 @@ impl Severity {
 ///
 /// Shown, it has one line that says what, and, where there is one, the line of the file with marks below the place. It is
 /// safe on a terminal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,

@@ -1,5 +1,8 @@
 //! What a rule says when it matches: a template with the values of fields in it.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::error::Issue;
 use crate::eval::Operand;
 use crate::falco::Cache;
@@ -26,7 +29,7 @@ enum Piece {
 }
 
 /// A field in the output of a rule, with its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Part {
     /// The field as the rule names it: `proc.aname[2]`.
     pub field: String,

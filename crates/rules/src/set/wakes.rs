@@ -89,8 +89,8 @@ pub(super) fn wakes(arena: &mut Arena, rules: &[(u32, Id)]) -> Result<Wakes, Str
         let failing: BTreeSet<u32> = failing.iter().map(|(rule, _)| *rule).collect();
         for (rule, _) in &left {
             let of_rule = wakes.of_rules.entry(*rule).or_default();
-            // A rule that names no call asks for none.
-            if !of_rule.any_call {
+            // A rule that names no call asks for none; what is told as an event of another kind need not be asked for.
+            if !of_rule.any_call && !is_told_otherwise(call.name) {
                 of_rule.calls.push(CallsWanted { name: call.name, failures: failing.contains(rule) });
             }
         }
@@ -106,10 +106,7 @@ impl Wakes {
         for wanted in self.of_rules.values().flat_map(|of_rule| &of_rule.calls) {
             *calls.entry(wanted.name).or_default() |= wanted.failures;
         }
-        // A program that begins is told as such, whatever call it was.
-        let is_action = |name: &str| !matches!(name, "execve" | "execveat" | "clone" | "procexit");
-        let calls = calls.into_iter().filter(|(name, _)| is_action(name));
-        calls.map(|(name, failures)| CallsWanted { name, failures }).collect()
+        calls.into_iter().map(|(name, failures)| CallsWanted { name, failures }).collect()
     }
 
     /// The place of the program for these rules; none if there are none.
@@ -122,6 +119,11 @@ impl Wakes {
         self.programs.push(program.ok_or("the rules are too large together")?);
         Ok(Some(self.programs.len() as u32 - 1))
     }
+}
+
+/// Calls that are told as events of their own kind: a program that begins, a process that is made or ends.
+fn is_told_otherwise(call: &str) -> bool {
+    matches!(call, "execve" | "execveat" | "clone" | "clone3" | "fork" | "vfork" | "procexit")
 }
 
 /// The rules that can match, with what is left of their conditions.

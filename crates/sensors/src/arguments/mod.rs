@@ -65,7 +65,7 @@ const ENTRIES: &[Entry] = &[
 
 /// The same calls: their return is seen, so that one which a filter refuses is never taken for the one before it, and the
 /// refusals of calls with conditions are counted exactly. There is nothing to do then.
-const RETURNS: &[Call] = &{
+const RETURNS: &[Call<'static>] = &{
     let mut calls = [Call { name: "", number: 0, also_failed: false }; ENTRIES.len()];
     let mut at = 0;
     while at < ENTRIES.len() {

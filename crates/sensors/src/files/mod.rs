@@ -61,13 +61,13 @@ const SETS: &[Set] = &[
 ];
 
 /// Calls that take a name are recorded when they fail, too.
-const fn call(name: &'static str, what: files_call) -> Call {
+const fn call(name: &'static str, what: files_call) -> Call<'static> {
     let takes_name = what.0 >= files_call::FILES_CALL_UNLINK.0
         || (what.0 >= files_call::FILES_CALL_OPEN.0 && what.0 <= files_call::FILES_CALL_OPENAT2.0);
     Call { name, number: what.0 as u8, also_failed: takes_name }
 }
 
-const CALLS: &[Call] = &[
+const CALLS: &[Call<'static>] = &[
     call("open", files_call::FILES_CALL_OPEN),
     call("creat", files_call::FILES_CALL_CREAT),
     call("openat", files_call::FILES_CALL_OPENAT),
@@ -279,7 +279,7 @@ fn decode_mount(bytes: &[u8]) -> Result<MountUsed, DecodeError> {
 }
 
 /// In the words of getcwd(2).
-fn reachable(path: Vec<u8>, is_unreachable: bool) -> Vec<u8> {
+pub(crate) fn reachable(path: Vec<u8>, is_unreachable: bool) -> Vec<u8> {
     if is_unreachable { [b"(unreachable)".as_slice(), &path].concat() } else { path }
 }
 

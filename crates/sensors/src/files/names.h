@@ -155,9 +155,9 @@ __noinline u64 read_name(u32 position, u64 before)
 	return hash_of_text(position, end_hash(&hash));
 }
 
-/* Adds the directory and the name at this length of the draft. Gives the new one, 0 if there is no room. */
-static __always_inline u64 add_text(struct files_draft *draft, u64 used, u64 room,
-				    struct name_text *text, u32 *base_bytes, u32 *argument_bytes, u32 *flags)
+/* Adds the directory and the name at this length of a draft. Gives the new one, 0 if there is no room. */
+static __always_inline u64 add_text(u8 *bytes, u64 used, u64 room, struct name_text *text, u32 *base_bytes,
+				    u32 *argument_bytes, u32 *flags)
 {
 	u32 path_flags = 0;
 	u64 length = text->length;
@@ -170,7 +170,7 @@ static __always_inline u64 add_text(struct files_draft *draft, u64 used, u64 roo
 		return 0;
 	if (text->dentry) {
 		*base_bytes = write_place(current_task(), (struct dentry *)text->dentry, (struct vfsmount *)text->mount,
-					  draft->bytes + used, &path_flags);
+					  bytes + used, &path_flags);
 		*flags |= flags_of_path(path_flags);
 	}
 	used += *base_bytes;
@@ -178,7 +178,7 @@ static __always_inline u64 add_text(struct files_draft *draft, u64 used, u64 roo
 	barrier_var(length);
 	if (used > room - ARGUMENT_TEXT_BYTES || length >= ARGUMENT_TEXT_BYTES)
 		return 0;
-	if (bpf_probe_read_kernel(draft->bytes + used, length, text->bytes))
+	if (bpf_probe_read_kernel(bytes + used, length, text->bytes))
 		return 0;
 	*argument_bytes = length;
 	return used + length;
@@ -206,7 +206,7 @@ __noinline int report_name(u64 hash)
 	sample->has_second_base = second->dentry != 0;
 	sample->pad[0] = 0;
 	sample->pad[1] = 0;
-	used = add_text(draft, sizeof(*sample), sizeof(*sample) + PATH_BYTES + ARGUMENT_TEXT_BYTES, first, &base,
+	used = add_text(draft->bytes, sizeof(*sample), sizeof(*sample) + PATH_BYTES + ARGUMENT_TEXT_BYTES, first, &base,
 			&argument, &flags);
 	sample->base_bytes = base;
 	sample->argument_bytes = argument;
@@ -214,7 +214,7 @@ __noinline int report_name(u64 hash)
 	flags = 0;
 	if (!used)
 		return 0;
-	used = add_text(draft, used, sizeof(draft->bytes), second, &base, &argument, &flags);
+	used = add_text(draft->bytes, used, sizeof(draft->bytes), second, &base, &argument, &flags);
 	sample->second_base_bytes = base;
 	sample->second_argument_bytes = argument;
 	sample->flags = first_flags | (flags & ~FILE_UNREACHABLE) |

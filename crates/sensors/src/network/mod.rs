@@ -74,11 +74,11 @@ const SETS: &[Set] = &[
     Set { map: "pairs", walk: "read_pairs", record_bytes: size_of::<pair_sample>(), decode: sets::told },
 ];
 
-const fn call(name: &'static str, number: network_call, also_failed: bool) -> Call {
+const fn call(name: &'static str, number: network_call, also_failed: bool) -> Call<'static> {
     Call { name, number: number.0 as u8, also_failed }
 }
 
-const CALLS: &[Call] = &[
+const CALLS: &[Call<'static>] = &[
     call("socket", network_call::NETWORK_CALL_SOCKET, true),
     call("bind", network_call::NETWORK_CALL_BIND, false),
     call("connect", network_call::NETWORK_CALL_CONNECT, true),
@@ -272,7 +272,7 @@ fn direction(number: u8) -> Result<Direction, DecodeError> {
     }
 }
 
-fn protocol(number: u8) -> Result<Protocol, DecodeError> {
+pub(crate) fn protocol(number: u8) -> Result<Protocol, DecodeError> {
     Protocol::ALL.get(usize::from(number)).copied().ok_or(DecodeError::UnknownValue(number))
 }
 
@@ -305,7 +305,7 @@ fn address(protocol: Protocol, words: [u64; 2], name: &unix_name) -> Text {
     }
 }
 
-fn ip(words: [u64; 2]) -> Text {
+pub(crate) fn ip(words: [u64; 2]) -> Text {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&words[0].to_ne_bytes());
     bytes[8..].copy_from_slice(&words[1].to_ne_bytes());
@@ -318,7 +318,7 @@ fn port(protocol: Protocol, port: u16, words: [u64; 2]) -> u32 {
 }
 
 /// A path ends at its first zero; an abstract name begins with one, and zeros in it are part of it.
-fn text_of_name(name: &unix_name) -> Text {
+pub(crate) fn text_of_name(name: &unix_name) -> Text {
     let bytes: Vec<u8> = name.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let bytes = &bytes[..(name.bytes as usize).min(bytes.len())];
     match bytes.split_first() {

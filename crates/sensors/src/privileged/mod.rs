@@ -84,11 +84,11 @@ const SETS: &[Set] = &[
     },
 ];
 
-const fn call(name: &'static str, operation: privileged_operation) -> Call {
+const fn call(name: &'static str, operation: privileged_operation) -> Call<'static> {
     Call { name, number: operation.0 as u8, also_failed: true }
 }
 
-const CALLS: &[Call] = &[
+const CALLS: &[Call<'static>] = &[
     call("mount", privileged_operation::PRIVILEGED_MOUNT),
     call("umount", privileged_operation::PRIVILEGED_UMOUNT),
     call("umount2", privileged_operation::PRIVILEGED_UMOUNT2),
@@ -264,7 +264,7 @@ fn host_namespaces(bits: u8) -> Vec<Text> {
     NAMES.iter().filter(|(bit, _)| u32::from(bits) & bit.0 != 0).map(|(_, name)| (*name).into()).collect()
 }
 
-fn ids(ids: &task_ids) -> Ids {
+pub(crate) fn ids(ids: &task_ids) -> Ids {
     Ids { uid: ids.uid, euid: ids.euid, suid: ids.suid, gid: ids.gid, egid: ids.egid, sgid: ids.sgid }
 }
 

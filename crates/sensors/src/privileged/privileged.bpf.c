@@ -8,6 +8,7 @@
 #include "privileged/operations.h"
 #include "privileged/rings.h"
 #include "privileged/targets.h"
+#include "path.h"
 
 /* What a call is about. */
 enum target_kind {
@@ -361,21 +362,6 @@ static __always_inline u32 elevation_of(struct file *program, const struct task_
 	if (ids->egid != ids->gid)
 		by |= mode & S_ISGID ? ELEVATED_BY_SET_GROUP_ID : ELEVATED_BEFORE;
 	return by ?: ELEVATED_BY_FILE_CAPABILITIES;
-}
-
-/* "memfd:" as the first bytes of a number. */
-#define MEMFD_PREFIX	   0x3a64666d656dULL
-#define MEMFD_PREFIX_BYTES 6
-
-/* A file that never had a directory, with a name that only memfd_create(2) gives: mm/memfd.c (6.18). */
-static __always_inline bool is_memfd(struct dentry *dentry)
-{
-	u64 name = 0;
-
-	if (dentry != BPF_CORE_READ(dentry, d_parent))
-		return false;
-	bpf_probe_read_kernel(&name, MEMFD_PREFIX_BYTES, BPF_CORE_READ(dentry, d_name.name));
-	return name == MEMFD_PREFIX;
 }
 
 HOOK("sched_process_exec", on_exec_privileged, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)

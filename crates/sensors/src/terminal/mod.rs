@@ -18,18 +18,17 @@ use crate::record::{self, DecodeError, Plain};
 use crate::{Call, Program, Sensor};
 
 pub(crate) const SENSOR: Sensor = Sensor {
-    calls: CALLS,
-    wants_calls: |options| options.terminal_bytes > 0,
+    calls_asked: |options| if options.terminal_bytes > 0 { CALLS.to_vec() } else { Vec::new() },
     ..Sensor::new(PROGRAMS, decode)
 };
 
 const PROGRAMS: &[Program] = &[Program::on("tp_btf/sched_process_exec", "on_exec_terminal")];
 
-const fn call(name: &'static str, what: terminal_call) -> Call {
+const fn call(name: &'static str, what: terminal_call) -> Call<'static> {
     Call { name, number: what.0 as u8, also_failed: false }
 }
 
-const CALLS: &[Call] = &[
+const CALLS: &[Call<'static>] = &[
     call("read", terminal_call::TERMINAL_CALL_READ),
     call("readv", terminal_call::TERMINAL_CALL_READV),
     call("write", terminal_call::TERMINAL_CALL_WRITE),

@@ -6,6 +6,7 @@
 
 #include "calls.h"
 #include "peek.h"
+#include "terminals.h"
 
 enum terminal_kind {
 	TERMINAL_PROGRAM,
@@ -89,9 +90,7 @@ _Static_assert(ENTRY_CUT + PHASE_EXEC < ENTRY_KINDS, "each has a counter");
 static __always_inline void name_session(struct terminal_session *session, struct task_struct *task,
 					 struct tty_struct *tty)
 {
-	/* tty_devnum (include/linux/tty.h, 6.18) is this; the same in 5.10. */
-	session->major = BPF_CORE_READ(tty, driver, major);
-	session->minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	device_of_terminal(tty, &session->major, &session->minor);
 	session->session = 0;
 	session->pad = 0;
 	if (BPF_CORE_READ(task, signal, tty) == tty)
