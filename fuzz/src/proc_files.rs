@@ -1,8 +1,10 @@
 //! Files of `/proc`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use containers::proc::{
-    CgroupLine, Mount, Namespace, Stat, Status, parse_cgroup, parse_mountinfo, parse_namespace, parse_stat,
-    parse_status, path_in, root_mount,
+    CgroupLine, MappedFile, Mount, Namespace, SocketAddresses, SocketEntry, SocketTable, Stat, Status, parse_cgroup,
+    parse_maps, parse_mountinfo, parse_namespace, parse_sockets, parse_stat, parse_status, path_in, root_mount,
 };
 
 /// Every parser on the same bytes: what is read, written again as the kernel writes it, is read the same.
@@ -23,8 +25,51 @@ pub fn check(bytes: &[u8]) {
         assert_eq!(parse_status(&status_file(&status)).as_ref(), Ok(&status));
         let _ = status.pid_inside();
     }
+    if let Ok(files) = parse_maps(bytes) {
+        assert!(files.iter().all(|file| file.inode != 0 && !file.path.contains(&b'\0') || bytes.contains(&0)));
+        // A path that is written with the escape of a newline in it is one with a newline.
+        let written: Vec<u8> = files.iter().flat_map(maps_line).collect();
+        assert_eq!(parse_maps(&written).as_ref(), Ok(&files));
+    }
+    for table in SocketTable::ALL {
+        if let Ok(sockets) = parse_sockets(table, bytes) {
+            let written: Vec<u8> = sockets.iter().flat_map(socket_line).collect();
+            assert_eq!(parse_sockets(table, &[b"titles\n", written.as_slice()].concat()).as_ref(), Ok(&sockets));
+        }
+    }
     check_namespace(bytes);
     check_name(bytes);
+}
+
+fn maps_line(file: &MappedFile) -> Vec<u8> {
+    let permissions = if file.is_executable { "r-xp" } else { "r--p" };
+    let (major, minor) = file.device;
+    let numbers = format!("1000-2000 {permissions} 00000000 {major:02x}:{minor:02x} {} ", file.inode);
+    let path: Vec<u8> =
+        file.path.iter().flat_map(|&byte| if byte == b'\n' { b"\\012".to_vec() } else { vec![byte] }).collect();
+    let deleted: &[u8] = if file.is_deleted { b" (deleted)" } else { b"" };
+    [numbers.as_bytes(), &path, deleted, b"\n"].concat()
+}
+
+fn socket_line(socket: &SocketEntry) -> Vec<u8> {
+    let end = |end: &SocketAddr| {
+        let bytes = match end.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        let words = bytes.chunks_exact(4).map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+        format!("{}:{:04X}", words.map(|word| format!("{word:08X}")).collect::<String>(), end.port())
+    };
+    let SocketEntry { inode, state, ends } = socket;
+    match ends {
+        SocketAddresses::Ip { local, remote } => {
+            format!("0: {} {} {state:02X} 0:0 0:0 0 0 0 {inode} 1\n", end(local), end(remote)).into_bytes()
+        }
+        SocketAddresses::Unix(name) => {
+            let name = name.as_ref().map(|name| [b" ".as_slice(), name].concat()).unwrap_or_default();
+            [format!("0: 2 0 0 1 {state:02X} {inode}").as_bytes(), &name, b"\n"].concat()
+        }
+    }
 }
 
 fn check_namespace(link: &[u8]) {

@@ -4,6 +4,7 @@ pub(crate) mod accounting;
 pub(crate) mod commands;
 pub(crate) mod containers;
 pub(crate) mod peers;
+pub(crate) mod rules;
 pub(crate) mod scale;
 pub(crate) mod servers;
 pub(crate) mod storms;
@@ -42,5 +43,6 @@ pub(crate) const ITEMS: &[Item] = &[
     Item { name: "peers", title: "The same loop beside other programs", run: peers::peers },
     Item { name: "storm", title: "Storms of processes", run: storms::storm },
     Item { name: "containers", title: "Containers in numbers", run: containers::containers },
+    Item { name: "rules", title: "Events through the rules", run: rules::rules },
     Item { name: "scale", title: "Many containers that do nothing", run: scale::scale },
 ];

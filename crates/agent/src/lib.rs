@@ -8,10 +8,12 @@
 mod adopt;
 mod assemble;
 mod clock;
+mod context;
 mod error;
 mod host_paths;
 mod interfaces;
 mod launch;
+mod lineage;
 mod live;
 mod losses;
 mod names;
@@ -26,7 +28,7 @@ mod usage;
 
 pub use error::{FinishError, StartError};
 pub use launch::{BECOME_COMMAND, LaunchError, become_command};
-pub use live::Watcher;
+pub use live::{Place, Watch, Watcher};
 pub use recording::{Ended, Progress, Recording, Save, Settings};
 pub use sensors::{ActionCall, ActionCalls, CallFilter};
 pub use sink::{EventFormat, SinkError};

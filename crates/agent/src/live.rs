@@ -8,11 +8,74 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use event::{Event, RunId};
+use behaviour::Behaviour;
+use event::{Event, Payload, RunId};
+use report::Workload;
 use rules::Subject;
 
-/// Gets each event of the containers that are watched; gives whether it wants more.
-pub type Watcher = Box<dyn FnMut(&Subject<'_>) -> std::io::Result<bool>>;
+use crate::clock::Clock;
+
+/// Whoever looks on.
+pub type Watcher = Box<dyn Watch>;
+
+/// Gets what happens in the containers that are watched, as soon as it is known whose it is.
+pub trait Watch {
+    /// Gets one event; gives whether it wants more.
+    fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>) -> std::io::Result<bool>;
+
+    /// Whether it looks at such events at all.
+    fn looks_at(&self, _payload: &Payload) -> bool {
+        true
+    }
+
+    /// Gets all that a container had done by a time, in nanoseconds since boot; `is_last` if it has ended.
+    fn behaviour(
+        &mut self,
+        _behaviour: &Behaviour,
+        _place: &Place<'_>,
+        _boot_ns: u64,
+        _is_last: bool,
+    ) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// How often it wants [`Watch::behaviour`]; never if none.
+    fn behaviour_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether it looks at what is around an event ([`rules::Context`]).
+    fn wants_context(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(&Subject<'_>) -> std::io::Result<bool>> Watch for F {
+    fn event(&mut self, subject: &Subject<'_>, _: &Place<'_>) -> std::io::Result<bool> {
+        self(subject)
+    }
+}
+
+/// Where something happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The run of the container.
+    pub run: RunId,
+    /// What is known of it.
+    pub container: rules::Container<'a>,
+    /// What is run in it.
+    pub workload: &'a Workload,
+    /// Whether its engine has answered, or never will.
+    pub is_settled: bool,
+    pub(crate) clock: Clock,
+}
+
+impl Place<'_> {
+    /// The wall-clock time of a time since boot, both in nanoseconds.
+    pub fn wall_ns(&self, boot_ns: u64) -> u64 {
+        self.clock.at(boot_ns).wall.unix_ns()
+    }
+}
 
 /// How many events of one run may wait, and of all runs together.
 const MAX_OF_RUN: usize = 4096;
@@ -111,7 +174,7 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use event::{ContainerEnded, ExecId, Payload, Phase, ProcessId, TaskId};
+    use event::{ContainerEnded, ExecId, Phase, ProcessId, TaskId};
 
     use super::*;
 

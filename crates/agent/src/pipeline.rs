@@ -10,14 +10,16 @@ use containers::engine::State;
 use containers::path::{Engine, Kind};
 use containers::proc::{Namespace, Proc};
 use event::{Event, Payload, Phase, Resource, RunId, SyscallNames, Text};
-use report::{Parent, Report};
+use report::{Parent, Report, Workload};
 use rules::Subject;
 use sensors::{Kernel, ReadError, Slot};
 
 use crate::adopt;
 use crate::assemble::{self, Common, Parts};
 use crate::clock;
+use crate::context::Surroundings;
 use crate::host_paths::seen_from_outside;
+use crate::live::Place;
 use crate::losses::{CommonLosses, History};
 use crate::names::Names;
 use crate::peers::{self, Called, Past};
@@ -49,6 +51,8 @@ pub(crate) struct Pipeline {
     past: Past,
     /// The network namespace of the host.
     host_network: u32,
+    /// What is kept for rules; none if nobody asks for it.
+    pub(crate) surroundings: Option<Surroundings>,
     /// Events taken in.
     pub(crate) events: u64,
     /// Programs started.
@@ -88,6 +92,7 @@ impl Pipeline {
             host_network,
             runs: BTreeMap::new(),
             inner_slots: BTreeMap::new(),
+            surroundings: None,
             events: 0,
             execs: 0,
         }
@@ -114,6 +119,9 @@ impl Pipeline {
         if self.meet(event.run, undecoded) {
             self.ask();
         }
+        if let Some(surroundings) = &mut self.surroundings {
+            surroundings.observe(event);
+        }
         let Some(run) = self.runs.get_mut(&event.run) else { return };
         match &event.payload {
             Payload::TaskEntered(entered) => {
@@ -123,6 +131,9 @@ impl Pipeline {
                         past.program = None;
                     }
                     run.builder.adopt(&past);
+                    if let Some(surroundings) = &mut self.surroundings {
+                        surroundings.adopt(event.run, &past);
+                    }
                 }
             }
             Payload::ContainerStarted(_) => {
@@ -180,6 +191,9 @@ impl Pipeline {
             past.parent = Some(found.parent);
             past.threads = threads.get(&(found.run, process)).copied().unwrap_or_default();
             run.builder.adopt(&past);
+            if let Some(surroundings) = &mut self.surroundings {
+                surroundings.adopt(found.run, &past);
+            }
         }
         Ok(())
     }
@@ -311,6 +325,9 @@ impl Pipeline {
         for id in runs {
             let Some(run) = self.runs.remove(&id) else { continue };
             self.engines.forget(id);
+            if let Some(surroundings) = &mut self.surroundings {
+                surroundings.forget(id);
+            }
             let mut behaviour = whole_behaviour(&run);
             peers::name(&mut behaviour.network, |peer| self.called(peer).or_else(|| self.past.get(peer).cloned()));
             let inner = self.inner_slots.remove(&id).unwrap_or_default();
@@ -434,26 +451,54 @@ impl Pipeline {
         owner
     }
 
-    /// What conditions and people can be told of an event, at this moment.
-    pub(crate) fn show<T>(&self, event: &Event, then: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
-        let run = self.runs.get(&event.run)?;
+    /// Where what a run does happens.
+    pub(crate) fn place<T>(&self, run: &Run, then: impl FnOnce(&Place<'_>) -> T) -> T {
         let container = self.owner(run);
         let known = container.known();
+        let workload = Workload {
+            image: known.and_then(|known| known.image.as_deref()).map(Text::from),
+            image_digest: known.and_then(|known| known.image_digest.as_deref()).map(Text::from),
+            command: known
+                .and_then(|known| known.command.as_ref())
+                .map(|command| command.iter().map(|word| Text::from(word.as_str())).collect())
+                .unwrap_or_default(),
+            architecture: self.common.host.architecture.clone(),
+        };
+        then(&Place {
+            run: container.id(),
+            container: described(container),
+            workload: &workload,
+            is_settled: !container.awaits_its_name(),
+            clock: self.common.clock,
+        })
+    }
+
+    /// All that a run has done until now, with the names of those at the other ends of its connections.
+    pub(crate) fn behaviour(&self, run: &Run) -> Behaviour {
+        let mut behaviour = whole_behaviour(run);
+        peers::name(&mut behaviour.network, |peer| self.called(peer).or_else(|| self.past.get(peer).cloned()));
+        behaviour
+    }
+
+    /// What conditions and people can be told of an event, at this moment.
+    pub(crate) fn show<T>(&self, event: &Event, then: impl FnOnce(&Subject<'_>, &Place<'_>) -> T) -> Option<T> {
+        let run = self.runs.get(&event.run)?;
+        let container = self.owner(run);
         let process = event.task.image.process;
         let executable = run.builder.executable(event.task.image);
         let parent = run.builder.parent(process);
         let of_parent = parent.and_then(|parent| run.builder.newest_executable(parent));
         let mut subject = Subject::new(event, self.common.clock.at(event.boot_ns).wall.unix_ns());
-        subject.container = rules::Container {
-            name: known.and_then(|known| known.name.as_deref()),
-            id: known.map(|known| known.id.as_str()).or_else(|| container.id_of_its_own()),
-            image: known.and_then(|known| known.image.as_deref()),
-            engine: known.map(|known| known.engine).or_else(|| container.engine_by_path()).map(Engine::name),
-        };
+        subject.container = described(container);
         subject.process.executable = executable.as_deref();
         subject.process.parent =
             parent.map(|parent| rules::Parent { pid: parent.pid, executable: of_parent.as_deref() });
-        Some(then(&subject))
+        Some(self.place(run, |place| match &self.surroundings {
+            None => then(&subject, place),
+            Some(surroundings) => surroundings.around(event, container, &self.proc, self.common.clock, |context| {
+                then(&Subject { context, ..subject }, place)
+            }),
+        }))
     }
 
     /// What is lost of everybody: no container is known that it belongs to. With `at_most` also what may just be made up
@@ -492,6 +537,17 @@ fn measure(layout: &Layout, run: &mut Run, at_end: bool) {
     match usage(layout, &run.slot.path, CgroupId(run.slot.cgroup_id)) {
         Ok(usage) => run.builder.measure(&usage, now, at_end),
         Err(error) => run.builder.unmeasured(&error.to_string()),
+    }
+}
+
+/// What conditions know of a container.
+fn described(run: &Run) -> rules::Container<'_> {
+    let known = run.known();
+    rules::Container {
+        name: known.and_then(|known| known.name.as_deref()),
+        id: known.map(|known| known.id.as_str()).or_else(|| run.id_of_its_own()),
+        image: known.and_then(|known| known.image.as_deref()),
+        engine: known.map(|known| known.engine).or_else(|| run.engine_by_path()).map(Engine::name),
     }
 }
 

@@ -18,6 +18,7 @@ use sensors::{ActionCalls, CallFilter, Hierarchy, Kernel, Options, Watch};
 use crate::adopt::{self, AdoptError};
 use crate::assemble::{self, Common};
 use crate::clock::{self, Clock};
+use crate::context::Surroundings;
 use crate::error::{FinishError, StartError};
 use crate::launch::Launched;
 use crate::live::{Verdict, Waiting, Watcher};
@@ -117,6 +118,7 @@ pub struct Recording {
     drain: u64,
     last_scan: Instant,
     last_snapshot: Instant,
+    last_told: Instant,
     ended: Ended,
     wanted_cgroups: Vec<Vec<u8>>,
     has_seen_enough: bool,
@@ -180,6 +182,9 @@ impl Recording {
         }
         let engines = Names::start(settings.sockets).map_err(StartError::Thread)?;
         let mut pipeline = Pipeline::new(Arc::clone(&kernel), proc, layout.clone(), settings.names, common, engines);
+        if settings.watch.as_ref().is_some_and(|watch| watch.wants_context()) {
+            pipeline.surroundings = Some(Surroundings::new());
+        }
         pipeline.adopt().map_err(AdoptError::Map)?;
         kernel.look_for_namespaces();
         Ok(Recording {
@@ -201,6 +206,7 @@ impl Recording {
             drain: 0,
             last_scan: Instant::now(),
             last_snapshot: Instant::now(),
+            last_told: Instant::now(),
             ended: Ended::default(),
             wanted_cgroups,
             has_seen_enough: false,
@@ -254,6 +260,7 @@ impl Recording {
                 self.last_snapshot = Instant::now();
                 self.pipeline.snapshot()?;
             }
+            self.tell_behaviours(false)?;
             if Instant::now() >= until {
                 return Ok(());
             }
@@ -336,6 +343,7 @@ impl Recording {
         self.scan(true)?;
         self.drain()?;
         self.settle(&self.waiting.runs(), true)?;
+        self.tell_behaviours(true)?;
         self.ended.lost_events = self.count_lost_events(true);
         if self.save.is_some() {
             let undecoded = self.reader.undecoded();
@@ -394,7 +402,7 @@ impl Recording {
 
     /// Hands an event to the watcher, now or when it is known whose it is.
     fn show(&mut self, event: &Event) -> Result<(), FinishError> {
-        if self.watch.is_none() {
+        if !self.watch.as_ref().is_some_and(|watch| watch.looks_at(&event.payload)) {
             return Ok(());
         }
         if self.waiting.has(event.run) {
@@ -427,13 +435,48 @@ impl Recording {
 
     fn hand_over(&mut self, event: &Event) -> Result<(), FinishError> {
         let Some(mut watch) = self.watch.take() else { return Ok(()) };
-        if self.pipeline.show(event, |subject| watch(subject)).transpose().map_err(FinishError::Watch)?.unwrap_or(true)
+        if self
+            .pipeline
+            .show(event, |subject, place| watch.event(subject, place))
+            .transpose()
+            .map_err(FinishError::Watch)?
+            .unwrap_or(true)
         {
             self.watch = Some(watch);
         } else {
             self.has_seen_enough = true;
         }
         Ok(())
+    }
+
+    /// Tells the watcher what each container has done, if it is time; at the end in any case.
+    fn tell_behaviours(&mut self, at_end: bool) -> Result<(), FinishError> {
+        let every = self.watch.as_ref().and_then(|watch| watch.behaviour_every());
+        if !every.is_some_and(|every| at_end || self.last_told.elapsed() >= every) {
+            return Ok(());
+        }
+        self.pipeline.snapshot()?;
+        self.last_snapshot = Instant::now();
+        let open: Vec<RunId> = self.pipeline.runs().map(Run::id).collect();
+        for id in open {
+            self.tell_behaviour(id, false)?;
+        }
+        // What it takes to read may be more than the time between two.
+        self.last_told = Instant::now();
+        Ok(())
+    }
+
+    /// Tells the watcher what a container has done. What ran in it without being a container itself is a part of it only at its end.
+    fn tell_behaviour(&mut self, id: RunId, is_last: bool) -> Result<(), FinishError> {
+        if self.watch.as_ref().is_none_or(|watch| watch.behaviour_every().is_none())
+            || self.verdict(id) != Verdict::Show
+        {
+            return Ok(());
+        }
+        let (Some(run), Some(watch)) = (self.pipeline.run(id), &mut self.watch) else { return Ok(()) };
+        let behaviour = self.pipeline.behaviour(run);
+        let told = self.pipeline.place(run, |place| watch.behaviour(&behaviour, place, clock::boot_ns(), is_last));
+        told.map_err(FinishError::Watch)
     }
 
     /// What is to be done with the events of a run.
@@ -470,6 +513,12 @@ impl Recording {
             return Ok(());
         }
         self.settle(&ending, true)?;
+        if self.watch.as_ref().is_some_and(|watch| watch.behaviour_every().is_some()) {
+            self.pipeline.snapshot()?;
+            for &id in &ending {
+                self.tell_behaviour(id, true)?;
+            }
+        }
         let undecoded = self.reader.undecoded();
         let closed = self.pipeline.close(ending.clone(), true, undecoded)?;
         self.keep(closed)?;

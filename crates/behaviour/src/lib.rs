@@ -38,7 +38,7 @@ pub use privileged::{ConfinementUse, EnteredUse, OperationUse, Privileged, Way};
 pub use processes::{Process, ProcessTree, Program};
 pub use redaction::Redaction;
 pub use resources::{BlockRequests, LatencyBucket, Resources, RunDelay};
-pub use scripts::{ScriptUse, Scripts};
+pub use scripts::{ScriptUse, Scripts, script_file};
 pub use secrets::secret;
 pub use sensitive::sensitive_name;
 pub use syscalls::{FailureCount, FirstUse, SyscallUse, Syscalls};

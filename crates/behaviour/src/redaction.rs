@@ -45,7 +45,7 @@ impl Redaction {
     }
 
     /// The text without them, and how many there were.
-    pub(crate) fn of(&self, text: &Text) -> (Text, u64) {
+    pub fn of(&self, text: &Text) -> (Text, u64) {
         let mut count = 0;
         let mut bytes = text.as_bytes().to_vec();
         for pattern in &self.0 {

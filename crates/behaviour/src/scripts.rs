@@ -233,6 +233,12 @@ fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
+/// The path of the script that an exec runs, as it was passed, behind the working directory if that is not its beginning; none
+/// if it runs none, or a text.
+pub fn script_file(exec: &Exec) -> Option<Text> {
+    script(exec).map(|script| script.path).filter(|path| !path.is_empty())
+}
+
 /// The script that an exec runs, if it is one.
 fn script(exec: &Exec) -> Option<Script> {
     if !exec.interpreter.is_empty() {

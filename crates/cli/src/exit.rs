@@ -7,7 +7,7 @@ use event::{Text, is_unsafe_on_a_terminal};
 
 /// Shown under every `--help`.
 pub(crate) const HELP: &str = "\
-Exit codes: 0 done; 1 done, but a report misses what this kernel could have shown, something was lost or not recorded, a recommendation is not proved, or what was compared differs; 2 not done, the message says why. \
+Exit codes: 0 done; 1 done, but a report misses what this kernel could have shown, something was lost or not recorded, a recommendation is not proved, what was compared differs, or something was detected; 2 not done, the message says why. \
 `record -- COMMAND` gives the command's own code (128 + signal if one ended it), 125 if ringfence itself failed, 126 \
 if the command cannot be executed, 127 if there is none.";
 

@@ -1,12 +1,15 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
+mod allow;
 mod containers;
+mod detect;
 mod diff;
 mod doctor;
 mod exit;
 mod fields;
 mod generate;
 mod harden;
+mod incident;
 mod map;
 mod merge;
 mod observe;
@@ -14,10 +17,12 @@ mod privilege;
 mod recommend;
 mod record;
 mod report;
+mod rules;
 mod saturation;
 mod scenario;
 mod signals;
 mod starting;
+mod streams;
 mod trace;
 mod units;
 mod verify;
@@ -41,6 +46,8 @@ enum Command {
     // What these do is said with their arguments.
     Record(Box<record::RecordArgs>),
     Watch(Box<watch::WatchArgs>),
+    Detect(Box<detect::DetectArgs>),
+    Allow(allow::AllowArgs),
     Report(report::ReportArgs),
     Map(map::MapArgs),
     Recommend(Box<recommend::RecommendArgs>),
@@ -52,6 +59,11 @@ enum Command {
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
     Fields(fields::FieldsArgs),
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
+    /// Check, list, explain and try rule files in Falco's language.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -78,7 +90,10 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Record(args) => record::run(*args),
         Command::Watch(args) => watch::run(&args),
+        Command::Detect(args) => detect::run(&args),
+        Command::Allow(args) => allow::run(&args),
         Command::Fields(args) => fields::run(&args),
+        Command::Rules(command) => rules::run(&command),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),
@@ -88,6 +103,7 @@ fn main() -> ExitCode {
         Command::Merge(args) => merge::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Scenario(command) => scenario::run(&command),
+        Command::Incident(command) => incident::run(&command),
         Command::Containers(args) => containers::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(what) => generate::run(&what, &Cli::command()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use agent::{EventFormat, LaunchError, Progress, Recording, Settings};
+use agent::{EventFormat, LaunchError, Progress, Recording, Settings, Watcher};
 use anyhow::Context as _;
 use behaviour::Redaction;
 use clap::Args;
@@ -204,7 +204,8 @@ fn settings(args: &RecordArgs) -> anyhow::Result<Settings> {
         names.extend(Arch::NATIVE, &table).with_context(|| format!("the table {} is wrong", path.display()))?;
     }
     let trace = args.trace_syscalls.then(|| trace::filter(args, &names)).transpose()?;
-    let watch = args.trace_syscalls.then(|| trace::printer(names.clone(), !args.command.is_empty(), args.max_events));
+    let printer = || trace::printer(names.clone(), !args.command.is_empty(), args.max_events);
+    let watch = args.trace_syscalls.then(|| Box::new(printer()) as Watcher);
     let folder = store::Folder::open(args.out.as_deref())?;
     Ok(Settings {
         targets: args.observe.targets(&args.names),

@@ -1,8 +1,8 @@
 //! `ringfence record --trace-syscalls`: one line per call.
 
-use std::io::Write;
+use std::io::{self, Write};
 
-use agent::{CallFilter, Watcher};
+use agent::CallFilter;
 use anyhow::Context as _;
 use event::{Arch, Errno, Payload, SyscallMade, SyscallNames};
 use rules::Subject;
@@ -26,17 +26,21 @@ pub(crate) fn filter(args: &RecordArgs, names: &SyscallNames) -> anyhow::Result<
 }
 
 /// Prints calls until there were enough.
-pub(crate) fn printer(names: SyscallNames, of_command: bool, max_events: Option<u64>) -> Watcher {
+pub(crate) fn printer(
+    names: SyscallNames,
+    of_command: bool,
+    max_events: Option<u64>,
+) -> impl FnMut(&Subject<'_>) -> io::Result<bool> + use<> {
     let mut left = max_events.unwrap_or(u64::MAX);
     let mut out: Box<dyn Write> = if of_command { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-    Box::new(move |subject| {
+    move |subject: &Subject<'_>| {
         let Payload::Syscall(call) = subject.payload else { return Ok(true) };
         if left > 0 {
             writeln!(out, "{}", line(subject, call, &names))?;
             left -= 1;
         }
         Ok(left > 0)
-    })
+    }
 }
 
 /// `12.345678901  1234 sh            openat(0xffffff9c, …) = -1 ENOENT <0.000012>`

@@ -17,11 +17,12 @@ use clap::{Args, ValueEnum};
 use containers::engine::Sockets;
 use event::{Arch, Payload, SyscallNames, Text};
 use rules::{Condition, Subject};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::exit;
 use crate::observe::{ObserveArgs, explain};
 use crate::signals::Signals;
+use crate::streams;
+pub(crate) use line::describe;
 use output::Output;
 
 /// Show what containers do while they do it, one line for each event.
@@ -159,7 +160,7 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         if left.is_some_and(|left| left.is_zero()) || recording.is_over()? {
             break;
         }
-        if is_reader_gone() {
+        if streams::is_reader_gone() {
             return Ok(ExitCode::SUCCESS);
         }
         recording.step(left.map_or(STEP, |left| left.min(STEP)))?;
@@ -183,20 +184,13 @@ fn actions(calls: &[String]) -> Option<ActionCalls> {
 
 fn watcher(filter: Filter, mut output: Output, max_events: Option<u64>) -> Watcher {
     let mut left = max_events.unwrap_or(u64::MAX);
-    Box::new(move |subject| {
+    Box::new(move |subject: &Subject<'_>| {
         if filter.wants(subject) {
             output.write(subject)?;
             left -= 1;
         }
         Ok(left > 0)
     })
-}
-
-/// Whether the program at the other end of a pipe has ended: waiting for the next event would find out late.
-fn is_reader_gone() -> bool {
-    let stdout = std::io::stdout();
-    let mut ends = [PollFd::new(&stdout, PollFlags::empty())];
-    poll(&mut ends, Some(&Timespec::default())).is_ok() && ends[0].revents().contains(PollFlags::ERR)
 }
 
 /// Says once, while it watches, that events are lost.

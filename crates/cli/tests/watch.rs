@@ -34,7 +34,7 @@ fn a_condition_that_is_wrong_is_refused_with_a_mark_below_the_place() {
 #[test]
 fn what_cannot_be_watched_is_one_message() {
     for (arguments, said) in [
-        (vec!["web", "fd.name = x"], "fd.name is a field of Falco's that ringfence does not have"),
+        (vec!["web", "fd.name = x"], "fd.name is a field of Falco's, for rule files alone"),
         (vec!["web", "exec.cwdd", "startswith", "/x"], "did you mean exec.cwd?"),
         (vec!["process.pid = sh"], "process.pid is a number"),
         (vec!["--kind", "nothing"], "possible values: container_created"),

@@ -10,8 +10,10 @@
 //! - [`cgroupfs`]: the cgroup hierarchies of this host, their cgroups, and cgroups of our own;
 //! - [`engine`]: names, images, labels and security settings, from the engines;
 //! - [`list`]: what runs now;
-//! - [`image`]: the files of an image, by its layers.
+//! - [`image`]: the files of an image, by its layers;
+//! - [`accounts`]: what a container calls its users, groups and addresses.
 
+pub mod accounts;
 pub mod cgroupfs;
 pub mod engine;
 pub mod image;

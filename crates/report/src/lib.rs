@@ -34,8 +34,9 @@ pub use map::{Edge, EdgeKind, Figures, MAP_VERSION, Map, Node, NodeKind, Seen, T
 pub use merged::{MAX_MERGED_BYTES, MERGED_VERSION, MergeError, Merged, MergedFormat, called_apart};
 pub use read::{MAX_BYTES, ParseError, Summary, parse_reports};
 pub use render::{
-    Column, Fit, Style, TableOptions, count, counted, csv, cut, duration, html, lay_out, markdown, program_line,
-    quoted, short_id, signal_name, table, width, wrap,
+    Cell, Column, Fit, Page, PageSection, PageStyle, Style, TableOptions, address_and_port, bytes, code, count,
+    counted, csv, cut, duration, escaped, html, html_table, lay_out, markdown, program_line, quoted, short_id,
+    signal_name, table, width, wrap,
 };
 pub use runs::{Mismatch, Runs, Workload, called};
 pub use schema::{FormatVersion, schema};

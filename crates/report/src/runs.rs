@@ -130,7 +130,22 @@ pub enum Mismatch {
 }
 
 impl Workload {
-    fn of(run: &Report) -> Workload {
+    /// Whether both are of one workload, as far as is known. Of two that have nothing to be compared by, that cannot be said.
+    pub fn is_same(&self, other: &Workload) -> bool {
+        let images = match (&self.image_digest, &other.image_digest) {
+            (Some(its), Some(others)) => Some(its == others),
+            _ => self.image.as_ref().zip(other.image.as_ref()).map(|(its, others)| its == others),
+        };
+        let has_commands = !self.command.is_empty() && !other.command.is_empty();
+        let commands = has_commands.then(|| self.command == other.command);
+        self.architecture == other.architecture
+            && (images.is_some() || commands.is_some())
+            && images != Some(false)
+            && commands != Some(false)
+    }
+
+    /// What a run is of.
+    pub fn of(run: &Report) -> Workload {
         Workload {
             image: run.container.image.clone(),
             image_digest: run.container.image_digest.clone(),

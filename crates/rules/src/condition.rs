@@ -2,8 +2,9 @@
 
 use crate::error::{ConditionError, Issue};
 use crate::eval::Node;
+use crate::falco::Cache;
 use crate::fields::Field;
-use crate::parser::parse;
+use crate::parser::{Dialect, parse};
 use crate::resolve::resolve;
 use crate::{MAX_BYTES, Subject};
 
@@ -24,13 +25,13 @@ impl Condition {
             let issue = Issue::new(MAX_BYTES..MAX_BYTES, format!("the condition is longer than {MAX_BYTES} bytes"));
             return Err(ConditionError::new(text, issue));
         }
-        let root = parse(text).and_then(|expression| resolve(&expression));
+        let root = parse(text, Dialect::Condition).and_then(|expression| resolve(&expression));
         root.map(|root| Condition { root }).map_err(|issue| ConditionError::new(text, issue))
     }
 
     /// Whether it is true of this subject.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.root.holds(subject)
+        self.root.holds(subject, &Cache::default())
     }
 
     /// The fields that it names, some perhaps more than once.

@@ -50,15 +50,23 @@ pub(crate) struct Issue {
     pub(crate) span: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
+    /// Whether it is right as it is written, but asks for what is not there.
+    pub(crate) is_not_provided: bool,
 }
 
 impl Issue {
     pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Issue {
-        Issue { span, message: message.into(), help: None }
+        Issue { span, message: message.into(), help: None, is_not_provided: false }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Issue {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says that it is right as it is written, but asks for what is not there.
+    pub(crate) fn not_provided(mut self) -> Issue {
+        self.is_not_provided = true;
         self
     }
 
@@ -86,11 +94,11 @@ impl fmt::Display for ConditionError {
     }
 }
 
-fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c == '\n' {

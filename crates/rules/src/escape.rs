@@ -13,7 +13,8 @@ pub(crate) fn unescape(inner: &str, quote: char, begin: usize) -> Result<Vec<u8>
         let escape = &rest[at + 1..];
         let from = begin + inner.len() - rest.len() + at;
         let (length, byte) = match escape.chars().next() {
-            Some('\\') => (1, b'\\'),
+            // A blank, too, leaves the backslash alone, as Falco has it: its rules rely on that.
+            Some('\\' | ' ') => (1, b'\\'),
             Some('/') => (1, b'/'),
             Some('n') => (1, b'\n'),
             Some('r') => (1, b'\r'),

@@ -9,11 +9,15 @@ use event::Payload;
 use serde::Serialize;
 
 use crate::Subject;
+use crate::falco::{Argument, Cache, Direct, Scope, TABLE, Takes, Values};
 use crate::pick::{Value, pick};
 use crate::similar::similar;
 use crate::subject::{Common, Fact};
 
 pub use page::{markdown, markdown_table};
+
+/// The kind of event that is kept with the process, so that rules can ask for it later, too.
+const IMAGE: &str = "image";
 
 /// What the value of a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +29,8 @@ pub enum Type {
     Text,
     /// `true` or `false`.
     Bool,
+    /// An address of IPv4 or IPv6; it can be compared with a network.
+    Address,
 }
 
 /// One name that conditions know.
@@ -42,10 +48,59 @@ pub struct Field {
     pub doc: String,
     /// A condition with it.
     pub example: String,
-    path: Box<[Box<str>]>,
+    origin: Origin,
+}
+
+/// Where the value of a field comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// From the types: a path through them.
+    Path(Box<[Box<str>]>),
+    /// From what rules may ask beside that.
+    Direct { direct: Direct, values: Values, takes: Takes, scope: Scope },
 }
 
 impl Field {
+    /// The path through the types; empty if it is picked directly.
+    fn path(&self) -> &[Box<str>] {
+        match &self.origin {
+            Origin::Path(path) => path,
+            Origin::Direct { .. } => &[],
+        }
+    }
+
+    /// Whether only rule files know it.
+    pub fn is_for_rules(&self) -> bool {
+        matches!(self.origin, Origin::Direct { .. })
+    }
+
+    /// Whether a comparison holds if it holds of any of its values.
+    pub(crate) fn has_any(&self) -> bool {
+        matches!(self.origin, Origin::Direct { values: Values::Any, .. })
+    }
+
+    /// What may stand in brackets behind it.
+    pub(crate) fn takes(&self) -> Takes {
+        match self.origin {
+            Origin::Direct { takes, .. } => takes,
+            Origin::Path(_) => Takes::Nothing,
+        }
+    }
+
+    /// How it is picked directly, and with which events it can be set.
+    pub(crate) fn direct(&self) -> Option<(Direct, Scope)> {
+        match self.origin {
+            Origin::Direct { direct, scope, .. } => Some((direct, scope)),
+            Origin::Path(_) => None,
+        }
+    }
+
+    /// The only kind of event that has it; none if every event has it, or can have it.
+    pub(crate) fn kind(&self) -> Option<&str> {
+        let first = self.path().first()?;
+        (Payload::KINDS.contains(&&**first) && **first != *IMAGE).then_some(&**first)
+    }
+
     /// The type in words: `text`, `list of numbers`.
     pub fn type_name(&self) -> &'static str {
         match (self.of, self.is_list) {
@@ -55,23 +110,38 @@ impl Field {
             (Type::Number, true) => "list of numbers",
             (Type::Text, true) => "list of texts",
             (Type::Bool, true) => "list of bools",
+            (Type::Address, _) => "address",
         }
     }
 
     /// Shows the field's value: none if it is unset, one, or each element of a list.
     pub fn values_of(&self, subject: &Subject<'_>, visit: &mut impl FnMut(Value<'_>)) {
-        self.pick(subject, None, visit);
+        self.pick(subject, &Argument::None, &Cache::default(), visit);
     }
 
-    /// The same, or of a list only the element at a place.
-    pub(crate) fn pick(&self, subject: &Subject<'_>, at: Option<usize>, visit: &mut impl FnMut(Value<'_>)) {
+    /// The same, or only what the argument says: of a list the element at a place.
+    pub(crate) fn pick(
+        &self,
+        subject: &Subject<'_>,
+        argument: &Argument,
+        cache: &Cache,
+        visit: &mut impl FnMut(Value<'_>),
+    ) {
+        let path = match &self.origin {
+            Origin::Path(path) => path,
+            Origin::Direct { direct, .. } => return crate::falco::pick(*direct, argument, subject, cache, visit),
+        };
+        let at = match argument {
+            Argument::Number(at) => Some(*at),
+            _ => None,
+        };
         let mut typed = |value: Value<'_>| {
             if let Some(value) = self.typed(value) {
                 visit(value);
             }
         };
         // What every event has is small; a payload is not looked at for another one's field.
-        match self.path.split_first() {
+        match path.split_first() {
             Some((kind, below)) if **kind == *subject.payload.kind() => {
                 pick(&Fact(subject.payload), below, at, &mut typed);
             }
@@ -79,6 +149,12 @@ impl Field {
                 "event" => pick(&subject.event, below, at, &mut typed),
                 "container" => pick(&subject.container, below, at, &mut typed),
                 "process" => pick(&subject.process, below, at, &mut typed),
+                // What the program was when it began is known as long as it runs.
+                IMAGE => {
+                    if let Some(image) = subject.context.image {
+                        pick(image, below, at, &mut typed);
+                    }
+                }
                 _ => {}
             },
             None => {}
@@ -102,6 +178,7 @@ impl Field {
 pub struct Registry {
     fields: Vec<Field>,
     common: usize,
+    for_rules: Vec<Field>,
     unnamed: Vec<String>,
 }
 
@@ -117,7 +194,24 @@ impl Registry {
         found.groups(&schemars::schema_for!(Common<'_>));
         let common = found.fields.len();
         found.variants(&schemars::schema_for!(Payload));
-        Registry { fields: found.fields, common, unnamed: found.unnamed }
+        let for_rules = TABLE.iter().map(for_rules).collect();
+        Registry { fields: found.fields, common, for_rules, unnamed: found.unnamed }
+    }
+
+    /// The fields that only rule files know: those of Falco's.
+    pub fn for_rules(&self) -> &[Field] {
+        &self.for_rules
+    }
+
+    /// The field that a rule file means with this name.
+    pub fn find_for_rules(&self, name: &str) -> Option<&Field> {
+        self.for_rules.iter().find(|field| field.name == name).or_else(|| self.find(name))
+    }
+
+    /// The field that a rule file may have meant by this name.
+    pub(crate) fn similar_for_rules(&self, name: &str) -> Option<&str> {
+        let names = self.for_rules.iter().chain(&self.fields).map(|field| field.name.as_str());
+        similar(name, names)
     }
 
     /// What the types have and conditions cannot name, as paths: nothing, which a test sees to.
@@ -137,7 +231,9 @@ impl Registry {
 
     /// The fields of one kind of event.
     pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Field> {
-        self.fields[self.common..].iter().filter(move |field| *field.path[0] == *kind)
+        self.fields[self.common..]
+            .iter()
+            .filter(move |field| field.path().first().is_some_and(|first| **first == *kind))
     }
 
     /// The fields whose names begin so.
@@ -152,9 +248,21 @@ impl Registry {
 
     /// The field that somebody may have meant by this name.
     pub fn similar(&self, name: &str) -> Option<&str> {
-        let last = |field: &Field| field.path.last().is_some_and(|last| **last == *name);
+        let last = |field: &Field| field.path().last().is_some_and(|last| **last == *name);
         let by_last = || self.fields.iter().find(|field| last(field)).map(|field| field.name.as_str());
         similar(name, self.fields.iter().map(|field| field.name.as_str())).or_else(by_last)
+    }
+}
+
+fn for_rules(entry: &crate::falco::Entry) -> Field {
+    Field {
+        name: entry.name.to_owned(),
+        of: entry.of,
+        is_list: false,
+        values: Vec::new(),
+        doc: entry.doc.to_owned(),
+        example: entry.example.to_owned(),
+        origin: Origin::Direct { direct: entry.direct, values: entry.values, takes: entry.takes, scope: entry.scope },
     }
 }
 
@@ -215,7 +323,7 @@ mod tests {
     #[test]
     fn no_kind_of_event_is_called_like_a_group_that_every_event_has() {
         for kind in Payload::KINDS {
-            assert!(!registry().common().iter().any(|field| *field.path[0] == **kind), "{kind}");
+            assert!(!registry().common().iter().any(|field| *field.path()[0] == **kind), "{kind}");
         }
     }
 
@@ -259,9 +367,10 @@ mod tests {
                     Value::Number(number) => number.to_string(),
                     Value::Bool(value) => value.to_string(),
                     Value::Text(bytes) => event::Text::new(bytes).escaped().into_owned(),
+                    Value::Address(address) => address.to_string(),
                 });
             });
-            let at = field.path.iter().fold(&json, |json, name| &json[&**name]);
+            let at = field.path().iter().fold(&json, |json, name| &json[&**name]);
             let plain = |json: &serde_json::Value| json.as_str().map_or_else(|| json.to_string(), str::to_owned);
             let expected = match at {
                 serde_json::Value::Null => vec![],

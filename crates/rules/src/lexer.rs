@@ -102,19 +102,25 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Takes `[NUMBER]` right behind a name.
-    pub(crate) fn index(&mut self) -> Result<Option<(usize, Range<usize>)>, Issue> {
+    /// Takes `[ARGUMENT]` right behind a name.
+    pub(crate) fn argument(&mut self) -> Result<Option<Literal>, Issue> {
         let begin = self.at;
         let Some(inner) = self.rest().strip_prefix('[') else { return Ok(None) };
-        let digits = inner.split(']').next().unwrap_or_default();
-        let span = begin..begin + digits.len() + 2;
-        let wrong = || Issue::new(span.clone(), "which element is a number: write [0] for the first");
-        if !inner[digits.len()..].starts_with(']') || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(wrong());
+        self.at += 1;
+        let bytes = if inner.starts_with(['"', '\'']) {
+            self.literal()?.map(|literal| literal.bytes).unwrap_or_default()
+        } else {
+            let ends = |c: char| c.is_whitespace() || "[]\"'".contains(c);
+            let length = inner.find(ends).unwrap_or(inner.len());
+            self.at += length;
+            inner.as_bytes()[..length].to_vec()
+        };
+        if bytes.is_empty() || !self.rest().starts_with(']') {
+            let span = begin..self.at + usize::from(self.rest().starts_with(']'));
+            return Err(Issue::new(span, "expected a number or a name in brackets, such as [0]"));
         }
-        let index = digits.parse().map_err(|_| wrong())?;
-        self.at = span.end;
-        Ok(Some((index, span)))
+        self.at += 1;
+        Ok(Some(Literal { bytes, span: begin..self.at, is_quoted: false }))
     }
 
     /// Takes a value: in quotes, or a bare word, which ends before a blank, a bracket, a comma, a quote or `=`.
@@ -179,16 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_a_number() {
-        let index = |text| {
+    fn what_stands_in_brackets_belongs_to_the_name() {
+        let argument = |text| {
             let mut lexer = Lexer::new(text);
             lexer.name();
-            lexer.index().map(|found| found.map(|(index, _)| index)).map_err(|issue| issue.span)
+            lexer.argument().map(|found| found.map(|literal| literal.bytes)).map_err(|issue| issue.span)
         };
 
-        assert_eq!((index("a[12] = b"), index("a = b")), (Ok(Some(12)), Ok(None)));
-        for (wrong, span) in [("a[]", 1..3), ("a[-1]", 1..5), ("a[x", 1..4), ("a[99999999999999999999]", 1..23)] {
-            assert_eq!(index(wrong), Err(span), "{wrong}");
+        assert_eq!((argument("a[12] = b"), argument("a = b")), (Ok(Some(b"12".to_vec())), Ok(None)));
+        assert_eq!(argument("a[/etc/*] = b"), Ok(Some(b"/etc/*".to_vec())));
+        assert_eq!(argument("a['x y]'] = b"), Ok(Some(b"x y]".to_vec())));
+        for (wrong, span) in [("a[]", 1..3), ("a[x", 1..3), ("a[x y]", 1..3), ("a['x'", 1..5)] {
+            assert_eq!(argument(wrong), Err(span), "{wrong}");
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::lexer::{Lexer, Literal, Name};
 use crate::operator::{Operand, Operator};
 use crate::similar::similar;
 
+/// How many transformers may be in one another.
+const MAX_TRANSFORMERS: usize = 8;
+
 /// A condition as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expression<'t> {
@@ -20,22 +23,88 @@ pub(crate) enum Expression<'t> {
     Not(Box<Expression<'t>>),
     /// A field compared with something.
     Comparison(Comparison<'t>),
+    /// What a rule file calls by this name.
+    Macro(Name<'t>),
+}
+
+/// What is done with a value before it is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transformer {
+    /// ASCII letters become small.
+    ToLower,
+    /// ASCII letters become capital.
+    ToUpper,
+    /// The text that this one is in base 64; none if it is no such form.
+    B64,
+    /// What stands behind the last slash.
+    Basename,
+    /// How many bytes a text has, or values a list.
+    Len,
+}
+
+impl Transformer {
+    /// Every transformer.
+    pub(crate) const ALL: [Transformer; 5] =
+        [Transformer::ToLower, Transformer::ToUpper, Transformer::B64, Transformer::Basename, Transformer::Len];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Transformer::ToLower => "tolower",
+            Transformer::ToUpper => "toupper",
+            Transformer::B64 => "b64",
+            Transformer::Basename => "basename",
+            Transformer::Len => "len",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Transformer> {
+        Transformer::ALL.into_iter().find(|transformer| transformer.name() == name)
+    }
+}
+
+/// What a value on the right side of a comparison is called if it is a field: `val(proc.name)`.
+const FIELD_AS_VALUE: &str = "val";
+
+/// A field, and what is done with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldUse<'t> {
+    pub(crate) field: Name<'t>,
+    /// What stands in brackets behind it.
+    pub(crate) argument: Option<Literal>,
+    /// The innermost first.
+    pub(crate) transformers: Vec<(Transformer, Range<usize>)>,
+}
+
+/// What a field is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Right<'t> {
+    /// None, one or a list, as the operator wants.
+    Values(Vec<Literal>),
+    /// Another field.
+    Field(FieldUse<'t>),
 }
 
 /// A field compared with something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Comparison<'t> {
-    pub(crate) field: Name<'t>,
-    pub(crate) index: Option<(usize, Range<usize>)>,
+    pub(crate) left: FieldUse<'t>,
     pub(crate) operator: Operator,
     pub(crate) operator_span: Range<usize>,
-    /// None, one or a list, as the operator wants.
-    pub(crate) values: Vec<Literal>,
+    pub(crate) right: Right<'t>,
+}
+
+/// Where a condition is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// On a command line: complete by itself.
+    Condition,
+    /// In a rule file, which has macros and lists and knows Falco's fields.
+    Rule,
 }
 
 /// Reads a whole condition.
-pub(crate) fn parse(text: &str) -> Result<Expression<'_>, Issue> {
-    let mut parser = Parser { lexer: Lexer::new(text), depth: 0 };
+pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Expression<'_>, Issue> {
+    let mut parser = Parser { lexer: Lexer::new(text), depth: 0, dialect };
     if parser.lexer.is_at_end() {
         return Err(Issue::new(0..0, "the condition is empty").help("write one such as container.name = web"));
     }
@@ -54,6 +123,7 @@ pub(crate) fn parse(text: &str) -> Result<Expression<'_>, Issue> {
 struct Parser<'t> {
     lexer: Lexer<'t>,
     depth: usize,
+    dialect: Dialect,
 }
 
 impl<'t> Parser<'t> {
@@ -100,23 +170,25 @@ impl<'t> Parser<'t> {
     }
 
     fn comparison(&mut self) -> Result<Expression<'t>, Issue> {
-        let Some(field) = self.lexer.name() else {
+        let Some(left) = self.field_use(0)? else {
             let found = self.lexer.anything();
             return Err(Issue::new(found.span, "expected a field, `not` or `(`"));
         };
+        let field = left.field.clone();
         if matches!(field.text, "and" | "or") {
             return Err(Issue::new(field.span, format!("expected a field before `{}`", field.text)));
         }
-        let index = self.lexer.index()?;
+        let is_word = left.transformers.is_empty() && left.argument.is_none() && !field.text.contains('.');
         let mut ahead = self.lexer.clone();
-        if falco::is_transformer(field.text) && ahead.take("(") {
-            return Err(transformer(field));
+        let found = ahead.operator().filter(|found| !matches!(found.text, "and" | "or"));
+        let operator = found.as_ref().and_then(|found| Operator::from_name(found.text));
+        // What follows a macro is `and`, `or`, `)` or the end; what follows a field is its operator.
+        if self.dialect == Dialect::Rule && is_word && (found.is_none() || operator.is_none()) {
+            return Ok(Expression::Macro(field));
         }
-        let Some(found) = ahead.operator().filter(|found| !matches!(found.text, "and" | "or")) else {
-            return Err(stands_alone(field, ahead));
-        };
-        let Some(operator) = Operator::from_name(found.text) else {
-            if !field.text.contains('.') && matches!(field.text, "AND" | "OR" | "NOT") {
+        let Some(found) = found else { return Err(stands_alone(field, ahead)) };
+        let Some(operator) = operator else {
+            if is_word && matches!(field.text, "AND" | "OR" | "NOT") {
                 return Err(Issue::new(field.span, format!("write {} in small letters", field.text)));
             }
             let names = Operator::ALL.iter().map(|operator| operator.name());
@@ -124,12 +196,61 @@ impl<'t> Parser<'t> {
             return Err(Issue::new(found.span, format!("{} is no operator", found.text)).did_you_mean(meant));
         };
         self.lexer = ahead;
-        let values = match operator.operand() {
-            Operand::Nothing => Vec::new(),
-            Operand::One => vec![self.value(operator)?],
-            Operand::List => self.list(operator)?,
+        let right = match operator.operand() {
+            Operand::Nothing => Right::Values(Vec::new()),
+            _ => match self.field_as_value()? {
+                Some(field) => Right::Field(field),
+                None if operator.operand() == Operand::One => Right::Values(vec![self.value(operator)?]),
+                None => Right::Values(self.list(operator)?),
+            },
         };
-        Ok(Expression::Comparison(Comparison { field, index, operator, operator_span: found.span, values }))
+        Ok(Expression::Comparison(Comparison { left, operator, operator_span: found.span, right }))
+    }
+
+    /// A field, perhaps with an argument, perhaps in transformers.
+    fn field_use(&mut self, depth: usize) -> Result<Option<FieldUse<'t>>, Issue> {
+        let Some(name) = self.lexer.name() else { return Ok(None) };
+        let transformer = Transformer::from_name(name.text).filter(|_| self.lexer.clone().take("("));
+        let Some(transformer) = transformer else {
+            let argument = self.lexer.argument()?;
+            return Ok(Some(FieldUse { field: name, argument, transformers: Vec::new() }));
+        };
+        if depth == MAX_TRANSFORMERS {
+            return Err(Issue::new(name.span, format!("more than {MAX_TRANSFORMERS} transformers in one another")));
+        }
+        self.lexer.take("(");
+        let Some(mut inner) = self.field_use(depth + 1)? else {
+            return Err(Issue::new(self.lexer.anything().span, format!("expected a field in {}(…)", name.text)));
+        };
+        if !self.lexer.take(")") {
+            return Err(Issue::new(
+                self.lexer.anything().span,
+                format!("expected `)` after the field of {}", name.text),
+            ));
+        }
+        inner.transformers.push((transformer, name.span));
+        Ok(Some(inner))
+    }
+
+    /// `val(FIELD)`, or a field in a transformer.
+    fn field_as_value(&mut self) -> Result<Option<FieldUse<'t>>, Issue> {
+        let mut ahead = self.lexer.clone();
+        let Some(name) = ahead.name().filter(|_| ahead.clone().take("(")) else { return Ok(None) };
+        if Transformer::from_name(name.text).is_some() {
+            return self.field_use(0);
+        }
+        if name.text != FIELD_AS_VALUE {
+            return Ok(None);
+        }
+        ahead.take("(");
+        self.lexer = ahead;
+        let Some(field) = self.field_use(0)? else {
+            return Err(Issue::new(self.lexer.anything().span, "expected a field in val(…)"));
+        };
+        if !self.lexer.take(")") {
+            return Err(Issue::new(self.lexer.anything().span, "expected `)` after the field of val"));
+        }
+        Ok(Some(field))
     }
 
     fn value(&mut self, operator: Operator) -> Result<Literal, Issue> {
@@ -140,15 +261,13 @@ impl<'t> Parser<'t> {
         };
         let name = Name { text: std::str::from_utf8(&literal.bytes).unwrap_or_default(), span: literal.span.clone() };
         if !literal.is_quoted && ahead.clone().take("(") {
-            if falco::is_transformer(name.text) {
-                return Err(transformer(name));
-            }
             if falco::is_modifier(name.text) {
-                return Err(Issue::new(name.span, format!("{} is known to Falco and not here", name.text))
+                return Err(Issue::new(name.span, format!("{} is not known here", name.text))
                     .help("write in or intersects, or one comparison for each value"));
             }
         }
-        if !literal.is_quoted && !operator.takes_pattern() && literal.bytes.contains(&b'\\') {
+        let is_strict = self.dialect == Dialect::Condition && !operator.takes_pattern();
+        if !literal.is_quoted && is_strict && literal.bytes.contains(&b'\\') {
             return Err(
                 Issue::new(literal.span, "a value with a backslash needs quotes").help("in them \\\\ is a backslash")
             );
@@ -164,6 +283,7 @@ impl<'t> Parser<'t> {
             let issue = Issue::new(found.span.clone(), format!("expected a list in parentheses after `{operator}`"));
             return Err(match found.text {
                 "" => issue,
+                text if self.dialect == Dialect::Rule => issue.help(format!("write ({text})")),
                 text => issue.help(format!("write ({text}); lists that have a name are for rule files")),
             });
         }
@@ -184,11 +304,6 @@ impl<'t> Parser<'t> {
             }
         }
     }
-}
-
-fn transformer(name: Name<'_>) -> Issue {
-    Issue::new(name.span, format!("{}(…) is known to Falco and not here", name.text))
-        .help("icontains and iglob do not tell capital letters from small ones")
 }
 
 fn stands_alone(field: Name<'_>, mut behind: Lexer<'_>) -> Issue {
@@ -212,11 +327,29 @@ mod tests {
             Expression::And(parts) => format!("(and {})", all(parts)),
             Expression::Or(parts) => format!("(or {})", all(parts)),
             Expression::Not(inner) => format!("(not {})", shown(inner)),
+            Expression::Macro(name) => name.text.to_owned(),
             Expression::Comparison(it) => {
-                let values: Vec<_> = it.values.iter().map(|value| String::from_utf8_lossy(&value.bytes)).collect();
-                format!("{} {} [{}]", it.field.text, it.operator, values.join("|"))
+                let right = match &it.right {
+                    Right::Values(values) => {
+                        values.iter().map(|value| String::from_utf8_lossy(&value.bytes)).collect::<Vec<_>>().join("|")
+                    }
+                    Right::Field(field) => format!("field {}", used(field)),
+                };
+                format!("{} {} [{right}]", used(&it.left), it.operator)
             }
         }
+    }
+
+    fn used(field: &FieldUse<'_>) -> String {
+        let mut shown = field.field.text.to_owned();
+        if let Some(argument) = &field.argument {
+            shown += &format!("[{}]", String::from_utf8_lossy(&argument.bytes));
+        }
+        field.transformers.iter().fold(shown, |shown, (transformer, _)| format!("{}({shown})", transformer.name()))
+    }
+
+    fn parse(text: &str) -> Result<Expression<'_>, Issue> {
+        super::parse(text, Dialect::Condition)
     }
 
     fn read(text: &str) -> String {
@@ -270,16 +403,34 @@ mod tests {
             ("= x", 0..1, "expected a field"),
             ("and a.b = x", 0..3, "expected a field before `and`"),
             ("spawned_process and a.b = x", 0..15, "stands alone"),
-            ("tolower(a.b) = x", 0..7, "known to Falco"),
-            ("a.b = val(c.d)", 6..9, "known to Falco"),
-            ("a.b = anyof (x, y)", 6..11, "known to Falco"),
+            ("tolower(a.b = x", 12..13, "expected `)`"),
+            ("a.b = val(", 10..10, "expected a field"),
+            ("a.b = anyof (x, y)", 6..11, "not known here"),
             ("a.b = x AND c.d = y", 8..11, "expected `and`"),
-            ("a[x] = y", 1..4, "which element"),
+            ("a[x = y", 1..3, "in brackets"),
         ] {
             let issue = parse(text).expect_err(text);
             assert_eq!(issue.span, span, "{text}: {issue:?}");
             assert!(issue.message.contains(said), "{text}: {issue:?}");
         }
+    }
+
+    #[test]
+    fn transformers_stand_around_fields_on_both_sides() {
+        assert_eq!(read("tolower( basename(a.b[2]) ) = x"), "tolower(basename(a.b[2])) = [x]");
+        assert_eq!(read("a.b != val(c.d[x])"), "a.b != [field c.d[x]]");
+        assert_eq!(read("a.b in tolower(c.d)"), "a.b in [field tolower(c.d)]");
+        assert!(parse(&format!("{}a.b{} = x", "len(".repeat(9), ")".repeat(9))).is_err());
+    }
+
+    #[test]
+    fn a_word_that_stands_alone_is_a_macro_in_a_rule_file() {
+        let read = |text| super::parse(text, Dialect::Rule).map(|it| shown(&it)).map_err(|issue| issue.message);
+
+        assert_eq!(read("a and not b or (c)").as_deref(), Ok("(or (and a (not b)) c)"));
+        assert_eq!(read("a.b in (list, x\\y)").as_deref(), Ok("a.b in [list|x\\y]"));
+        assert!(read("a.b").is_err_and(|message| message.contains("expected an operator")));
+        assert!(read("a b").is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The value is serialized, but into nothing: what does not lie on the path is passed over before it is formatted.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use event::Text;
 use serde::ser::{
@@ -19,6 +20,8 @@ pub enum Value<'a> {
     Bool(bool),
     /// Text, as the bytes that it stands for.
     Text(&'a [u8]),
+    /// An address; one of IPv4 that is written as one of IPv6 is one of IPv4.
+    Address(IpAddr),
 }
 
 /// Shows the values at a path: none if there is nothing, one, or each element of a list, or only the one `at` a place.

@@ -4,7 +4,7 @@
 const MAX_CHARS: usize = 64;
 
 /// The candidate that differs least, if that is little.
-pub(crate) fn similar<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub fn similar<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let length = word.chars().count();
     if length == 0 || length > MAX_CHARS {
         return None;

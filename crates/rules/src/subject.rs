@@ -8,6 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use crate::context::Context;
+
 /// One event, with what is known of its container and its process when it is looked at.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
@@ -19,6 +21,8 @@ pub struct Subject<'a> {
     pub process: Process<'a>,
     /// What was done.
     pub payload: &'a Payload,
+    /// What rules may ask beside that. It is no part of the JSON.
+    pub context: Context<'a>,
 }
 
 impl<'a> Subject<'a> {
@@ -37,6 +41,7 @@ impl<'a> Subject<'a> {
                 parent: None,
             },
             payload: &event.payload,
+            context: Context::default(),
         }
     }
 }

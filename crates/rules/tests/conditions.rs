@@ -138,7 +138,7 @@ fn the_message_says_what_is_wrong_where_and_what_may_have_been_meant() {
     );
     for (text, said) in [
         ("executable = /bin/sh", "did you mean process.executable?"),
-        ("fd.name = x", "fd.name is a field of Falco's that ringfence does not have"),
+        ("fd.name = x", "fd.name is a field of Falco's, for rule files alone"),
         ("proc.name = x", "the nearest is process.name"),
         ("container.privileged = true", "Falco's"),
         ("nothing.at_all = x", "`ringfence fields` prints"),

@@ -10,6 +10,8 @@ use crate::write::hint;
 
 /// Where reports are when root records.
 const SYSTEM_FOLDER: &str = "/var/lib/ringfence/reports";
+/// What all folders of root's are in.
+const SYSTEM_STATE: &str = "/var/lib/ringfence";
 
 /// A folder with reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub struct Folder {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Nobody said where reports go.
-    #[error("no folder for reports: neither XDG_STATE_HOME nor HOME is an absolute path; give a folder")]
+    #[error("no folder to keep anything in: neither XDG_STATE_HOME nor HOME is an absolute path; give a folder")]
     NoHome,
     /// It cannot be created.
     #[error("cannot create the folder {} for reports; {hint}", path.display())]
@@ -67,12 +69,14 @@ impl Folder {
 
     /// The folder to read from: the one that is given, else the usual one. Nothing is created or looked at.
     pub fn to_read(path: Option<&Path>) -> Result<Folder, FolderError> {
-        let usual = || {
-            let is_root = rustix::process::geteuid().is_root();
-            usual_folder(is_root, std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
-        };
-        let path = path.map(Path::to_owned).or_else(usual).ok_or(FolderError::NoHome)?;
+        let path = path.map_or_else(|| usual_folder_of("reports"), |path| Ok(path.to_owned()))?;
         Ok(Folder { path })
+    }
+
+    /// The folder beside the usual one for reports, with this name: for what a command keeps for itself. Nothing is created.
+    pub fn beside(name: &str) -> Result<PathBuf, FolderError> {
+        let usual = Folder::to_read(None)?;
+        Ok(usual.path.parent().unwrap_or(&usual.path).join(name))
     }
 
     /// The folders to look in when none is given: the usual one and, for users who record with `sudo`, root's.
@@ -92,14 +96,21 @@ impl Folder {
     }
 }
 
-/// The usual folder. Variables that are no absolute paths do not count, as the XDG specification has it.
-fn usual_folder(is_root: bool, state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+/// The usual folder for what ringfence keeps of one kind: root's, or the user's own.
+pub fn usual_folder_of(kind: &str) -> Result<PathBuf, FolderError> {
+    let is_root = rustix::process::geteuid().is_root();
+    let folder = usual_folder(kind, is_root, std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
+    folder.ok_or(FolderError::NoHome)
+}
+
+/// Variables that are no absolute paths do not count, as the XDG specification has it.
+fn usual_folder(kind: &str, is_root: bool, state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     if is_root {
-        return Some(SYSTEM_FOLDER.into());
+        return Some(Path::new(SYSTEM_STATE).join(kind));
     }
     let absolute = |variable: Option<OsString>| variable.map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute(state_home).or_else(|| Some(absolute(home)?.join(".local/state")))?;
-    Some(state.join("ringfence/reports"))
+    Some(state.join("ringfence").join(kind))
 }
 
 #[cfg(test)]
@@ -112,9 +123,9 @@ mod tests {
     fn root_has_one_folder_and_users_their_own() {
         let some = |text: &str| Some(text.into());
 
-        let of_root = usual_folder(true, some("/x"), some("/root"));
-        let of_user = usual_folder(false, None, some("/home/u"));
-        let of_user_with_state = usual_folder(false, some("/state"), some("/home/u"));
+        let of_root = usual_folder("reports", true, some("/x"), some("/root"));
+        let of_user = usual_folder("reports", false, None, some("/home/u"));
+        let of_user_with_state = usual_folder("reports", false, some("/state"), some("/home/u"));
 
         assert_eq!(of_root.as_deref(), Some(Path::new("/var/lib/ringfence/reports")));
         assert_eq!(of_user.as_deref(), Some(Path::new("/home/u/.local/state/ringfence/reports")));
@@ -123,10 +134,10 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_no_absolute_path_does_not_count() {
-        assert_eq!(usual_folder(false, Some("".into()), Some("home".into())), None);
+        assert_eq!(usual_folder("reports", false, Some("".into()), Some("home".into())), None);
         assert_eq!(
-            usual_folder(false, Some("x".into()), Some("/h".into())),
-            usual_folder(false, None, Some("/h".into()))
+            usual_folder("reports", false, Some("x".into()), Some("/h".into())),
+            usual_folder("reports", false, None, Some("/h".into()))
         );
     }
 }

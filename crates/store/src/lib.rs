@@ -10,6 +10,6 @@ mod read;
 mod write;
 
 pub use find::{FindError, Found, Listing, find_in, last_recording};
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, usual_folder_of};
 pub use read::{ReadError, read, read_all, read_all_from, read_bytes_from, read_from};
 pub use write::WriteError;

@@ -11,6 +11,7 @@
 pub mod against_strace;
 pub mod bundle;
 pub mod cgroups;
+pub mod collecting;
 pub mod command;
 pub mod compare;
 pub mod consumers;

@@ -1,4 +1,4 @@
-//! `ringfence watch`, as a user runs it.
+//! `ringfence watch` and `ringfence detect`, as a user runs them.
 
 use std::fs::File;
 use std::path::Path;
@@ -40,26 +40,37 @@ pub struct Watched {
 impl Watching {
     /// Starts `ringfence watch` with these arguments and waits until everything is attached.
     pub fn start<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Result<Watching> {
-        Watching::spawn(Command::new(binary()?), args)
+        Watching::spawn(Command::new(binary()?), "watch", args)
     }
 
     /// The same where an engine of the test listens at the usual place (a path below `/run`), for `ringfence` alone.
     pub fn start_beside<S: AsRef<std::ffi::OsStr>>(socket: &Path, usual: &str, args: &[S]) -> Result<Watching> {
-        Watching::spawn(beside(socket, usual)?, args)
+        Watching::spawn(beside(socket, usual)?, "watch", args)
     }
 
-    fn spawn<S: AsRef<std::ffi::OsStr>>(mut command: Command, args: &[S]) -> Result<Watching> {
+    /// Starts `ringfence detect` with these arguments and waits until everything is attached.
+    pub fn detect<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Result<Watching> {
+        Watching::spawn(Command::new(binary()?), "detect", args)
+    }
+
+    /// The same where an engine of the test listens at the usual place.
+    pub fn detect_beside<S: AsRef<std::ffi::OsStr>>(socket: &Path, usual: &str, args: &[S]) -> Result<Watching> {
+        Watching::spawn(beside(socket, usual)?, "detect", args)
+    }
+
+    fn spawn<S: AsRef<std::ffi::OsStr>>(mut command: Command, what: &str, args: &[S]) -> Result<Watching> {
         let folder = tempfile::Builder::new().prefix("ringfence-watch").tempdir()?;
         let shown = File::create(folder.path().join("shown"))?;
-        command.arg("watch").args(args).stdin(Stdio::null()).stdout(shown).stderr(Stdio::piped());
+        command.arg(what).args(args).stdin(Stdio::null()).stdout(shown).stderr(Stdio::piped());
         let mut process = Background::spawn(&mut command)?;
         let pipe = process.child().stderr.take().context("no pipe")?;
         let (ready, is_ready) = mpsc::channel();
-        let stderr = std::thread::spawn(move || collect(pipe, "watching", &ready));
+        let begins = format!("{what}ing");
+        let stderr = std::thread::spawn(move || collect(pipe, &begins, &ready));
         if is_ready.recv_timeout(READY).is_err() {
             drop(process);
             let said = stderr.join().unwrap_or_default();
-            bail!("ringfence watch was not ready within {READY:?}: {said}");
+            bail!("ringfence {what} was not ready within {READY:?}: {said}");
         }
         Ok(Watching { process, stderr, folder })
     }

@@ -10,28 +10,56 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 11] = [
+const DIRECTION: [(&str, &[&str]); 14] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
+    ("forensics", &["behaviour", "containers", "event", "report", "rules", "store"]),
     ("prove", &["agent", "behaviour", "containers", "event", "recommend", "report"]),
     ("recommend", &["behaviour", "event", "report"]),
     ("report", &["behaviour", "event"]),
     ("rules", &["event"]),
     ("sensors", &["event"]),
+    ("alerts", &["behaviour", "event", "report", "rules"]),
+    ("sinks", &["alerts", "event", "report"]),
     ("store", &["event", "report"]),
     ("agent", &["behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
     (
         "ringfence",
-        &["agent", "behaviour", "containers", "event", "prove", "recommend", "report", "rules", "sensors", "store"],
+        &[
+            "agent",
+            "alerts",
+            "behaviour",
+            "containers",
+            "event",
+            "forensics",
+            "prove",
+            "recommend",
+            "report",
+            "rules",
+            "sensors",
+            "sinks",
+            "store",
+        ],
     ),
 ];
 
 /// The crates of which the same input gives the same output.
-const PURE: [&str; 5] = ["event", "behaviour", "recommend", "report", "rules"];
+const PURE: [&str; 6] = ["alerts", "event", "behaviour", "recommend", "report", "rules"];
 /// What they may use of others: nothing here opens, asks or waits for anything.
-const PURE_DEPENDENCIES: [&str; 9] =
-    ["csv", "regex", "rustc-hash", "schemars", "serde", "serde_json", "smallvec", "thiserror", "unicode-width"];
+const PURE_DEPENDENCIES: [&str; 11] = [
+    "csv",
+    "regex",
+    "rustc-hash",
+    "saphyr-parser",
+    "schemars",
+    "serde",
+    "serde_json",
+    "sha2",
+    "smallvec",
+    "thiserror",
+    "unicode-width",
+];
 /// What they may not use of the standard library.
 const IMPURE: [&str; 8] = ["env", "fs", "net", "os", "process", "thread", "time::Instant", "time::SystemTime"];
 

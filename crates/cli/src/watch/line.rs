@@ -89,6 +89,11 @@ fn container(subject: &Subject<'_>) -> String {
     }
 }
 
+/// What happened, in one line that is safe for a terminal.
+pub(crate) fn describe(subject: &Subject<'_>) -> String {
+    words(subject).text
+}
+
 /// Kinds that read better than as a list of their fields; every other is one.
 fn words(subject: &Subject<'_>) -> Words {
     let (label, style) = (subject.event.kind, Style::Plain);

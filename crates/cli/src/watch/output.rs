@@ -86,6 +86,7 @@ pub(super) fn plain(value: Value<'_>) -> String {
         Value::Number(number) => number.to_string(),
         Value::Bool(value) => value.to_string(),
         Value::Text(bytes) => Text::new(bytes).shown().into_owned(),
+        Value::Address(address) => address.to_string(),
     }
 }
 

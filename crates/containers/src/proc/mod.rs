@@ -1,24 +1,30 @@
-//! What `/proc` says of a process: cgroups, credentials, namespaces, mounts.
+//! What `/proc` says of a process: cgroups, credentials, namespaces, mounts, memory, sockets.
 //!
 //! The parsers are pure functions over bytes. [`Proc`] reads the files, from any root, each with a limit. A process can
 //! be gone between two reads, and its pid another's: whoever joins several reads compares [`Stat::start_ticks`] before
-//! and after.
+//! and after, or reads it through [`Held`].
 
 mod addresses;
 mod cgroup;
+mod held;
+mod maps;
 mod mountinfo;
 mod namespace;
 mod net;
 mod reader;
+mod sockets;
 mod stat;
 mod status;
 
 pub use addresses::{parse_fib_trie, parse_if_inet6};
 pub use cgroup::{CgroupLine, parse_cgroup, path_in};
+pub use held::{Descriptors, Held, HoldError};
+pub use maps::{MappedFile, parse_maps};
 pub use mountinfo::{Mount, parse_mountinfo, root_mount};
 pub use namespace::{Namespace, Namespaces, parse_namespace};
 pub use net::{Interface, parse_interfaces};
 pub use reader::{Cmdline, FileId, Outside, Proc, ReadError};
+pub use sockets::{SocketAddresses, SocketEntry, SocketTable, parse_sockets};
 pub use stat::{Stat, TICKS_PER_SECOND, parse_stat};
 pub use status::{SeccompMode, Status, parse_status};
 

@@ -145,15 +145,8 @@ impl Proc {
     /// The command line of a process.
     pub fn cmdline(&self, pid: u32) -> Result<Cmdline, ReadError> {
         let path = self.path(pid, "cmdline");
-        let mut bytes = read_up_to(&path, Proc::MAX_CMDLINE_BYTES + 1).map_err(|source| failed(pid, path, source))?;
-        let is_truncated = bytes.len() > Proc::MAX_CMDLINE_BYTES;
-        bytes.truncate(Proc::MAX_CMDLINE_BYTES);
-        if bytes.last() == Some(&0) {
-            bytes.pop();
-        } else if bytes.is_empty() {
-            return Ok(Cmdline::default());
-        }
-        Ok(Cmdline { args: bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect(), is_truncated })
+        let bytes = read_up_to(&path, Proc::MAX_CMDLINE_BYTES + 1).map_err(|source| failed(pid, path, source))?;
+        Ok(cmdline_of(bytes))
     }
 
     /// The path of the program that a process runs, from its own root; none with a kernel thread or a zombie.
@@ -312,7 +305,19 @@ fn parse_controllers(bytes: &[u8]) -> Vec<(String, u32)> {
         .collect()
 }
 
-fn failed(pid: u32, path: PathBuf, source: io::Error) -> ReadError {
+/// The command line that these bytes are, of which at most one more was read than is kept.
+pub(super) fn cmdline_of(mut bytes: Vec<u8>) -> Cmdline {
+    let is_truncated = bytes.len() > Proc::MAX_CMDLINE_BYTES;
+    bytes.truncate(Proc::MAX_CMDLINE_BYTES);
+    if bytes.last() == Some(&0) {
+        bytes.pop();
+    } else if bytes.is_empty() {
+        return Cmdline::default();
+    }
+    Cmdline { args: bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect(), is_truncated }
+}
+
+pub(super) fn failed(pid: u32, path: PathBuf, source: io::Error) -> ReadError {
     let gone = source.kind() == io::ErrorKind::NotFound
         || source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error());
     if gone { ReadError::Gone { pid } } else { ReadError::Io { path, source } }

@@ -282,7 +282,7 @@ fn place(protocol: Protocol, address: &Text, port: u32) -> String {
 }
 
 /// The address as people write it, with its port if it has one.
-pub(crate) fn address_and_port(address: &Text, port: u32) -> String {
+pub fn address_and_port(address: &Text, port: u32) -> String {
     let shown = match address.as_bytes() {
         b"" => "(not known)".to_owned(),
         b"*" => return "(all others)".to_owned(),

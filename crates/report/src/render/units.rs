@@ -38,7 +38,7 @@ pub fn duration(ns: u64) -> String {
 }
 
 /// A size in binary units: `512 B`, `23.1 MiB`.
-pub(crate) fn bytes(value: u64) -> String {
+pub fn bytes(value: u64) -> String {
     match value {
         0..1_024 => format!("{value} B"),
         1_024..1_048_576 => scaled(value, 1 << 10, "KiB"),

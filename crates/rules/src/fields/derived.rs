@@ -3,7 +3,7 @@
 use event::decimal::Digits;
 use serde_json::Value;
 
-use super::{Field, Type};
+use super::{Field, Origin, Type};
 
 /// How deep types may be nested; none of ours is.
 const MAX_DEPTH: usize = 8;
@@ -87,8 +87,8 @@ impl Found {
             Shape::Scalar(of, values) => {
                 let name = place.path.join(".");
                 let example = example(&name, of, place.is_list, place.example.or_else(|| values.first().cloned()));
-                let path = place.path.into_boxed_slice();
-                self.fields.push(Field { name, of, is_list: place.is_list, values, doc: place.doc, example, path });
+                let origin = Origin::Path(place.path.into_boxed_slice());
+                self.fields.push(Field { name, of, is_list: place.is_list, values, doc: place.doc, example, origin });
             }
             Shape::Unknown => self.unnamed.push(place.path.join(".")),
         }

@@ -31,6 +31,11 @@ pub fn markdown() -> String {
             page.push_str("\nNo more than every event has.\n");
         }
     }
+    page.push_str(
+        "\n## For rule files alone\n\nFalco's names, which only [rule files](rules.md) know: they ask for more than one event says. \
+         The `container.id`, `container.name` and `container.image` of rule files are these.\n",
+    );
+    table(&mut page, registry().for_rules().iter());
     page
 }
 

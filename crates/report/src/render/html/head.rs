@@ -13,12 +13,23 @@ pub(super) fn head(report: &Report, all: bool, title: &str, sections: &[Section]
     for fact in &complete {
         out += &completeness(report.complete, fact);
     }
-    out += "<dl>\n";
-    for fact in &facts {
-        let lines: Vec<String> = fact.lines.iter().map(|line| format!("<div>{}</div>", escaped(line))).collect();
-        out += &format!("<dt>{}</dt><dd>{}</dd>\n", escaped(fact.label), lines.concat());
+    out += &list(facts.iter().map(|fact| (fact.label, fact.lines.as_slice())));
+    out + &ways(sections)
+}
+
+/// A list of facts: what each is, and its lines.
+pub(super) fn list<'f>(facts: impl Iterator<Item = (&'f str, &'f [String])>) -> String {
+    let mut out = "<dl>\n".to_owned();
+    for (label, lines) in facts {
+        let lines: Vec<String> = lines.iter().map(|line| format!("<div>{}</div>", escaped(line))).collect();
+        out += &format!("<dt>{}</dt><dd>{}</dd>\n", escaped(label), lines.concat());
     }
-    out += "</dl>\n<ul class=\"figures\">\n";
+    out + "</dl>\n"
+}
+
+/// The figures, the end of the head, and the way to the sections.
+pub(super) fn ways(sections: &[Section]) -> String {
+    let mut out = "<ul class=\"figures\">\n".to_owned();
     for section in sections.iter().filter(|section| !section.figure.is_empty()) {
         let (id, figure, unit) = (section.id, escaped(&section.figure), escaped(section.unit));
         out += &format!("<li><a href=\"#{id}\"><b>{figure}</b> {unit}</a></li>\n");

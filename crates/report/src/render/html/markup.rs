@@ -11,7 +11,7 @@ const LONG: usize = 12;
 
 /// Text as it stands in markup, also within a quoted attribute. Characters that hide or reorder text are written out, as on
 /// a terminal.
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for c in text.chars() {
         match c {
@@ -29,14 +29,15 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 /// Text as code, or nothing if it is empty.
-pub(super) fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("<code>{}</code>", escaped(text)) }
 }
 
 /// One cell of a table; no text in it is markup.
-pub(super) enum Cell {
+pub enum Cell {
     /// Shown so, sorted by its value.
     Number(u64, String),
+    /// Plain words.
     Words(String),
     /// A name, a path, a command.
     Code(String),
@@ -56,7 +57,7 @@ impl Cell {
 
 /// A table that can be sorted. `name` says what it is, and is unique on the page; `titles` stand above the columns.
 /// A column without any text is left out.
-pub(super) fn table(name: &str, titles: &[&str], rows: &[Vec<Cell>]) -> String {
+pub fn table(name: &str, titles: &[&str], rows: &[Vec<Cell>]) -> String {
     let has_text = |at: &usize| {
         rows.iter().filter_map(|row| row.get(*at)).any(|cell| match cell {
             Cell::Number(_, shown) => !shown.is_empty(),

@@ -4,12 +4,14 @@
 
 mod head;
 mod markup;
+mod page;
 mod sections;
 mod tree;
 
 use super::facts;
 use crate::Report;
-pub(crate) use markup::escaped;
+pub use markup::{Cell, code, escaped, table as html_table};
+pub use page::{Page, PageSection, PageStyle};
 
 const STYLE: &str = concat!(include_str!("page.css"), include_str!("../../map/map.css"));
 const SCRIPT: &str = include_str!("page.js");
@@ -21,19 +23,7 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
     script-src 'sha256-NL3s7vslMStX3zmrN6TgFRkx/QIqYvgwgw1jPgqGRlA='";
 
 /// A part of the page with a heading of its own.
-struct Section {
-    /// What links lead to; a word of letters and dashes.
-    id: &'static str,
-    title: &'static str,
-    /// The figure that sums it up, for the row of figures at the top; empty if it has none.
-    figure: String,
-    /// What that figure counts.
-    unit: &'static str,
-    /// A sentence below the heading; not markup.
-    about: String,
-    /// Markup.
-    body: String,
-}
+type Section = PageSection;
 
 /// The sections in the order of the page; one of which the report has nothing is left out.
 const SECTIONS: [fn(&Report, bool) -> Option<Section>; 13] = [
@@ -60,37 +50,10 @@ const SECTIONS: [fn(&Report, bool) -> Option<Section>; 13] = [
 pub fn html(report: &Report, all: bool) -> String {
     let title = escaped(&facts::title(report));
     let sections: Vec<Section> = SECTIONS.iter().filter_map(|section| section(report, all)).collect();
-    let mut out = format!(
-        "<!DOCTYPE html>\n\
-         <html lang=\"en\">\n\
-         <head>\n\
-         <meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{title} · ringfence</title>\n\
-         <style>{STYLE}</style>\n\
-         </head>\n\
-         <body>\n",
-    );
-    out += &head::head(report, all, &title, &sections);
-    out += "<main>\n";
-    for section in &sections {
-        out += &format!(
-            "<section id=\"{}\">\n<h2>{}</h2>\n<p class=\"about\">{}</p>\n{}</section>\n",
-            section.id,
-            section.title,
-            escaped(&section.about),
-            section.body
-        );
-    }
-    out += &format!(
-        "</main>\n<footer>Written by ringfence {}, schema version {}</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        escaped(&report.ringfence_version.shown()),
-        crate::SCHEMA_VERSION,
-    );
-    out
+    let head = head::head(report, all, &title, &sections);
+    let footer =
+        format!("Written by ringfence {}, schema version {}", report.ringfence_version.shown(), crate::SCHEMA_VERSION);
+    page::document(POLICY, &[STYLE], &title, &head, &sections, &footer)
 }
 
 #[cfg(test)]
