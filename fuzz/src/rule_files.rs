@@ -120,6 +120,8 @@ fn action(number: u32) -> Action {
         open_flags: None,
         path: Text::default(),
         second_path: Text::default(),
+        directory: Text::default(),
+        second_directory: Text::default(),
         path_truncated: false,
         address: None,
         rights: Rights::default(),

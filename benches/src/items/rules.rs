@@ -244,6 +244,8 @@ fn action(call: &str, rights: Rights) -> Action {
         open_flags: None,
         path: Text::default(),
         second_path: Text::default(),
+        directory: Text::default(),
+        second_directory: Text::default(),
         path_truncated: false,
         address: None,
         rights,

@@ -135,6 +135,8 @@ impl Scene {
             open_flags: None,
             path: Text::default(),
             second_path: Text::default(),
+            directory: Text::default(),
+            second_directory: Text::default(),
             path_truncated: false,
             address: None,
             rights: scene.image.rights,
