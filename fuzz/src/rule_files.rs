@@ -1,8 +1,8 @@
 //! Rule files: others write them, and users change them.
 
 use event::{
-    Action, Arch, Descriptor, Endpoint, Event, Exec, ExecId, FileType, ImageFacts, Payload, Phase, ProcessId, Protocol, Rights, RunId,
-    SocketEnds, SocketFamily, Syscall, TaskId, Text,
+    Action, Arch, Descriptor, Endpoint, Event, Exec, ExecId, FileType, ImageFacts, Payload, Phase, ProcessId, Protocol,
+    Rights, RunId, SocketEnds, SocketFamily, Syscall, TaskId, Text,
 };
 use rules::{Context, Options, Relative, RuleCheck, RuleSet, Status, Subject};
 

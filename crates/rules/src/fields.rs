@@ -231,7 +231,9 @@ impl Registry {
 
     /// The fields of one kind of event.
     pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Field> {
-        self.fields[self.common..].iter().filter(move |field| field.path().first().is_some_and(|first| **first == *kind))
+        self.fields[self.common..]
+            .iter()
+            .filter(move |field| field.path().first().is_some_and(|first| **first == *kind))
     }
 
     /// The fields whose names begin so.

@@ -223,7 +223,10 @@ impl<'t> Parser<'t> {
             return Err(Issue::new(self.lexer.anything().span, format!("expected a field in {}(…)", name.text)));
         };
         if !self.lexer.take(")") {
-            return Err(Issue::new(self.lexer.anything().span, format!("expected `)` after the field of {}", name.text)));
+            return Err(Issue::new(
+                self.lexer.anything().span,
+                format!("expected `)` after the field of {}", name.text),
+            ));
         }
         inner.transformers.push((transformer, name.span));
         Ok(Some(inner))
@@ -257,11 +260,9 @@ impl<'t> Parser<'t> {
             return Err(if ahead.take("(") { issue.help("lists are for in, intersects and pmatch") } else { issue });
         };
         let name = Name { text: std::str::from_utf8(&literal.bytes).unwrap_or_default(), span: literal.span.clone() };
-        if !literal.is_quoted && ahead.clone().take("(") {
-            if falco::is_modifier(name.text) {
-                return Err(Issue::new(name.span, format!("{} is not known here", name.text))
-                    .help("write in or intersects, or one comparison for each value"));
-            }
+        if !literal.is_quoted && ahead.clone().take("(") && falco::is_modifier(name.text) {
+            return Err(Issue::new(name.span, format!("{} is not known here", name.text))
+                .help("write in or intersects, or one comparison for each value"));
         }
         let is_strict = self.dialect == Dialect::Condition && !operator.takes_pattern();
         if !literal.is_quoted && is_strict && literal.bytes.contains(&b'\\') {

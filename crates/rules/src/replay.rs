@@ -60,7 +60,10 @@ impl Recorded {
         }
         let text = |at: &str| {
             let text = value.pointer(at).and_then(Value::as_str)?;
-            Some(Text::parse(text).map_or_else(|| text.to_owned(), |text| String::from_utf8_lossy(text.as_bytes()).into()))
+            Some(
+                Text::parse(text)
+                    .map_or_else(|| text.to_owned(), |text| String::from_utf8_lossy(text.as_bytes()).into()),
+            )
         };
         let kind = value.pointer("/event/kind").cloned().unwrap_or_default();
         let mut payload = value.get(kind.as_str().unwrap_or_default()).cloned().unwrap_or_default();
@@ -83,7 +86,8 @@ impl Recorded {
             "payload": payload,
         });
         let event = serde_json::from_value(event).map_err(ReplayError)?;
-        let wall_time = value.pointer("/event/wall_time").and_then(Value::as_str).and_then(|digits| digits.parse().ok());
+        let wall_time =
+            value.pointer("/event/wall_time").and_then(Value::as_str).and_then(|digits| digits.parse().ok());
         Ok(Recorded {
             event,
             wall_time,
@@ -171,10 +175,10 @@ impl Replay {
     fn process(&mut self, process: ProcessId) -> &mut Known {
         if !self.processes.contains_key(&process) {
             self.order.push_back(process);
-            if self.order.len() > MAX_PROCESSES {
-                if let Some(first) = self.order.pop_front() {
-                    self.processes.remove(&first);
-                }
+            if self.order.len() > MAX_PROCESSES
+                && let Some(first) = self.order.pop_front()
+            {
+                self.processes.remove(&first);
             }
         }
         self.processes.entry(process).or_default()

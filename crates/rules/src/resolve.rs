@@ -273,7 +273,18 @@ fn field_test(comparison: &Comparison<'_>, of: Type, right: &FieldUse<'_>, diale
     let operator = comparison.operator;
     let takes = matches!(
         operator,
-        Equal | NotEqual | Less | AtMost | Greater | AtLeast | Contains | Icontains | Startswith | Endswith | In | Intersects
+        Equal
+            | NotEqual
+            | Less
+            | AtMost
+            | Greater
+            | AtLeast
+            | Contains
+            | Icontains
+            | Startswith
+            | Endswith
+            | In
+            | Intersects
     );
     if !takes {
         let message = format!("`{operator}` compares with a value, not with a field");
@@ -282,7 +293,8 @@ fn field_test(comparison: &Comparison<'_>, of: Type, right: &FieldUse<'_>, diale
     let field = operand(right, dialect)?;
     let theirs = type_after(&field, right)?;
     if theirs != of {
-        let message = format!("{} is a {}, and it is compared with a {}", right.field.text, name_of(theirs), name_of(of));
+        let message =
+            format!("{} is a {}, and it is compared with a {}", right.field.text, name_of(theirs), name_of(of));
         return Err(Issue::new(right.field.span.clone(), message));
     }
     Ok(Test::Field(operator, Box::new(field)))

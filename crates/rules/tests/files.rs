@@ -95,7 +95,10 @@ fn an_override_changes_what_it_names() {
     let set = rules(&text);
     let changed = set.find("r").expect("a rule");
 
-    assert_eq!((changed.template(), changed.priority(), changed.desc()), ("new %proc.name", Priority::Critical, "d more"));
+    assert_eq!(
+        (changed.template(), changed.priority(), changed.desc()),
+        ("new %proc.name", Priority::Critical, "d more")
+    );
     assert_eq!(changed.tags(), ["x"]);
 }
 
@@ -210,7 +213,11 @@ fn a_rule_is_woken_by_what_it_can_match_and_nothing_else() {
 
 #[test]
 fn all_that_match_are_given_or_only_the_first() {
-    let text = [rule("a", "evt.type = execve"), rule("b", "evt.type = connect"), rule("c", "proc.name = sh and evt.type=execve")];
+    let text = [
+        rule("a", "evt.type = execve"),
+        rule("b", "evt.type = connect"),
+        rule("c", "proc.name = sh and evt.type=execve"),
+    ];
     let files = [("a.yaml".to_owned(), text.concat())];
     let scene = Scene::exec("sh");
 
@@ -225,9 +232,18 @@ fn all_that_match_are_given_or_only_the_first() {
 fn what_is_wrong_leaves_out_that_rule_alone_and_is_said_where_it_is() {
     let good = rule("good", "evt.type = execve");
     for (text, said) in [
-        (rule("r", "evt.type = execve and proc.nmae = x"), "a.yaml:9:36: error: rule r: unknown field proc.nmae; did you mean proc.name?"),
-        (rule("r", "evt.type = excve"), "a.yaml:9:25: error: rule r: there is no system call excve; did you mean execve?"),
-        (rule("r", "evt.type = execve and evt.buffer contains x"), "warning: rule r: evt.buffer is not provided: what is read"),
+        (
+            rule("r", "evt.type = execve and proc.nmae = x"),
+            "a.yaml:9:36: error: rule r: unknown field proc.nmae; did you mean proc.name?",
+        ),
+        (
+            rule("r", "evt.type = excve"),
+            "a.yaml:9:25: error: rule r: there is no system call excve; did you mean execve?",
+        ),
+        (
+            rule("r", "evt.type = execve and evt.buffer contains x"),
+            "warning: rule r: evt.buffer is not provided: what is read",
+        ),
         (rule("r", "evt.type = page_fault"), "warning: rule r: the event page_fault is not provided"),
         (rule("r", "evt.type = execve and evt.arg.nothing = x"), "no call's argument nothing is looked at"),
         (rule("r", "spawned"), "there is no macro spawned"),
@@ -245,13 +261,22 @@ fn what_is_wrong_leaves_out_that_rule_alone_and_is_said_where_it_is() {
         ("- macro: a-b\n  condition: x\n".into(), "a-b is no name for a macro"),
         ("- macros: x\n".into(), "did you mean macro?"),
         ("- macro: m\n  condition: proc.name\n".into(), "expected an operator after proc.name"),
-        ("- macro: m\n  condition: m\n- rule: r\n  desc: d\n  condition: m\n  output: o\n  priority: info\n".into(), "defined after this one"),
+        (
+            "- macro: m\n  condition: m\n- rule: r\n  desc: d\n  condition: m\n  output: o\n  priority: info\n".into(),
+            "defined after this one",
+        ),
         (rule("r", "x").replace("info", "warnin"), "warnin is no priority; did you mean warning?"),
-        (format!("{}  conditon: x\n", rule("r", "evt.type=execve")), "the key conditon is not known and left out; did you mean condition?"),
+        (
+            format!("{}  conditon: x\n", rule("r", "evt.type=execve")),
+            "the key conditon is not known and left out; did you mean condition?",
+        ),
         (format!("{}  source: k8s_audit\n", rule("r", "ka.verb = x")), "it is about events of the source k8s_audit"),
         (rule("r", "evt.type=execve").replace("output: o", "output: '%fd.nothing'"), "the output shows <NA> for it"),
         ("- required_engine_version: 0.58.0\n".into(), "the file is for version 0.58.0 of the rule engine, and 0.57.0"),
-        ("- required_plugin_versions:\n    - name: k8saudit\n      version: 0.7.0\n".into(), "the plug-in k8saudit 0.7.0 is not there"),
+        (
+            "- required_plugin_versions:\n    - name: k8saudit\n      version: 0.7.0\n".into(),
+            "the plug-in k8saudit 0.7.0 is not there",
+        ),
         ("- - x\n".into(), "expected an entry"),
     ] {
         let (set, problems) = load(&format!("{good}- macro: unused\n{text}").replace("- macro: unused\n", "# \n"));
@@ -289,7 +314,9 @@ fn no_file_takes_long_or_ends_the_program() {
         .map(|at| format!("- &a{} [*a{at}, *a{at}, *a{at}, *a{at}]\n", at + 1))
         .fold("- &a0 [x]\n".to_owned(), |all, one| all + &one);
     let doubled: String = (0..60)
-        .map(|at| format!("- macro: m{}\n  condition: (m{at} and proc.pid = {at}) or (m{at} and proc.pid != {at})\n", at + 1))
+        .map(|at| {
+            format!("- macro: m{}\n  condition: (m{at} and proc.pid = {at}) or (m{at} and proc.pid != {at})\n", at + 1)
+        })
         .fold("- macro: m0\n  condition: evt.type = execve\n".to_owned(), |all, one| all + &one);
     for (text, said) in [
         (nested(100_000), Some("more than 64 parentheses")),
@@ -319,7 +346,9 @@ fn no_file_takes_long_or_ends_the_program() {
 /// The public files together, as `ringfence rules check` finds them, and what the kernel side is asked for.
 #[test]
 fn the_public_files_load_as_they_are() {
-    let Some(files) = public(&["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"]) else { return };
+    let Some(files) = public(&["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"]) else {
+        return;
+    };
     let mut summary = String::new();
     for file in &files {
         let (set, problems) = RuleSet::load(std::slice::from_ref(file), &Options::default());
@@ -333,7 +362,8 @@ fn the_public_files_load_as_they_are() {
         for rule in &check.inactive {
             summary += &format!("  {}: {}\n", rule.name, rule.reason);
         }
-        let calls = set.calls().iter().map(|call| if call.failures { format!("{}!", call.name) } else { call.name.into() });
+        let calls =
+            set.calls().iter().map(|call| if call.failures { format!("{}!", call.name) } else { call.name.into() });
         summary += &format!("  calls (! failures too): {}\n", calls.collect::<Vec<_>>().join(" "));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/public.txt");
@@ -347,9 +377,16 @@ fn the_public_files_load_as_they_are() {
 /// One comparison, as it may be written.
 fn comparison() -> impl Strategy<Value = String> {
     let field = prop::sample::select(vec![
-        "proc.name", "tolower(proc.exe)", "proc.aname[2]", "evt.arg.flags", "proc.env[A B]", "exec.argv[0]", "basename(fd.name)",
+        "proc.name",
+        "tolower(proc.exe)",
+        "proc.aname[2]",
+        "evt.arg.flags",
+        "proc.env[A B]",
+        "exec.argv[0]",
+        "basename(fd.name)",
     ]);
-    let operator = prop::sample::select(vec!["=", "!=", "contains", "icontains", "startswith", "endswith", "in", "intersects"]);
+    let operator =
+        prop::sample::select(vec!["=", "!=", "contains", "icontains", "startswith", "endswith", "in", "intersects"]);
     (field, operator, prop::collection::vec(any::<String>(), 1..4)).prop_map(|(field, operator, values)| {
         let field = field.replace("[A B]", "[\"A B\"]");
         let quoted = |value: &String| format!("\"{}\"", event::Text::from(value.as_str()).shown().replace('"', "\\\""));

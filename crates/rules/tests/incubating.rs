@@ -53,9 +53,30 @@ fn pairs() -> Vec<Pair> {
         ("Read ssh information", "cat", "/root/.ssh/id_rsa", 0, "/root/.sshd", O_WRONLY),
         ("Create files below dev", "touch", "/dev/x", O_WRONLY | O_CREAT, "/dev/null", O_WRONLY | O_CREAT),
         ("Read environment variable from /proc files", "cat", "/proc/1/environ", 0, "/proc/1/status", 0),
-        ("Adding ssh keys to authorized_keys", "tee", "/root/.ssh/authorized_keys", O_WRONLY, "/root/.ssh/authorized_keys", 0),
-        ("Delete or rename shell history", "sh", "/root/.bash_history", O_WRONLY | O_TRUNC, "/root/.bash_history", O_WRONLY),
-        ("Backdoored library loaded into SSHD (CVE-2024-3094)", "sshd", "/lib/liblzma.so.5.6.1", 0, "/lib/liblzma.so.5.4.1", 0),
+        (
+            "Adding ssh keys to authorized_keys",
+            "tee",
+            "/root/.ssh/authorized_keys",
+            O_WRONLY,
+            "/root/.ssh/authorized_keys",
+            0,
+        ),
+        (
+            "Delete or rename shell history",
+            "sh",
+            "/root/.bash_history",
+            O_WRONLY | O_TRUNC,
+            "/root/.bash_history",
+            O_WRONLY,
+        ),
+        (
+            "Backdoored library loaded into SSHD (CVE-2024-3094)",
+            "sshd",
+            "/lib/liblzma.so.5.6.1",
+            0,
+            "/lib/liblzma.so.5.4.1",
+            0,
+        ),
     ];
     let mut pairs: Vec<Pair> = files
         .into_iter()

@@ -5,7 +5,9 @@ use std::path::Path;
 
 #[test]
 fn the_schemas_that_are_checked_in_are_those_of_the_types() {
-    for (name, schema) in [("rules-check-1.json", rules::RuleCheck::schema()), ("rules-test-1.json", rules::Match::schema())] {
+    for (name, schema) in
+        [("rules-check-1.json", rules::RuleCheck::schema()), ("rules-test-1.json", rules::Match::schema())]
+    {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(name);
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &schema).expect("the schema can be written");

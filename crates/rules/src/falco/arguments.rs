@@ -51,15 +51,19 @@ pub(crate) enum Form {
 }
 
 use Form::{
-    Address, Args, ExecFlags, Exe, Executable, Fd, Gid, Hex, Mode, Number, OneOf, OpenFlags, Path, Result, SecondPath, SomeOf,
-    Tuple, Uid, Words,
+    Address, Args, Exe, ExecFlags, Executable, Fd, Gid, Hex, Mode, Number, OneOf, OpenFlags, Path, Result, SecondPath,
+    SomeOf, Tuple, Uid, Words,
 };
 
 /// The arguments of a call, in Falco's order (driver/event_table.c of falcosecurity/libs).
 pub(super) fn arguments(call: &str) -> &'static [(&'static str, Form)] {
     match call {
         "execve" | "execveat" => &[
-            ("res", Result), ("exe", Exe), ("args", Args), ("filename", Form::Path), ("flags", ExecFlags),
+            ("res", Result),
+            ("exe", Exe),
+            ("args", Args),
+            ("filename", Form::Path),
+            ("flags", ExecFlags),
             ("trusted_exepath", Executable),
         ],
         "open" => &[("fd", Result), ("name", Path), ("flags", OpenFlags), ("mode", Mode(2))],
@@ -71,14 +75,23 @@ pub(super) fn arguments(call: &str) -> &'static [(&'static str, Form)] {
         "symlinkat" => &[("res", Result), ("target", Path), ("linkdirfd", Fd(1)), ("linkpath", SecondPath)],
         "link" => &[("res", Result), ("oldpath", Path), ("newpath", SecondPath)],
         "linkat" => &[
-            ("res", Result), ("olddir", Fd(0)), ("oldpath", Path), ("newdir", Fd(2)), ("newpath", SecondPath), ("flags", Hex(4)),
+            ("res", Result),
+            ("olddir", Fd(0)),
+            ("oldpath", Path),
+            ("newdir", Fd(2)),
+            ("newpath", SecondPath),
+            ("flags", Hex(4)),
         ],
         "rename" => &[("res", Result), ("oldpath", Path), ("newpath", SecondPath)],
-        "renameat" => &[
-            ("res", Result), ("olddirfd", Fd(0)), ("oldpath", Path), ("newdirfd", Fd(2)), ("newpath", SecondPath),
-        ],
+        "renameat" => {
+            &[("res", Result), ("olddirfd", Fd(0)), ("oldpath", Path), ("newdirfd", Fd(2)), ("newpath", SecondPath)]
+        }
         "renameat2" => &[
-            ("res", Result), ("olddirfd", Fd(0)), ("oldpath", Path), ("newdirfd", Fd(2)), ("newpath", SecondPath),
+            ("res", Result),
+            ("olddirfd", Fd(0)),
+            ("oldpath", Path),
+            ("newdirfd", Fd(2)),
+            ("newpath", SecondPath),
             ("flags", Hex(4)),
         ],
         "unlink" | "rmdir" | "chdir" | "chroot" => &[("res", Result), ("path", Path)],
@@ -91,7 +104,12 @@ pub(super) fn arguments(call: &str) -> &'static [(&'static str, Form)] {
         "chown" | "lchown" => &[("res", Result), ("path", Path), ("uid", Uid(1)), ("gid", Gid(2))],
         "fchown" => &[("res", Result), ("fd", Fd(0)), ("uid", Uid(1)), ("gid", Gid(2))],
         "fchownat" => &[
-            ("res", Result), ("dirfd", Fd(0)), ("pathname", Path), ("uid", Uid(2)), ("gid", Gid(3)), ("flags", Hex(4)),
+            ("res", Result),
+            ("dirfd", Fd(0)),
+            ("pathname", Path),
+            ("uid", Uid(2)),
+            ("gid", Gid(3)),
+            ("flags", Hex(4)),
         ],
         "mknod" => &[("res", Result), ("path", Path), ("mode", Mode(1)), ("dev", Hex(2))],
         "mknodat" => &[("res", Result), ("dirfd", Fd(0)), ("path", Path), ("mode", Mode(2)), ("dev", Hex(3))],
@@ -99,11 +117,11 @@ pub(super) fn arguments(call: &str) -> &'static [(&'static str, Form)] {
         "umount" => &[("res", Result), ("name", Path)],
         "umount2" => &[("res", Result), ("name", Path), ("flags", Hex(1))],
         "pivot_root" => &[("res", Result), ("new_root", Path), ("put_old", SecondPath)],
-        "ptrace" => &[("res", Result), ("addr", Hex(2)), ("data", Hex(3)), ("request", OneOf(PTRACE, 0)), ("pid", Number(1))],
+        "ptrace" => {
+            &[("res", Result), ("addr", Hex(2)), ("data", Hex(3)), ("request", OneOf(PTRACE, 0)), ("pid", Number(1))]
+        }
         "process_vm_readv" | "process_vm_writev" => &[("res", Result), ("pid", Number(0))],
-        "socket" => &[
-            ("fd", Result), ("domain", Words("socket", 0)), ("type", Number(1)), ("proto", Number(2)),
-        ],
+        "socket" => &[("fd", Result), ("domain", Words("socket", 0)), ("type", Number(1)), ("proto", Number(2))],
         "socketpair" => &[("res", Result), ("domain", Words("socket", 0)), ("type", Number(1)), ("proto", Number(2))],
         "connect" => &[("res", Result), ("tuple", Tuple), ("fd", Fd(0)), ("addr", Address)],
         "bind" => &[("res", Result), ("addr", Address), ("fd", Fd(0))],

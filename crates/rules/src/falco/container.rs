@@ -23,7 +23,9 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
             text(visit, facts.image_digest.or_else(|| container.image.and_then(|image| Image::of(image).digest)))
         }
         Direct::ContainerPrivileged => truth(visit, facts.privileged),
-        Direct::ContainerMounts => text(visit, facts.mounts.map(|mounts| mounts.iter().map(whole).collect::<Vec<_>>().join(","))),
+        Direct::ContainerMounts => {
+            text(visit, facts.mounts.map(|mounts| mounts.iter().map(whole).collect::<Vec<_>>().join(",")))
+        }
         Direct::ContainerMount
         | Direct::ContainerMountDest
         | Direct::ContainerMountSource
@@ -38,9 +40,12 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
             Argument::Name(name, _) => text(visit, std::str::from_utf8(name).ok().and_then(label)),
             _ => true,
         },
-        Direct::ContainerLabels => text(visit, facts.labels.map(|labels| {
-            labels.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(", ")
-        })),
+        Direct::ContainerLabels => text(
+            visit,
+            facts.labels.map(|labels| {
+                labels.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(", ")
+            }),
+        ),
         Direct::ContainerHostPid => truth(visit, facts.host_pid),
         Direct::ContainerHostNetwork => truth(visit, facts.host_network),
         Direct::ContainerHostIpc => truth(visit, facts.host_ipc),

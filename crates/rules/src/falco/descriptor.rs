@@ -97,7 +97,7 @@ fn port(end: Option<&Endpoint>) -> Option<u32> {
 
 pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
     let Payload::Action(action) = look.subject.payload else { return true };
-    let role = Call::of(action.syscall).map_or(Role::Other, |call| call.role);
+    let role = look.role();
     let ends = || Ends::of(action, role);
     let local = || ends().and_then(|ends| ends.local);
     let remote = || ends().and_then(|ends| ends.remote);
@@ -109,7 +109,9 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
         Direct::FdTypechar => text(visit, kind(action, role).map(|(_, sign)| sign)),
         Direct::FdIsUpperLayer => truth(visit, action.file.as_ref().map(|file| file.upper_layer)),
         Direct::FdName | Direct::FdContainername => name(direct, look, action, role, visit),
-        Direct::FdNameraw => text(visit, Some(&action.path).filter(|path| !path.is_empty()).map(|path| path.as_bytes())),
+        Direct::FdNameraw => {
+            text(visit, Some(&action.path).filter(|path| !path.is_empty()).map(|path| path.as_bytes()))
+        }
         Direct::FdDirectory | Direct::FdFilename | Direct::FdContainerdirectory => {
             with_path(look, action, role, &mut |path| match direct {
                 Direct::FdFilename => visit(Value::Text(split(path).1)),
@@ -133,19 +135,20 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
         Direct::FdCipName => hosts(look, client(), visit),
         Direct::FdSipName => hosts(look, server(), visit),
         Direct::FdL4proto => text(visit, ends().and_then(|ends| ends.protocol).map(protocol)),
-        Direct::FdSockfamily => text(visit, ends().and_then(|ends| ends.family).and_then(|family| match family {
-            UNIX => Some("unix"),
-            IPV4 | IPV6 => Some("ip"),
-            _ => None,
-        })),
+        Direct::FdSockfamily => text(
+            visit,
+            ends().and_then(|ends| ends.family).and_then(|family| match family {
+                UNIX => Some("unix"),
+                IPV4 | IPV6 => Some("ip"),
+                _ => None,
+            }),
+        ),
         Direct::FdIsServer => truth(visit, ends().map(|ends| ends.is_server)),
         Direct::FdConnected => truth(visit, connected(action, role)),
         Direct::FdNameChanged => truth(visit, ends().map(|_| changes_name(action, role))),
         Direct::FsName => absolute(look, &action.path, first_dirfd(action), visit),
         Direct::FsNameraw => raw(&action.path, visit),
-        Direct::FsSource if !action.second_path.is_empty() => {
-            absolute(look, &action.path, first_dirfd(action), visit)
-        }
+        Direct::FsSource if !action.second_path.is_empty() => absolute(look, &action.path, first_dirfd(action), visit),
         Direct::FsSourceraw if !action.second_path.is_empty() => raw(&action.path, visit),
         Direct::FsTarget => absolute(look, &action.second_path, None, visit),
         Direct::FsTargetraw => raw(&action.second_path, visit),
@@ -161,7 +164,16 @@ fn raw(path: &::event::Text, visit: &mut Visit<'_>) -> bool {
 fn first_dirfd(action: &Action) -> Option<i32> {
     let takes_one = matches!(
         Call::of(action.syscall)?.name,
-        "openat" | "openat2" | "unlinkat" | "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" | "fchownat" | "linkat" | "renameat"
+        "openat"
+            | "openat2"
+            | "unlinkat"
+            | "mkdirat"
+            | "mknodat"
+            | "fchmodat"
+            | "fchmodat2"
+            | "fchownat"
+            | "linkat"
+            | "renameat"
             | "renameat2"
     );
     takes_one.then(|| action.args[0] as u32 as i32)
@@ -226,7 +238,9 @@ fn kind(action: &Action, role: Role) -> Option<(&'static [u8], &'static [u8])> {
         FileType::Directory => (b"directory", b"d"),
         FileType::NamedPipe => (b"pipe", b"p"),
         FileType::Regular if file.path.as_bytes().starts_with(b"/memfd:") => (b"memfd", b"m"),
-        FileType::Regular | FileType::CharacterDevice | FileType::BlockDevice | FileType::SymbolicLink => (b"file", b"f"),
+        FileType::Regular | FileType::CharacterDevice | FileType::BlockDevice | FileType::SymbolicLink => {
+            (b"file", b"f")
+        }
         FileType::Socket => Ends::of(action, role).map_or((b"other", b"o"), |ends| ends.kind()),
         FileType::Other => (b"other", b"o"),
     })

@@ -41,6 +41,7 @@ const NOT_AVAILABLE: &[u8] = b"<NA>";
 /// Texts that are put together from several, once for an event.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
+    call: OnceCell<Option<&'static Call>>,
     own: OnceCell<Line>,
     parent: OnceCell<Line>,
 }
@@ -72,13 +73,29 @@ pub(crate) fn pick(
     visit: &mut dyn FnMut(Value<'_>),
 ) {
     let look = Look { subject, argument, cache };
-    let _ = event::pick(direct, look, visit)
-        || process::pick(direct, look, visit)
-        || container::pick(direct, look, visit)
-        || descriptor::pick(direct, look, visit);
+    // The table has them in this order.
+    let _ = if direct <= Direct::EvtIsOpenCreate {
+        event::pick(direct, look, visit)
+    } else if direct <= Direct::FsTargetraw {
+        descriptor::pick(direct, look, visit)
+    } else if direct <= Direct::GroupName {
+        process::pick(direct, look, visit)
+    } else {
+        container::pick(direct, look, visit)
+    };
 }
 
 impl<'s> Look<'s, '_> {
+    /// The system call that the event is.
+    fn call(self) -> Option<&'static Call> {
+        *self.cache.call.get_or_init(|| call(self.subject.payload))
+    }
+
+    /// What that call does with what it is about.
+    fn role(self) -> Role {
+        self.call().map_or(Role::Other, |call| call.role)
+    }
+
     /// The exec that the process's program began with.
     fn exec(self) -> Option<&'s Exec> {
         match self.subject.payload {

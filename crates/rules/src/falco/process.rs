@@ -27,9 +27,10 @@ fn of_program(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool
         Direct::ProcCmdline => text(visit, command(look).map(|line| line.bytes.as_slice())),
         Direct::ProcExeline => text(visit, argv(look).map(|argv| line(first(argv), argv).bytes)),
         Direct::ProcCmdnargs => number(visit, argv(look).map(|argv| argv.len().saturating_sub(1) as i64)),
-        Direct::ProcCmdlenargs => {
-            number(visit, argv(look).map(|argv| argv.iter().skip(1).map(|arg| arg.as_bytes().len() as i64).sum::<i64>()))
-        }
+        Direct::ProcCmdlenargs => number(
+            visit,
+            argv(look).map(|argv| argv.iter().skip(1).map(|arg| arg.as_bytes().len() as i64).sum::<i64>()),
+        ),
         Direct::ProcCwd => {
             if let Some(exec) = look.exec() {
                 let mut cwd = exec.cwd.as_bytes().to_vec();
@@ -103,7 +104,9 @@ fn of_relatives(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bo
     let group = || lineage.and_then(|lineage| lineage.group_leader());
     let exe = |relative: &Relative<'_>| !relative.argv.is_empty();
     match direct {
-        Direct::ProcPpid => number(visit, parent().map(|parent| parent.pid).or_else(|| look.subject.process.parent.map(|it| it.pid))),
+        Direct::ProcPpid => {
+            number(visit, parent().map(|parent| parent.pid).or_else(|| look.subject.process.parent.map(|it| it.pid)))
+        }
         Direct::ProcPvpid => number(visit, parent().and_then(|parent| parent.pid_inside)),
         Direct::ProcPname => text(visit, parent().map(|parent| parent.name.as_bytes())),
         Direct::ProcPexe => text(visit, parent().filter(exe).map(|parent| first(parent.argv))),
@@ -186,11 +189,7 @@ pub(super) fn join<'a>(arguments: impl Iterator<Item = &'a Text>, out: &mut Vec<
 }
 
 /// One ancestor, or each; 0 is the process itself.
-fn ancestors(
-    look: Look<'_, '_>,
-    visit: &mut Visit<'_>,
-    show: &mut dyn FnMut(&Relative<'_>, &mut Visit<'_>),
-) -> bool {
+fn ancestors(look: Look<'_, '_>, visit: &mut Visit<'_>, show: &mut dyn FnMut(&Relative<'_>, &mut Visit<'_>)) -> bool {
     let lineage = look.subject.context.lineage;
     match look.argument {
         Argument::Number(0) => {

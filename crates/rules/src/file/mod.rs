@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use define::{Definitions, Exception, RuleDefinition, Several, Written};
-pub use problem::{Problem, Severity};
 pub(crate) use problem::{Joined, Sources};
+pub use problem::{Problem, Severity};
 pub(crate) use read::{Problems, read};
 pub use yaml::MAX_FILE_BYTES;
 

@@ -1,9 +1,9 @@
 //! From the YAML of rule files to definitions, entry by entry. What is wrong with one entry leaves out that entry alone.
 
+use super::Priority;
 use super::define::{Change, Definitions, Exception, RuleDefinition, Several, Written};
 use super::problem::{Joined, Problem, Severity, Sources, Spot};
 use super::yaml::{Content, Yaml, parse};
-use super::Priority;
 use crate::similar::similar;
 
 mod requirements;
@@ -229,9 +229,9 @@ impl Reader<'_, '_> {
             Ok(())
         };
         if let Err(error) = result {
-            let name = ["rule", "macro", "list"].into_iter().find_map(|key| {
-                found.get(key).and_then(Yaml::text).map(|name| format!("{key} {name}"))
-            });
+            let name = ["rule", "macro", "list"]
+                .into_iter()
+                .find_map(|key| found.get(key).and_then(Yaml::text).map(|name| format!("{key} {name}")));
             let sources = self.sources;
             self.problems.add(|| {
                 let problem = sources.at(Severity::Error, &error.spot, error.message);
@@ -369,10 +369,10 @@ impl Reader<'_, '_> {
         let desc = entry.needed("desc")?.text;
         let Some(priority) = entry.priority()? else { return wrong(entry.spot, "priority is missing") };
         let source = entry.text("source")?;
-        if let (Some(known), Some(source)) = (self.definitions.rule(&name.text), &source) {
-            if known.source != source.text {
-                return wrong(&source.spot, format!("the rule {} was defined for the source {}", name.text, known.source));
-            }
+        if let (Some(known), Some(source)) = (self.definitions.rule(&name.text), &source)
+            && known.source != source.text
+        {
+            return wrong(&source.spot, format!("the rule {} was defined for the source {}", name.text, known.source));
         }
         let exceptions = exceptions(entry, false)?.unwrap_or_default();
         self.definitions.add_rule(RuleDefinition {

@@ -28,7 +28,10 @@ pub(crate) struct Yaml {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// Text, and whether it was written without quotes.
-    Scalar { text: String, is_plain: bool },
+    Scalar {
+        text: String,
+        is_plain: bool,
+    },
     List(Vec<Yaml>),
     Map(Vec<(Yaml, Yaml)>),
 }

@@ -156,7 +156,8 @@ impl<'d, 'f> Expander<'d, 'f> {
 
     /// The condition of a macro.
     fn named(&mut self, name: &Name<'_>, at: At<'_>) -> Result<Id, Failure> {
-        let wrong = |this: &Self, message: String| Err(this.failure(at.text, Issue::new(name.span.clone(), message), None));
+        let wrong =
+            |this: &Self, message: String| Err(this.failure(at.text, Issue::new(name.span.clone(), message), None));
         let definitions = self.definitions;
         let Some((known, definition)) = definitions.macros.get_key_value(name.text) else {
             let meant = similar(name.text, definitions.macros.keys().map(String::as_str));

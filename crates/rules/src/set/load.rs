@@ -34,11 +34,8 @@ pub(super) fn load(files: &[(String, String)], options: &Options) -> (RuleSet, V
             Err(failure) => {
                 tell(&mut problems, &mut told, definition, &failure);
                 let reason = failure.reason;
-                rule.status = if failure.is_not_provided {
-                    Status::NotProvided { reason }
-                } else {
-                    Status::Wrong { reason }
-                };
+                rule.status =
+                    if failure.is_not_provided { Status::NotProvided { reason } } else { Status::Wrong { reason } };
             }
         }
         rules.push(rule);
@@ -116,7 +113,13 @@ fn tell(problems: &mut Problems, told: &mut Vec<std::rc::Rc<Problem>>, rule: &Ru
 }
 
 impl RuleSet {
-    fn awaken(&mut self, roots: &[(u32, Id)], definitions: &Definitions, sources: Sources<'_>, problems: &mut Problems) {
+    fn awaken(
+        &mut self,
+        roots: &[(u32, Id)],
+        definitions: &Definitions,
+        sources: Sources<'_>,
+        problems: &mut Problems,
+    ) {
         let mut found = match wakes(&mut self.arena, roots) {
             Ok(found) => found,
             Err(reason) => {
@@ -132,7 +135,8 @@ impl RuleSet {
             let of_rule = found.of_rules.remove(number).unwrap_or_default();
             let (rule, definition) = (&mut self.rules[*number as usize], &definitions.rules[*number as usize]);
             if of_rule.any_call && definition.warns_of_no_events {
-                let message = "names no event with evt.type: it is asked about every event that comes for another reason";
+                let message =
+                    "names no event with evt.type: it is asked about every event that comes for another reason";
                 let about = format!("rule {}", rule.name);
                 problems.add(|| sources.at(Severity::Warning, &definition.spot, message).about(&about));
             }

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use event::{
-    Action, Arch, CapabilitySet, Capability, Descriptor, Device, Endpoint, Event, Exec, ExecId, FileType, Ids, ImageFacts, Payload,
-    Phase, ProcessId, Protocol, Rights, RunId, SocketEnds, SocketFamily, Syscall, SyscallNames, TaskId, Text,
+    Action, Arch, Capability, CapabilitySet, Descriptor, Device, Endpoint, Event, Exec, ExecId, FileType, Ids,
+    ImageFacts, Payload, Phase, ProcessId, Protocol, Rights, RunId, SocketEnds, SocketFamily, Syscall, SyscallNames,
+    TaskId, Text,
 };
-use rules::{
-    Container, ContainerFacts, ContainerMount, Context, Names, Options, Relative, RuleSet, Subject,
-};
+use rules::{Container, ContainerFacts, ContainerMount, Context, Names, Options, Relative, RuleSet, Subject};
 
 /// `AT_FDCWD`, as a register has it.
 pub(crate) const AT_FDCWD: u64 = -100_i64 as u64;
@@ -229,7 +228,11 @@ impl Scene {
         let mut name = base(words).to_owned();
         name.truncate(15);
         let executable = format!("/usr/bin/{}", base(words));
-        self.ancestors.push(Ancestor { name: name.as_str().into(), argv: command(words), executable: executable.as_str().into() });
+        self.ancestors.push(Ancestor {
+            name: name.as_str().into(),
+            argv: command(words),
+            executable: executable.as_str().into(),
+        });
         self
     }
 

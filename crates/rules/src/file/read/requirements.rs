@@ -22,7 +22,11 @@ impl Reader<'_, '_> {
         if !satisfies(ENGINE, asked) {
             return wrong(
                 &value.spot,
-                format!("the file is for version {} of the rule engine, and {} is understood here", shown(asked), shown(ENGINE)),
+                format!(
+                    "the file is for version {} of the rule engine, and {} is understood here",
+                    shown(asked),
+                    shown(ENGINE)
+                ),
             );
         }
         Ok(())
@@ -33,7 +37,9 @@ impl Reader<'_, '_> {
             return wrong(&value.spot, "required_plugin_versions must be a list");
         };
         for plugin in plugins {
-            let Content::Map(keys) = &plugin.content else { return wrong(&plugin.spot, "a plug-in has name and version") };
+            let Content::Map(keys) = &plugin.content else {
+                return wrong(&plugin.spot, "a plug-in has name and version");
+            };
             let entry = Entry { keys, spot: &plugin.spot };
             let mut alternatives = vec![(entry.needed("name")?, entry.needed("version")?)];
             if let Some(Content::List(others)) = entry.get("alternatives").map(|others| &others.content) {
@@ -60,7 +66,10 @@ impl Reader<'_, '_> {
                 );
                 (Severity::Note, message)
             } else {
-                let message = format!("the plug-in {} {} is not there: rules that need its fields are inactive", name.text, asked.text);
+                let message = format!(
+                    "the plug-in {} {} is not there: rules that need its fields are inactive",
+                    name.text, asked.text
+                );
                 (Severity::Warning, message)
             };
             let sources = self.sources;
