@@ -85,6 +85,40 @@ pub(crate) fn pick(
     };
 }
 
+/// The value of a field, where it need not be put together.
+pub(crate) enum Quick<'s> {
+    /// This text.
+    Text(&'s [u8]),
+    /// None.
+    Unset,
+    /// It has to be picked.
+    Other,
+}
+
+/// The value of one of the fields that most comparisons are with.
+#[inline]
+pub(crate) fn quick<'s>(
+    direct: Direct,
+    argument: &'s Argument,
+    subject: &'s Subject<'_>,
+    cache: &'s Cache,
+) -> Quick<'s> {
+    let look = Look { subject, argument, cache };
+    let found = match direct {
+        Direct::ProcName => Some(subject.process.name.as_bytes()),
+        Direct::ProcArgs | Direct::ProcCmdline | Direct::ProcExe => process::own_text(direct, look),
+        Direct::ProcPname => process::parent_name(look),
+        Direct::FdName | Direct::FdDirectory | Direct::FdFilename => {
+            match descriptor::file_text(direct, subject.payload) {
+                Some(text) => Some(text),
+                None => return Quick::Other,
+            }
+        }
+        _ => return Quick::Other,
+    };
+    found.map_or(Quick::Unset, Quick::Text)
+}
+
 impl<'s> Look<'s, '_> {
     /// The system call that the event is.
     fn call(self) -> Option<&'static Call> {
