@@ -262,7 +262,7 @@ fn open(at: usize) -> Made {
     let folder = ["/srv/app/lib", "/usr/lib/x86_64-linux-gnu", "/tmp", "/etc/ssl", "/var/lib/app"][at % 5];
     let path: Text = format!("{folder}/file-{at}").as_str().into();
     // One of three is written, and made if it is not there.
-    let flags = if at % 3 == 0 { 0o101 } else { 0 };
+    let flags = if at.is_multiple_of(3) { 0o101 } else { 0 };
     made(at, |_, image| {
         Payload::Action(Action {
             open_flags: Some(flags),
