@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 use regex::bytes::Regex;
 use rustc_hash::FxHashSet;
 
-use crate::falco::{Argument, Cache};
+use crate::falco::{Argument, Cache, Direct, Quick, quick};
 use crate::fields::Field;
 use crate::glob::{Glob, PathPrefix};
 use crate::network::Network;
@@ -32,6 +32,8 @@ pub(crate) struct Operand {
     pub(crate) argument: Argument,
     /// The innermost first.
     pub(crate) transformers: Vec<Transformer>,
+    /// The field, if it is picked directly and nothing is done with it.
+    pub(crate) plain: Option<Direct>,
 }
 
 /// One comparison.
@@ -118,6 +120,14 @@ impl Check {
         if let Test::Field(operator, right) = &self.test {
             return self.holds_of_field(*operator, right, subject, cache);
         }
+        // Most comparisons are with texts that are there as they are.
+        if let Some(direct) = self.left.plain {
+            match quick(direct, &self.left.argument, subject, cache) {
+                Quick::Text(text) => return self.test.holds(Value::Text(text)),
+                Quick::Unset => return false,
+                Quick::Other => {}
+            }
+        }
         let (mut hits, mut misses) = (false, false);
         self.left.pick(subject, cache, &mut |value| {
             if self.test.holds(value) {
@@ -187,5 +197,8 @@ pub(crate) fn compare(operator: Operator, order: Ordering) -> bool {
 }
 
 pub(crate) fn contains_in_any_case(text: &[u8], wanted: &[u8]) -> bool {
-    wanted.is_empty() || text.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted))
+    let Some((first, rest)) = wanted.split_first() else { return true };
+    let (small, capital) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    memchr::memchr2_iter(small, capital, text)
+        .any(|at| text.get(at + 1..at + wanted.len()).is_some_and(|part| part.eq_ignore_ascii_case(rest)))
 }

@@ -260,11 +260,9 @@ impl<'t> Parser<'t> {
             return Err(if ahead.take("(") { issue.help("lists are for in, intersects and pmatch") } else { issue });
         };
         let name = Name { text: std::str::from_utf8(&literal.bytes).unwrap_or_default(), span: literal.span.clone() };
-        if !literal.is_quoted && ahead.clone().take("(") {
-            if falco::is_modifier(name.text) {
-                return Err(Issue::new(name.span, format!("{} is not known here", name.text))
-                    .help("write in or intersects, or one comparison for each value"));
-            }
+        if !literal.is_quoted && ahead.clone().take("(") && falco::is_modifier(name.text) {
+            return Err(Issue::new(name.span, format!("{} is not known here", name.text))
+                .help("write in or intersects, or one comparison for each value"));
         }
         let is_strict = self.dialect == Dialect::Condition && !operator.takes_pattern();
         if !literal.is_quoted && is_strict && literal.bytes.contains(&b'\\') {

@@ -175,10 +175,10 @@ impl Replay {
     fn process(&mut self, process: ProcessId) -> &mut Known {
         if !self.processes.contains_key(&process) {
             self.order.push_back(process);
-            if self.order.len() > MAX_PROCESSES {
-                if let Some(first) = self.order.pop_front() {
-                    self.processes.remove(&first);
-                }
+            if self.order.len() > MAX_PROCESSES
+                && let Some(first) = self.order.pop_front()
+            {
+                self.processes.remove(&first);
             }
         }
         self.processes.entry(process).or_default()

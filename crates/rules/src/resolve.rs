@@ -96,8 +96,9 @@ fn operand(used: &FieldUse<'_>, dialect: Dialect) -> Result<Operand, Issue> {
         Dialect::Condition => of_condition(used)?,
         Dialect::Rule => of_rule(used)?,
     };
-    let transformers = used.transformers.iter().map(|(transformer, _)| *transformer).collect();
-    Ok(Operand { field, argument, transformers })
+    let transformers: Vec<Transformer> = used.transformers.iter().map(|(transformer, _)| *transformer).collect();
+    let plain = field.direct().map(|(direct, _)| direct).filter(|_| transformers.is_empty());
+    Ok(Operand { field, argument, transformers, plain })
 }
 
 fn of_condition(used: &FieldUse<'_>) -> Result<(&'static Field, Argument), Issue> {

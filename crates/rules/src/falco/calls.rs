@@ -82,6 +82,7 @@ static CALLS: LazyLock<Calls> = LazyLock::new(|| {
         }
         table
     };
+    debug_assert!(Arch::ALL.iter().enumerate().all(|(at, arch)| *arch as usize == at));
     let dense = Arch::ALL.into_iter().map(table).collect();
     Calls { by_name, dense }
 });
@@ -90,8 +91,7 @@ impl Call {
     /// The call with this number.
     pub(crate) fn of(syscall: Syscall) -> Option<&'static Call> {
         let calls: &'static Calls = &CALLS;
-        let arch = Arch::ALL.iter().position(|&arch| arch == syscall.arch)?;
-        match calls.dense.get(arch)?.get(syscall.number as usize) {
+        match calls.dense.get(syscall.arch as usize)?.get(syscall.number as usize) {
             Some(call) => *call,
             None => NAMES.lookup(syscall).and_then(Call::named),
         }

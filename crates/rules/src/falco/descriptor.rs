@@ -95,9 +95,24 @@ fn port(end: Option<&Endpoint>) -> Option<u32> {
     end.filter(|end| ip(Some(end)).is_some()).map(|end| end.port)
 }
 
+/// Of a file that is open, its path or a part of it.
+pub(super) fn file_text(direct: Direct, payload: &Payload) -> Option<&[u8]> {
+    let Payload::Action(action) = payload else { return None };
+    let file = action.file.as_ref().filter(|file| file.socket.is_none() && !file.path.is_empty())?;
+    if action.address.is_some() {
+        return None;
+    }
+    let path = file.path.as_bytes();
+    Some(match direct {
+        Direct::FdDirectory => split(path).0,
+        Direct::FdFilename => split(path).1,
+        _ => path,
+    })
+}
+
 pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
     let Payload::Action(action) = look.subject.payload else { return true };
-    let role = Call::of(action.syscall).map_or(Role::Other, |call| call.role);
+    let role = look.role();
     let ends = || Ends::of(action, role);
     let local = || ends().and_then(|ends| ends.local);
     let remote = || ends().and_then(|ends| ends.remote);

@@ -4,7 +4,7 @@ use ::event::{Action, Payload};
 
 use super::arguments::{From, errno};
 use super::descriptor::Ends;
-use super::{Argument, Call, Direct, Look, Role, Visit, call, number, text, truth};
+use super::{Argument, Call, Direct, Look, Role, Visit, number, text, truth};
 use crate::pick::Value;
 
 /// How a file is opened (include/uapi/asm-generic/fcntl.h, 6.18).
@@ -26,14 +26,14 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
         Direct::EvtTime => text(visit, Some(time(event.wall_time))),
         Direct::EvtDatetime => text(visit, Some(format!("{} {}", day(event.wall_time), time(event.wall_time)))),
         Direct::EvtRawtime => number(visit, Some(event.wall_time)),
-        Direct::EvtType | Direct::SyscallType => text(visit, call(payload).map(|call| call.name)),
+        Direct::EvtType | Direct::SyscallType => text(visit, look.call().map(|call| call.name)),
         Direct::EvtDir => text(visit, Some("<")),
         Direct::EvtSource => text(visit, Some("syscall")),
         Direct::EvtCount => number(visit, Some(1)),
         Direct::EvtHostname => text(visit, look.subject.context.hostname),
         Direct::EvtArg => argument(look, visit),
         Direct::EvtRawarg => {
-            let form = call(payload).and_then(|call| call.argument(look.argument));
+            let form = look.call().and_then(|call| call.argument(look.argument));
             let value = form.and_then(|(_, form)| action(payload).and_then(|action| form.number(action)));
             number(visit, value)
         }
@@ -41,16 +41,15 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
         Direct::EvtRes => text(visit, result(payload).map(|result| errno(result).unwrap_or("SUCCESS"))),
         Direct::EvtRawres => number(visit, result(payload)),
         Direct::EvtFailed => truth(visit, result(payload).map(|result| errno(result).is_some())),
-        Direct::EvtIsOpenRead => truth(
-            visit,
-            opened(payload).map(|(_, flags)| flags & O_PATH == 0 && matches!(flags & O_ACCMODE, 0 | O_RDWR)),
-        ),
+        Direct::EvtIsOpenRead => {
+            truth(visit, opened(look).map(|(_, flags)| flags & O_PATH == 0 && matches!(flags & O_ACCMODE, 0 | O_RDWR)))
+        }
         Direct::EvtIsOpenWrite => truth(
             visit,
-            opened(payload).map(|(_, flags)| flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)),
+            opened(look).map(|(_, flags)| flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)),
         ),
-        Direct::EvtIsOpenCreate => truth(visit, opened(payload).map(|(_, flags)| flags & O_CREAT != 0)),
-        Direct::EvtIsOpenExec => truth(visit, opened(payload).map(|(action, flags)| makes_executable(action, flags))),
+        Direct::EvtIsOpenCreate => truth(visit, opened(look).map(|(_, flags)| flags & O_CREAT != 0)),
+        Direct::EvtIsOpenExec => truth(visit, opened(look).map(|(action, flags)| makes_executable(action, flags))),
         _ => false,
     }
 }
@@ -73,10 +72,10 @@ fn result(payload: &Payload) -> Option<i64> {
 }
 
 /// How a file was opened, or was to be.
-fn opened(payload: &Payload) -> Option<(&Action, u32)> {
-    let action = action(payload)?;
-    let is_open = Call::of(action.syscall).is_some_and(|call| call.role == Role::Open);
-    action.open_flags.filter(|_| is_open).map(|flags| (action, flags))
+fn opened<'s>(look: Look<'s, '_>) -> Option<(&'s Action, u32)> {
+    let action = action(look.subject.payload)?;
+    let flags = action.open_flags.filter(|_| look.role() == Role::Open)?;
+    Some((action, flags))
 }
 
 /// Whether the file that is made can be executed by somebody.
@@ -95,7 +94,7 @@ fn makes_executable(action: &Action, flags: u32) -> bool {
 fn from<'s>(look: Look<'s, '_>) -> From<'s> {
     let payload = look.subject.payload;
     let action = action(payload);
-    let role = call(payload).map_or(Role::Other, |call| call.role);
+    let role = look.role();
     From {
         action,
         exec: match payload {
@@ -109,7 +108,7 @@ fn from<'s>(look: Look<'s, '_>) -> From<'s> {
 }
 
 fn argument(look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
-    let Some((_, form)) = call(look.subject.payload).and_then(|call| call.argument(look.argument)) else { return true };
+    let Some((_, form)) = look.call().and_then(|call| call.argument(look.argument)) else { return true };
     let mut out = Vec::new();
     if form.text(from(look), &mut out) {
         visit(Value::Text(&out));
@@ -118,7 +117,7 @@ fn argument(look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
 }
 
 fn arguments(look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
-    let Some(call) = call(look.subject.payload) else { return true };
+    let Some(call) = look.call() else { return true };
     let from = from(look);
     let mut all = Vec::new();
     for (name, form) in call.arguments {

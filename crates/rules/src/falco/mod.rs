@@ -41,6 +41,7 @@ const NOT_AVAILABLE: &[u8] = b"<NA>";
 /// Texts that are put together from several, once for an event.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
+    call: OnceCell<Option<&'static Call>>,
     own: OnceCell<Line>,
     parent: OnceCell<Line>,
 }
@@ -72,13 +73,63 @@ pub(crate) fn pick(
     visit: &mut dyn FnMut(Value<'_>),
 ) {
     let look = Look { subject, argument, cache };
-    let _ = event::pick(direct, look, visit)
-        || process::pick(direct, look, visit)
-        || container::pick(direct, look, visit)
-        || descriptor::pick(direct, look, visit);
+    // The table has them in this order.
+    let _ = if direct <= Direct::EvtIsOpenCreate {
+        event::pick(direct, look, visit)
+    } else if direct <= Direct::FsTargetraw {
+        descriptor::pick(direct, look, visit)
+    } else if direct <= Direct::GroupName {
+        process::pick(direct, look, visit)
+    } else {
+        container::pick(direct, look, visit)
+    };
+}
+
+/// The value of a field, where it need not be put together.
+pub(crate) enum Quick<'s> {
+    /// This text.
+    Text(&'s [u8]),
+    /// None.
+    Unset,
+    /// It has to be picked.
+    Other,
+}
+
+/// The value of one of the fields that most comparisons are with.
+#[inline]
+pub(crate) fn quick<'s>(
+    direct: Direct,
+    argument: &'s Argument,
+    subject: &'s Subject<'_>,
+    cache: &'s Cache,
+) -> Quick<'s> {
+    let look = Look { subject, argument, cache };
+    let found = match direct {
+        Direct::ProcName => Some(subject.process.name.as_bytes()),
+        Direct::ProcArgs | Direct::ProcCmdline | Direct::ProcExe => process::own_text(direct, look),
+        Direct::ProcPname => process::parent_name(look),
+        Direct::FdName | Direct::FdDirectory | Direct::FdFilename => {
+            match descriptor::file_text(direct, subject.payload) {
+                Some(text) => Some(text),
+                None => return Quick::Other,
+            }
+        }
+        _ => return Quick::Other,
+    };
+    found.map_or(Quick::Unset, Quick::Text)
 }
 
 impl<'s> Look<'s, '_> {
+    /// The system call that the event is.
+    fn call(self) -> Option<&'static Call> {
+        *self.cache.call.get_or_init(|| call(self.subject.payload))
+    }
+
+    /// What that call does with what it is about.
+    fn role(self) -> Role {
+        self.call().map_or(Role::Other, |call| call.role)
+    }
+
     /// The exec that the process's program began with.
     fn exec(self) -> Option<&'s Exec> {
         match self.subject.payload {

@@ -13,18 +13,31 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
     of_program(direct, look, visit) || of_image(direct, look, visit) || of_relatives(direct, look, visit)
 }
 
+/// One of the texts that are the process's own.
+pub(super) fn own_text<'s>(direct: Direct, look: Look<'s, '_>) -> Option<&'s [u8]> {
+    match direct {
+        Direct::ProcExe => argv(look).map(first),
+        Direct::ProcArgs => command(look).map(|line| line.bytes.get(line.arguments..).unwrap_or_default()),
+        _ => command(look).map(|line| line.bytes.as_slice()),
+    }
+}
+
+/// The parent's name.
+pub(super) fn parent_name<'s>(look: Look<'s, '_>) -> Option<&'s [u8]> {
+    let lineage = look.subject.context.lineage?;
+    Some(lineage.ancestor(1)?.name.as_bytes())
+}
+
 /// What the exec says, and the event itself.
 fn of_program(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
     let process = &look.subject.process;
     match direct {
         Direct::ProcName => text(visit, Some(process.name.as_bytes())),
-        Direct::ProcExe => text(visit, argv(look).map(first)),
+        Direct::ProcExe | Direct::ProcArgs | Direct::ProcCmdline => text(visit, own_text(direct, look)),
         Direct::ProcExepath => {
             let of_exec = look.exec().map(|exec| exec.executable.as_bytes());
             text(visit, of_exec.or_else(|| process.executable.map(Text::as_bytes)))
         }
-        Direct::ProcArgs => text(visit, command(look).map(|line| line.bytes.get(line.arguments..).unwrap_or_default())),
-        Direct::ProcCmdline => text(visit, command(look).map(|line| line.bytes.as_slice())),
         Direct::ProcExeline => text(visit, argv(look).map(|argv| line(first(argv), argv).bytes)),
         Direct::ProcCmdnargs => number(visit, argv(look).map(|argv| argv.len().saturating_sub(1) as i64)),
         Direct::ProcCmdlenargs => number(
@@ -108,7 +121,7 @@ fn of_relatives(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bo
             number(visit, parent().map(|parent| parent.pid).or_else(|| look.subject.process.parent.map(|it| it.pid)))
         }
         Direct::ProcPvpid => number(visit, parent().and_then(|parent| parent.pid_inside)),
-        Direct::ProcPname => text(visit, parent().map(|parent| parent.name.as_bytes())),
+        Direct::ProcPname => text(visit, parent_name(look)),
         Direct::ProcPexe => text(visit, parent().filter(exe).map(|parent| first(parent.argv))),
         Direct::ProcPexepath => {
             let known = parent().and_then(|parent| parent.executable);

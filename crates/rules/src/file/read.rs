@@ -369,13 +369,10 @@ impl Reader<'_, '_> {
         let desc = entry.needed("desc")?.text;
         let Some(priority) = entry.priority()? else { return wrong(entry.spot, "priority is missing") };
         let source = entry.text("source")?;
-        if let (Some(known), Some(source)) = (self.definitions.rule(&name.text), &source) {
-            if known.source != source.text {
-                return wrong(
-                    &source.spot,
-                    format!("the rule {} was defined for the source {}", name.text, known.source),
-                );
-            }
+        if let (Some(known), Some(source)) = (self.definitions.rule(&name.text), &source)
+            && known.source != source.text
+        {
+            return wrong(&source.spot, format!("the rule {} was defined for the source {}", name.text, known.source));
         }
         let exceptions = exceptions(entry, false)?.unwrap_or_default();
         self.definitions.add_rule(RuleDefinition {

@@ -76,11 +76,11 @@ impl RuleSet {
     fn group(&self, begin: &str, parts: &[Id], depth: usize, out: &mut String) {
         let indent = "  ".repeat(depth);
         // A single comparison stands on the line of its `not`.
-        if let ([only], "not (") = (parts, begin) {
-            if let Node::Check(check) = self.arena.node(*only) {
-                let _ = writeln!(out, "{indent}not {}", check.shown);
-                return;
-            }
+        if let ([only], "not (") = (parts, begin)
+            && let Node::Check(check) = self.arena.node(*only)
+        {
+            let _ = writeln!(out, "{indent}not {}", check.shown);
+            return;
         }
         let _ = writeln!(out, "{indent}{begin}");
         for part in parts {
