@@ -4,6 +4,7 @@ mod check;
 mod explain;
 pub(crate) mod files;
 mod list;
+pub(crate) mod shipped;
 mod test;
 
 use std::io::{self, Write as _};
@@ -15,7 +16,10 @@ use clap::Subcommand;
 /// Check, list, explain and try rule files in Falco's language.
 #[derive(Subcommand)]
 #[command(after_help = "\
+Without files these are about the rules that come with ringfence.
+
 Examples:
+  ringfence rules list                                  the rules that come with ringfence
   ringfence rules check rules.d/                        how many rules are active, and why others are not
   ringfence rules list falco_rules.yaml                 each rule, and what wakes it
   ringfence rules explain 'Clear Log Activities' falco_rules.yaml

@@ -9,9 +9,7 @@ use event::{Payload, Text};
 use rules::{Options, Priority, RuleSet, Severity, Status, Subject};
 
 use super::process_of;
-
-/// The rules that come with the program: the files in `rules/`.
-const SHIPPED: &[(&str, &str)] = &[("rules/containers.yaml", include_str!("../../../../rules/containers.yaml"))];
+use crate::rules::shipped::shipped;
 
 /// Rules that were loaded.
 pub(super) struct Rules {
@@ -29,7 +27,7 @@ impl Rules {
     ) -> anyhow::Result<Rules> {
         let mut files: Vec<(String, String)> = Vec::new();
         if with_shipped {
-            files.extend(SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+            files.extend(shipped());
         }
         files.extend(crate::rules::files::read(paths)?);
         if let Some((path, text)) = exceptions {

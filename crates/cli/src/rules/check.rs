@@ -22,8 +22,8 @@ Examples:
 
 Exit codes: 0 every rule is active, or disabled by its own file; 1 a rule is inactive, or something is wrong; 2 a file cannot be read.")]
 pub(crate) struct CheckArgs {
-    /// Rule files, or folders of files whose names end with .yaml or .yml.
-    #[arg(value_name = "FILE|DIR", required_unless_present = "schema")]
+    /// Rule files, or folders of files whose names end with .yaml or .yml; without any those that come with ringfence.
+    #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
 
     /// How to show it.
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         print(&RuleCheck::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let files = files::read(&args.paths)?;
+    let files = files::read_or_shipped(&args.paths)?;
     let (set, problems) = RuleSet::load(&files, &Options::default());
     let check = RuleCheck::new(&files, &set, problems);
     print(&match args.format {

@@ -21,13 +21,13 @@ pub(crate) struct ExplainArgs {
     /// The rule's name.
     rule: String,
 
-    /// Rule files, or folders of files whose names end with .yaml or .yml.
-    #[arg(value_name = "FILE|DIR", required = true)]
+    /// Rule files, or folders of files whose names end with .yaml or .yml; without any those that come with ringfence.
+    #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
 }
 
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let (set, problems) = RuleSet::load(&files::read(&args.paths)?, &Options::default());
+    let (set, problems) = RuleSet::load(&files::read_or_shipped(&args.paths)?, &Options::default());
     let shown = |text: &str| Text::from(text).shown().into_owned();
     let Some(rule) = set.find(&args.rule) else {
         files::tell(&problems);

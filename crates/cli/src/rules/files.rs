@@ -6,6 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rules::{MAX_FILE_BYTES, Problem, Severity};
 
+use super::shipped::shipped;
+
+/// These files; without any those that come with the program.
+pub(super) fn read_or_shipped(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+    if paths.is_empty() { Ok(shipped().collect()) } else { read(paths) }
+}
+
 /// The files, those of a folder by name, each with its text.
 pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();

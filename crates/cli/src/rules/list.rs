@@ -19,8 +19,8 @@ Examples:
   ringfence rules list falco_rules.yaml
   ringfence rules list rules.d/ --tag container --active")]
 pub(crate) struct ListArgs {
-    /// Rule files, or folders of files whose names end with .yaml or .yml.
-    #[arg(value_name = "FILE|DIR", required = true)]
+    /// Rule files, or folders of files whose names end with .yaml or .yml; without any those that come with ringfence.
+    #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
 
     /// Only rules with one of these tags.
@@ -33,7 +33,7 @@ pub(crate) struct ListArgs {
 }
 
 pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let (set, problems) = RuleSet::load(&files::read(&args.paths)?, &Options::default());
+    let (set, problems) = RuleSet::load(&files::read_or_shipped(&args.paths)?, &Options::default());
     files::tell(&problems);
     let is_wanted = |rule: &&Rule| {
         (args.tag.is_empty() || rule.tags().iter().any(|tag| args.tag.contains(tag)))

@@ -27,8 +27,8 @@ Examples:
 
 Exit codes: 0 no rule matched; 1 a rule matched; 2 a file cannot be read, or a line is no event.")]
 pub(crate) struct TestArgs {
-    /// Rule files, or folders of files whose names end with .yaml or .yml.
-    #[arg(value_name = "FILE|DIR", required_unless_present = "schema")]
+    /// Rule files, or folders of files whose names end with .yaml or .yml; without any those that come with ringfence.
+    #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
 
     /// Events as `record --events FILE.ndjson` or `watch --format json` writes them; `-` is standard input.
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options { first_match_only: args.first_match, ..Options::default() };
-    let (set, problems) = RuleSet::load(&files::read(&args.paths)?, &options);
+    let (set, problems) = RuleSet::load(&files::read_or_shipped(&args.paths)?, &options);
     files::tell(&problems);
     let path = args.events.clone().unwrap_or_default();
     let shown = Text::from(path.display().to_string());
