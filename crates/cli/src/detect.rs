@@ -378,7 +378,7 @@ fn process_of(subject: &Subject<'_>) -> alerts::Process {
         name: process.name.clone(),
         executable: process.executable.cloned(),
         argv: exec.map(|exec| exec.argv.clone()).unwrap_or_default(),
-        parent: process.parent.and_then(|parent| parent.executable).map(Text::clone),
+        parent: process.parent.and_then(|parent| parent.executable).cloned(),
     }
 }
 

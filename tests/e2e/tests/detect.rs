@@ -53,8 +53,8 @@ fn rules(alerts: &[Value]) -> BTreeSet<&str> {
 
 /// The count that was told of an alert last.
 fn last_count(watched: &Watched, id: &Value) -> Result<Option<String>> {
-    let counts = watched.events()?.into_iter().filter(|alert| alert["id"] == *id);
-    Ok(counts.filter_map(|alert| alert["count"].as_str().map(str::to_owned)).last())
+    let last = watched.events()?.into_iter().rfind(|alert| alert["id"] == *id);
+    Ok(last.and_then(|alert| alert["count"].as_str().map(str::to_owned)))
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn in_a_docker_container_alerts_name_it_and_what_was_learnt_is_normal() -> Resul
     let written: Vec<&Value> = alerts.iter().filter(|alert| alert["fact"]["kind"] == "write").collect();
     assert!(written.len() == 1 && written[0]["fact"]["path"] == "/etc/evil", "{alerts:#?}");
     assert!(!alerts.iter().any(|alert| alert["fact"]["path"] == "/tmp/count"), "{alerts:#?}");
-    for said in ["learning for 6.00 s what is normal in", "learnt what is normal in", "is expected to show about"] {
+    for said in ["learning for 6.0 s what is normal in", "learnt what is normal in", "is expected to show about"] {
         assert!(watched.stderr.contains(said), "{said}: {}", watched.stderr);
     }
     Ok(())

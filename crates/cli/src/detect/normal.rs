@@ -266,12 +266,12 @@ pub(super) fn workload_name(workload: &Workload, container: &Container) -> Strin
 fn plural(what: &str, many: usize) -> String {
     let one = what.strip_prefix("new ").unwrap_or(what);
     match one {
+        one if many == 1 => one.into(),
         "file written" => "files written".into(),
         "file changed" => "files changed".into(),
         "name looked up" => "names looked up".into(),
-        "capability" if many != 1 => "capabilities".into(),
-        one if many != 1 => format!("{one}s"),
-        one => one.into(),
+        "capability" => "capabilities".into(),
+        one => format!("{one}s"),
     }
 }
 

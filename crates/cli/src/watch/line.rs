@@ -191,7 +191,7 @@ fn action_text(action: &Action) -> String {
         port => format!("{}:{port}", end.address.shown()),
     };
     let passed = [&action.path, &action.second_path].into_iter().filter(|name| !name.is_empty());
-    let passed: Vec<String> = passed.map(|name| quoted(name)).chain(action.address.iter().map(end)).collect();
+    let passed: Vec<String> = passed.map(quoted).chain(action.address.iter().map(end)).collect();
     if !passed.is_empty() {
         text = format!("{text} {}", passed.join(" → "));
     }
