@@ -326,6 +326,15 @@ impl Detector {
     }
 }
 
+impl Drop for Detector {
+    fn drop(&mut self) {
+        if let Some(comparison) = &mut self.comparison {
+            comparison.end();
+        }
+        self.say();
+    }
+}
+
 impl Watch for Detector {
     fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>) -> io::Result<bool> {
         let mut office = self.office.borrow_mut();
