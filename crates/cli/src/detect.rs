@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use behaviour::{Behaviour, Redaction};
 use clap::Args;
 use containers::engine::Sockets;
-use event::{Payload, SyscallNames, Text};
+use event::{Payload, SyscallNames};
 use jiff::tz::TimeZone;
 use rules::{Priority, Subject};
 use sinks::{Sinks, Spec};
