@@ -182,6 +182,15 @@ pub struct Allowed {
     pub allowed: Vec<AllowedFact>,
 }
 
+impl Allowed {
+    /// The JSON Schema (draft 2020-12) of the format, as it is checked in under `docs/schema`.
+    pub fn schema() -> String {
+        let mut schema = schemars::schema_for!(Allowed);
+        schema.insert("title".into(), format!("ringfence allowed, version {ALLOWED_VERSION}").into());
+        report::json(&schema)
+    }
+}
+
 /// One thing that is allowed in one container, or in all of one image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AllowedFact {

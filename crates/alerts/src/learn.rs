@@ -12,6 +12,9 @@ use crate::{Fact, Normal};
 /// In so many slices the time is cut.
 pub const SLICES: u32 = 10;
 
+/// Of one workload no more is learnt: what comes beyond is an alert later.
+const MAX_FACTS: usize = 64 * 1024;
+
 /// What is being learnt of one workload.
 #[derive(Clone, Debug)]
 pub struct Learner {
@@ -20,6 +23,7 @@ pub struct Learner {
     window_ns: u64,
     facts: BTreeMap<Fact, Learnt>,
     newest_ns: u64,
+    is_full: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -46,7 +50,14 @@ pub struct Sureness {
 impl Learner {
     /// Learns from now on, in nanoseconds since boot, for so long.
     pub fn new(workload: Workload, now_ns: u64, window_ns: u64) -> Learner {
-        Learner { workload, began_ns: now_ns, window_ns: window_ns.max(1), facts: BTreeMap::new(), newest_ns: now_ns }
+        Learner {
+            workload,
+            began_ns: now_ns,
+            window_ns: window_ns.max(1),
+            facts: BTreeMap::new(),
+            newest_ns: now_ns,
+            is_full: false,
+        }
     }
 
     /// Which workload it is.
@@ -72,6 +83,10 @@ impl Learner {
         let slice = u32::try_from(slice).unwrap_or(u32::MAX).min(SLICES - 1);
         if !self.facts.contains_key(fact) {
             self.newest_ns = now_ns;
+            if self.facts.len() >= MAX_FACTS {
+                self.is_full = true;
+                return;
+            }
         }
         let learnt = self.facts.entry(fact.clone()).or_default();
         let known = learnt.counts.entry(run).or_default();
@@ -93,7 +108,9 @@ impl Learner {
             twice: in_slices(2),
             quiet_ns: now_ns.saturating_sub(self.newest_ns),
         };
-        (Normal::of(self.workload, self.facts.into_keys(), 1), sureness)
+        let mut normal = Normal::of(self.workload, self.facts.into_keys(), 1);
+        normal.is_incomplete = self.is_full;
+        (normal, sureness)
     }
 }
 

@@ -15,3 +15,8 @@ fn check(name: &str, schema: &str) {
 fn the_schema_of_alerts_is_checked_in() {
     check("alert-1.json", &alerts::Alert::schema());
 }
+
+#[test]
+fn the_schema_of_what_is_allowed_is_checked_in() {
+    check("allowed-1.json", &alerts::Allowed::schema());
+}

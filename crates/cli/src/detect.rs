@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use behaviour::{Behaviour, Redaction};
 use clap::Args;
 use containers::engine::Sockets;
-use event::{Payload, SyscallNames, Text};
+use event::{Payload, SyscallNames};
 use jiff::tz::TimeZone;
 use rules::{Priority, Subject};
 use sinks::{Sinks, Spec};
@@ -347,6 +347,15 @@ impl Detector {
     }
 }
 
+impl Drop for Detector {
+    fn drop(&mut self) {
+        if let Some(comparison) = &mut self.comparison {
+            comparison.end();
+        }
+        self.say();
+    }
+}
+
 impl Watch for Detector {
     fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>) -> io::Result<bool> {
         if let Some(evidence) = &self.evidence {
@@ -402,7 +411,7 @@ fn process_of(subject: &Subject<'_>) -> alerts::Process {
         name: process.name.clone(),
         executable: process.executable.cloned(),
         argv: exec.map(|exec| exec.argv.clone()).unwrap_or_default(),
-        parent: process.parent.and_then(|parent| parent.executable).map(Text::clone),
+        parent: process.parent.and_then(|parent| parent.executable).cloned(),
     }
 }
 

@@ -68,7 +68,8 @@ impl Report {
         let before = std::mem::replace(self, now);
         let spooled = status.spooled();
         let is_bad = (now.lost, now.refused, now.failures) != (before.lost, before.refused, before.failures);
-        if !is_bad && !(at_end && spooled > 0) {
+        let is_left = at_end && spooled > 0;
+        if !is_bad && !is_left {
             return None;
         }
         let mut parts = vec![format!("{} sent", report::count(now.sent))];

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
+use e2e::command::{command, finish};
 use e2e::engines::{Docker, Engine, Wish};
 use e2e::machine::{alone, unique_name};
 use e2e::need;
@@ -27,18 +28,30 @@ const SECOND: Duration = Duration::from_secs(1);
 const WORK: &str = "sleep 1; i=0; while [ $i -lt 4 ]; do i=$((i+1)); f=$(mktemp); echo $i > $f; cat $f /etc/passwd > /tmp/log-$i; \
                     ls / > /dev/null; mkdir -p /tmp/d-$$; done";
 
-/// Runs a shell in a bare container from its creation to its end.
-fn contain(id: &str, script: &str) -> Result<()> {
-    contain_in(&root_with(&[])?, id, &["/bin/sh", "/work"], script)
-}
-
-fn contain_in(overlay: &Overlay, id: &str, args: &[&str], script: &str) -> Result<()> {
+/// A root with a script at `/work`, and accounts.
+fn root(script: &str) -> Result<Overlay> {
+    let overlay = root_with(&[])?;
     std::fs::write(overlay.root().join("work"), script)?;
-    std::fs::create_dir_all(overlay.root().join("etc"))?;
     for (name, text) in [("passwd", "root:x:0:0::/:/bin/sh\n"), ("shadow", "root:!:1::::::\n")] {
         std::fs::write(overlay.root().join("etc").join(name), text)?;
     }
-    Runtime::new("runc")?.run(&Bundle::new(&overlay.root(), args)?, id, LIMIT)
+    Ok(overlay)
+}
+
+/// Runs a shell in a bare container from its creation to its end.
+fn contain(id: &str, script: &str) -> Result<()> {
+    let overlay = root(script)?;
+    Runtime::new("runc")?.run(&Bundle::new(&overlay.root(), &["/bin/sh", "/work"])?, id, LIMIT)
+}
+
+/// The same where the runtime keeps its state at the usual place: there its bundle, and so the command, is found.
+fn contain_known(id: &str, script: &str) -> Result<()> {
+    let overlay = root(script)?;
+    let bundle = Bundle::new(&overlay.root(), &["/bin/sh", "/work"])?;
+    bundle.write()?;
+    let ended = finish(command("runc", ["run", id]).current_dir(bundle.folder()), LIMIT)?;
+    ensure!(ended.status.success(), "{}", ended.stderr());
+    Ok(())
 }
 
 /// The alerts of a container that were told for the first time.
@@ -53,8 +66,8 @@ fn rules(alerts: &[Value]) -> BTreeSet<&str> {
 
 /// The count that was told of an alert last.
 fn last_count(watched: &Watched, id: &Value) -> Result<Option<String>> {
-    let counts = watched.events()?.into_iter().filter(|alert| alert["id"] == *id);
-    Ok(counts.filter_map(|alert| alert["count"].as_str().map(str::to_owned)).last())
+    let last = watched.events()?.into_iter().rfind(|alert| alert["id"] == *id);
+    Ok(last.and_then(|alert| alert["count"].as_str().map(str::to_owned)))
 }
 
 #[test]
@@ -71,23 +84,14 @@ fn each_rule_that_comes_with_it_is_fired_by_a_real_action_and_told_once() -> Res
     contain(&quiet, WORK)?;
     // As a shell that somebody has elsewhere: its connection in the place of its streams. nc -e does that.
     let script = format!(
-        "for i in 1 2 3; do echo evil > /etc/evil; done; ln -s /etc/shadow /tmp/s; nc 127.0.0.1 {port} -e /bin/cat < /dev/null"
+        "for i in 1 2 3; do echo evil > /etc/evil; done; ln -s /etc/shadow /tmp/s; nc 127.0.0.1 {port} -e /bin/cat < /dev/null; true"
     );
-    let overlay = root_with(&[])?;
-    std::fs::write(overlay.root().join("work"), &script)?;
-    std::fs::create_dir_all(overlay.root().join("etc"))?;
-    let host_network = |config: &mut Value| {
-        if let Some(all) = config["linux"]["namespaces"].as_array_mut() {
-            all.retain(|namespace| namespace["type"] != "network");
-        }
-    };
     let accepted = std::thread::spawn(move || {
         if let Ok((mut stream, _)) = listener.accept() {
             let _ = stream.write_all(b"hello\n");
         }
     });
-    let bundle = Bundle::new(&overlay.root(), &["/bin/sh", "/work"])?.change(host_network);
-    Runtime::new("runc")?.run(&bundle, &id, LIMIT)?;
+    contain(&id, &script)?;
     let _ = accepted.join();
 
     watching.wait_for("Connection on standard streams")?;
@@ -121,7 +125,7 @@ fn a_baseline_is_quiet_about_the_same_again_and_tells_each_step_of_an_attack_onc
     let state_path = state.path().display().to_string();
     let id = unique_name("rf-e2e-base");
     let recorder = Recorder::start(&["--all"])?;
-    contain(&id, WORK)?;
+    contain_known(&id, WORK)?;
     std::thread::sleep(SECOND);
     let recording = recorder.stop()?;
     let report = recording.of(&id)?.path.display().to_string();
@@ -130,10 +134,10 @@ fn a_baseline_is_quiet_about_the_same_again_and_tells_each_step_of_an_attack_onc
     let arguments = ["--no-shipped-rules", "--state", &state_path, "--baseline", &report];
     let watching = Watching::detect(&arguments)?;
     let (same, attacked) = (unique_name("rf-e2e-same"), unique_name("rf-e2e-attacked"));
-    contain(&same, WORK)?;
+    contain_known(&same, WORK)?;
     let attack = "for i in 1 2 3; do cp /bin/busybox /tmp/miner; chmod 755 /tmp/miner; /tmp/miner true; cat /etc/shadow; \
                   echo x > /etc/evil; done > /dev/null; (nc -l -p 4444 & sleep 0.3; kill $!); mkdir /root; echo k > /root/.profile";
-    contain(&attacked, &format!("{WORK}; {attack}"))?;
+    contain_known(&attacked, &format!("{WORK}; {attack}"))?;
     watching.wait_for("/root/.profile")?;
     let watched = watching.stop()?;
 
@@ -168,7 +172,7 @@ fn a_baseline_is_quiet_about_the_same_again_and_tells_each_step_of_an_attack_onc
     ensure!(allowed.status.success(), "{}", allowed.stderr());
     assert!(allowed.stderr().contains("it is normal from now on that it ran"), "{}", allowed.stderr());
     let watching = Watching::detect(&arguments)?;
-    contain(&attacked, &format!("{WORK}; {attack}"))?;
+    contain_known(&attacked, &format!("{WORK}; {attack}"))?;
     watching.wait_for("/root/.profile")?;
     let watched = watching.stop()?;
     let alerts = told(&watched, &attacked)?;
@@ -302,7 +306,7 @@ fn in_a_docker_container_alerts_name_it_and_what_was_learnt_is_normal() -> Resul
     let written: Vec<&Value> = alerts.iter().filter(|alert| alert["fact"]["kind"] == "write").collect();
     assert!(written.len() == 1 && written[0]["fact"]["path"] == "/etc/evil", "{alerts:#?}");
     assert!(!alerts.iter().any(|alert| alert["fact"]["path"] == "/tmp/count"), "{alerts:#?}");
-    for said in ["learning for 6.00 s what is normal in", "learnt what is normal in", "is expected to show about"] {
+    for said in ["learning for 6.0 s what is normal in", "learnt what is normal in", "is expected to show about"] {
         assert!(watched.stderr.contains(said), "{said}: {}", watched.stderr);
     }
     Ok(())

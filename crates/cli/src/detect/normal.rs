@@ -29,6 +29,8 @@ pub(super) struct Comparison {
     said: Vec<Workload>,
     /// What is to be said to people.
     sentences: Vec<String>,
+    /// The newest time that was seen, in nanoseconds since boot.
+    boot_ns: u64,
 }
 
 /// A new thing that was offered.
@@ -50,6 +52,7 @@ impl Comparison {
             known_count: 0,
             said: Vec::new(),
             sentences: Vec::new(),
+            boot_ns: 0,
         }
     }
 
@@ -99,7 +102,13 @@ impl Comparison {
         if is_last && let Some(gone) = self.known.remove(&place.run) {
             self.known_count -= gone.len();
         }
-        self.finish_learning(boot_ns, false);
+        self.boot_ns = self.boot_ns.max(boot_ns);
+        self.finish_learning(self.boot_ns, false);
+    }
+
+    /// Says what was learnt of whatever is not learnt to its end.
+    pub(super) fn end(&mut self) {
+        self.finish_learning(self.boot_ns, true);
     }
 
     fn consider_seen(&mut self, fact: &Fact, seen: &Seen, place: &Place<'_>, office: &mut Office) {
@@ -151,7 +160,7 @@ impl Comparison {
     }
 
     /// Ends what was learnt for long enough; `all` at the end.
-    pub(super) fn finish_learning(&mut self, boot_ns: u64, all: bool) {
+    fn finish_learning(&mut self, boot_ns: u64, all: bool) {
         let (over, open) = std::mem::take(&mut self.learners)
             .into_iter()
             .partition(|learner: &Learner| all || learner.is_over(boot_ns));
@@ -165,7 +174,11 @@ impl Comparison {
                 .into_iter()
                 .map(|(what, many)| format!("{} {}", count(many as u64), plural(what, many)))
                 .collect();
-            let cut = if is_cut { " (it ended before its time)" } else { "" };
+            let cut = match (is_cut, normal.is_incomplete) {
+                (_, true) => " (there was more than is kept)",
+                (true, false) => " (it ended before its time)",
+                (false, false) => "",
+            };
             self.sentences.push(format!("learnt what is normal in {name}{cut}: {}", each.join(", ")));
             self.sentences.push(format!("{name}: {}", sure(&sureness)));
             self.baseline.learn(normal);
@@ -266,12 +279,12 @@ pub(super) fn workload_name(workload: &Workload, container: &Container) -> Strin
 fn plural(what: &str, many: usize) -> String {
     let one = what.strip_prefix("new ").unwrap_or(what);
     match one {
+        one if many == 1 => one.into(),
         "file written" => "files written".into(),
         "file changed" => "files changed".into(),
         "name looked up" => "names looked up".into(),
-        "capability" if many != 1 => "capabilities".into(),
-        one if many != 1 => format!("{one}s"),
-        one => one.into(),
+        "capability" => "capabilities".into(),
+        one => format!("{one}s"),
     }
 }
 
