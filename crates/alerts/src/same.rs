@@ -94,7 +94,7 @@ pub(crate) fn same_file(path: &Text) -> Text {
 pub(crate) fn same_program(path: &Text) -> Text {
     let bytes = path.as_bytes();
     let is_below = |directory: &&[u8]| bytes.strip_prefix(*directory).is_some_and(|rest| rest.first() == Some(&b'/'));
-    if TEMPORARY.iter().any(|directory| is_below(directory)) {
+    if TEMPORARY.iter().any(is_below) {
         Text::new(folded_path(bytes, Fold::Random))
     } else {
         Text::new(folded_path(bytes, Fold::ProcessIds))
