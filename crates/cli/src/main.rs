@@ -1,5 +1,6 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
+mod block;
 mod containers;
 mod diff;
 mod doctor;
@@ -10,6 +11,7 @@ mod harden;
 mod map;
 mod merge;
 mod observe;
+mod policy;
 mod privilege;
 mod recommend;
 mod record;
@@ -52,6 +54,9 @@ enum Command {
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
     Fields(fields::FieldsArgs),
+    Block(Box<block::BlockArgs>),
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -64,6 +69,11 @@ enum Command {
     DoctorChild {
         #[command(subcommand)]
         act: doctor::Act,
+    },
+    /// What `block` has blocked in a cgroup of its own.
+    #[command(hide = true, name = enforce::CANARY_SUBCOMMAND)]
+    GuardCanary {
+        act: String,
     },
     /// What `record -- COMMAND` runs until it becomes the command.
     #[command(hide = true, name = agent::BECOME_COMMAND)]
@@ -79,6 +89,9 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(*args),
         Command::Watch(args) => watch::run(&args),
         Command::Fields(args) => fields::run(&args),
+        Command::Block(args) => block::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::GuardCanary { act } => return enforce::run_canary(&act),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),

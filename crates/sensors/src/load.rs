@@ -126,7 +126,7 @@ pub enum LoadError {
     },
 }
 
-fn said_by_libbpf(lines: &str) -> String {
+pub(crate) fn said_by_libbpf(lines: &str) -> String {
     if lines.is_empty() { String::new() } else { format!("; libbpf said:\n{lines}") }
 }
 
