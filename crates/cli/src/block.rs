@@ -51,8 +51,13 @@ pub(crate) struct BlockArgs {
     #[arg(long, value_name = "PROGRAM")]
     exec: Vec<Program>,
 
+    /// Only programs that came with the container's image may run: none that was written since, lies in a volume or in memory, or
+    /// was changed.
+    #[arg(long)]
+    image_binaries_only: bool,
+
     /// Take the policy from this file (docs/blocking.md says what stands in it) instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "audit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "audit"])]
     policy: Option<PathBuf>,
 
     /// Deny nothing: count what would be denied, and say by whom.
@@ -80,7 +85,7 @@ pub(crate) struct BlockArgs {
     format: Format,
 
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "policy", "audit", "limit", "later", "once", "step"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "policy", "audit", "limit", "later", "once", "step"])]
     status: bool,
 }
 
@@ -180,12 +185,16 @@ impl BlockArgs {
             !(self.container.is_empty() && self.image.is_empty() && self.label.is_empty()),
             "say which containers: --container, --image, --label, or --policy with a file"
         );
-        ensure!(!self.exec.is_empty(), "say what is blocked: --exec PROGRAM");
+        ensure!(
+            !self.exec.is_empty() || self.image_binaries_only,
+            "say what is blocked: --exec PROGRAM or --image-binaries-only"
+        );
         Ok(Policy {
             schema_version: Policy::SCHEMA_VERSION,
             name: None,
             containers: containers.collect(),
             exec: self.exec.clone(),
+            image_binaries_only: self.image_binaries_only,
             audit: self.audit,
         })
     }
@@ -329,7 +338,7 @@ fn tell_notice(notice: &Notice) {
         }
         Notice::Ended { policy, id } => note(&format!("{} has ended (policy {policy})", short(id))),
         Notice::Unseen { policy, id, why } => note(&format!(
-            "policy {policy} knows the files of {} by name and path alone: they cannot be looked up: {why}",
+            "policy {policy} knows the files of {} by name and path alone: {why}",
             short(id)
         )),
     }

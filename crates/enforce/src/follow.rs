@@ -38,7 +38,8 @@ pub enum Notice {
         /// The container's id.
         id: String,
     },
-    /// What the policy means in a container could not be looked up: its files are told by name and path alone.
+    /// What the policy means in a container could not be looked up: its files are told by name and path alone, and what came
+    /// with the image is not told at all.
     Unseen {
         /// The policy's number.
         policy: u32,
@@ -72,6 +73,8 @@ struct Followed {
 pub struct Follower {
     followed: BTreeMap<(u32, String, u64), Followed>,
     awaited: BTreeSet<(u32, String)>,
+    /// The first look finds what was there before: nobody is told of that.
+    has_looked: bool,
 }
 
 impl Follower {
@@ -98,7 +101,8 @@ impl Follower {
                 let key = (status.number, container.id.clone(), container.init.start_ns);
                 seen.insert(key.clone());
                 if !self.followed.contains_key(&key) {
-                    notices.push(take_in(enforcer, status, container)?);
+                    let notice = take_in(enforcer, status, container)?;
+                    notices.extend(self.has_looked.then_some(notice));
                 }
                 let followed = self.followed.entry(key).or_insert_with(|| Followed::of(container));
                 if let Err(why) = followed.renew(enforcer, status, container)
@@ -108,6 +112,7 @@ impl Follower {
                 }
             }
         }
+        self.has_looked = true;
         let gone: Vec<_> = self.followed.keys().filter(|key| !seen.contains(*key)).cloned().collect();
         for key in gone {
             if let Some(followed) = self.followed.remove(&key) {
@@ -164,6 +169,9 @@ impl Followed {
     fn renew(&mut self, enforcer: &Enforcer, status: &Status, container: &Running) -> Result<(), String> {
         let number = status.number;
         let said = |error: &dyn std::error::Error| error.to_string();
+        if status.policy.image_binaries_only {
+            enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
+        }
         let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
         let guards = &enforcer.guards;
         for path in &meant.paths {
@@ -203,10 +211,11 @@ impl Followed {
 /// How long until an engine that went away is looked for again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Sends something whenever Docker tells of a container, in threads that end with the process: an engine names a container
-/// before it starts it.
+/// Sends something whenever Docker or Podman's service tells of a container, in threads that end with the process: they name a
+/// container before they start it.
 pub fn wake_on_events(wake: &SyncSender<()>) {
-    for socket in containers::engine::Sockets::usual(Path::new("/")).docker {
+    let sockets = containers::engine::Sockets::usual(Path::new("/"));
+    for socket in sockets.docker.into_iter().chain(sockets.podman) {
         let wake = wake.clone();
         std::thread::spawn(move || {
             loop {

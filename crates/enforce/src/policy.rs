@@ -12,7 +12,7 @@ pub enum PolicyError {
     #[error("the policy names no container: say which with `containers`")]
     NoTarget,
     /// It denies nothing.
-    #[error("the policy denies nothing: say what with `exec`")]
+    #[error("the policy denies nothing: say what with `exec` or `image_binaries_only`")]
     NoRule,
     /// A container is named by a word that may be something of the host.
     #[error("{0} would be a cgroup of the host, or of many containers: name one container")]
@@ -46,7 +46,12 @@ pub struct Policy {
     /// The containers that it is about: each that any of these names.
     pub containers: Vec<Target>,
     /// Programs that may not run: a name, which is meant wherever the program lies, or a whole path, as the container sees it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exec: Vec<Program>,
+    /// Only programs that came with the container's image may run: none that was written since, lies in a volume or in memory, or
+    /// was changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub image_binaries_only: bool,
     /// Deny nothing; count and tell what would have been denied.
     #[serde(default)]
     pub audit: bool,
@@ -75,7 +80,7 @@ impl Policy {
         if self.containers.is_empty() {
             return Err(PolicyError::NoTarget);
         }
-        if self.exec.is_empty() {
+        if self.exec.is_empty() && !self.image_binaries_only {
             return Err(PolicyError::NoRule);
         }
         self.containers.iter().try_for_each(Target::check)
@@ -88,7 +93,8 @@ impl Policy {
 
     /// The programs that it denies, in one line.
     pub fn what(&self) -> String {
-        self.exec.iter().map(Program::as_str).collect::<Vec<_>>().join(", ")
+        let image = self.image_binaries_only.then_some("all programs that are not of the image");
+        self.exec.iter().map(Program::as_str).chain(image).collect::<Vec<_>>().join(", ")
     }
 
     /// The containers that it is about, in one line.
@@ -206,6 +212,7 @@ mod tests {
             name: Some("no whoami".into()),
             containers: vec![Target::Image("web:*".into()), Target::Label("a".into(), "b".into())],
             exec: vec![Program::parse("whoami").expect("it is a name")],
+            image_binaries_only: true,
             audit: true,
         };
 

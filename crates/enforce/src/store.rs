@@ -1,5 +1,6 @@
 //! The policies that are in force on this machine: putting them there, listing them, taking them away.
 
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +60,12 @@ pub enum EnforceError {
         /// What was found.
         id: String,
     },
+    /// What came with its image cannot be told.
+    #[error("the root of {id} is no overlay: what came with its image cannot be told from what was written since")]
+    NoOverlay {
+        /// The container's id.
+        id: String,
+    },
     /// There is no room.
     #[error("{} policies are in force, and there is no room for more: remove one with `ringfence policy remove`", Guards::CANARY)]
     Full,
@@ -83,6 +90,7 @@ impl EnforceError {
             EnforceError::Policy(_)
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
+                | EnforceError::NoOverlay { .. }
                 | EnforceError::Ladder(LadderError::NoStep(_))
                 | EnforceError::Full
         )
@@ -223,6 +231,13 @@ impl Enforcer {
                 false => self.guards.deny_name(program.name().as_bytes(), number)?,
             }
         }
+        if policy.image_binaries_only {
+            for container in matching {
+                self.must_be_overlay(container)?;
+            }
+            let root = std::fs::File::open("/").map_err(GuardError::File)?;
+            self.guards.deny_what_is_not_of_the_image(self.guards.file_key(root.as_fd())?, number)?;
+        }
         let record = PolicyRecord {
             state: if policy.audit { PolicyState::Audit } else { PolicyState::Enforce },
             expires_boot_ns: limit.map(|limit| boot_ns().saturating_add(limit.as_nanos() as u64)),
@@ -243,6 +258,15 @@ impl Enforcer {
             running: matching.iter().map(|container| container.id.clone()).collect(),
             awaited,
         })
+    }
+
+    /// Whether what came with the image can be told from what was written since.
+    pub(crate) fn must_be_overlay(&self, container: &Running) -> Result<(), EnforceError> {
+        let mounts = self.proc.mountinfo(container.init.pid)?;
+        match containers::proc::root_mount(&mounts) {
+            Some(root) if root.fs_type == b"overlay" => Ok(()),
+            _ => Err(EnforceError::NoOverlay { id: container.id.clone() }),
+        }
     }
 
     /// From now on the policy is about this container. What it means there is looked up by [`crate::Follower`].

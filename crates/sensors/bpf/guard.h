@@ -64,6 +64,8 @@ enum deny_reason {
 	DENY_LOADER,
 	/* The file was mapped as code. */
 	DENY_MAPPED,
+	/* The file is none of the image. */
+	DENY_NOT_OF_IMAGE,
 };
 EXPORT(enum, deny_reason);
 
@@ -112,8 +114,12 @@ struct guard_facts {
 	/* While 0 nobody is told by a namespace. */
 	u32 namespaces;
 	u32 pad;
-	/* The policies that deny by name. */
+	/* The policies that deny by name, and those that deny all that is not of the image. */
 	u64 naming;
+	u64 image_only;
+	/* The file system of the host's root. */
+	u32 host_root_device;
+	u32 pad2;
 };
 
 /* What only the kernel side writes. */
@@ -350,10 +356,38 @@ static __always_inline u64 mask_in(void *map, const void *key)
 	return mask ? *mask : 0;
 }
 
+/* include/uapi/linux/magic.h (6.18) */
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+
+/*
+ * Whether a file came with the image: it lies in the file system of the container's root, and its inode has nothing in the
+ * layer that is written to. Where the root is not an overlay, or still the host's, as while a runtime sets the container up,
+ * that cannot be told, and every file passes.
+ */
+static __always_inline bool is_of_image(struct guard_facts *known, struct file *file)
+{
+	struct task_struct *task = current_task();
+	struct super_block *root = BPF_CORE_READ(task, nsproxy, mnt_ns, root, mnt.mnt_sb);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	u64 upper = 0;
+
+	if (BPF_CORE_READ(root, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return true;
+	if (BPF_CORE_READ(root, s_dev) == known->host_root_device)
+		return true;
+	if (BPF_CORE_READ(inode, i_sb) != root)
+		return false;
+	/* struct ovl_inode: behind the inode lies the dentry in the upper layer (fs/overlayfs/ovl_entry.h, 5.10 to 6.18). */
+	if (bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode)))
+		return false;
+	return !upper;
+}
+
 /* Those of these policies that deny this file, and why. */
 static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reason)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct guard_facts *known;
 	struct file_key key;
 	u64 number, found;
 
@@ -368,8 +402,15 @@ static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reaso
 	if (found)
 		return found;
 	key_of(file, &key);
+	found = mask & mask_in(&denied_files, &key);
 	*reason = DENY_FILE;
-	return mask & mask_in(&denied_files, &key);
+	if (found)
+		return found;
+	known = facts();
+	if (!known || !(mask & known->image_only) || is_of_image(known, file))
+		return 0;
+	*reason = DENY_NOT_OF_IMAGE;
+	return mask & known->image_only;
 }
 
 /* Books at one policy that something was found, if it is in force; gives its bit. Not static, as above. */

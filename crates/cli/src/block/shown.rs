@@ -217,7 +217,10 @@ pub(crate) fn policy_text(status: &Status) -> String {
     let what = format!("policy {}{name}: {} in {}", status.number, policy.what(), policy.whom());
     let mut facts = vec![
         if policy.audit { "only counts".to_owned() } else { "denies".to_owned() },
-        format!("{} cgroups", status.cgroups),
+        match status.cgroups {
+            1 => "1 cgroup".to_owned(),
+            count => format!("{count} cgroups"),
+        },
         counted(status),
     ];
     match status.left {

@@ -29,6 +29,8 @@ pub enum Reason {
     Loader,
     /// The file was mapped as code.
     Mapped,
+    /// The file did not come with the image.
+    NotOfImage,
 }
 
 impl Reason {
@@ -42,6 +44,7 @@ impl Reason {
             Reason::Applet => "applet",
             Reason::Loader => "loader",
             Reason::Mapped => "mapped",
+            Reason::NotOfImage => "not_of_image",
         }
     }
 
@@ -54,6 +57,7 @@ impl Reason {
             deny_reason::DENY_APPLET => Some(Reason::Applet),
             deny_reason::DENY_LOADER => Some(Reason::Loader),
             deny_reason::DENY_MAPPED => Some(Reason::Mapped),
+            deny_reason::DENY_NOT_OF_IMAGE => Some(Reason::NotOfImage),
             _ => None,
         }
     }

@@ -122,7 +122,10 @@ impl Guards {
         for map in MASKS {
             self.forget(map, number)?;
         }
-        self.change_facts(|facts| facts.naming &= !bit(number))?;
+        self.change_facts(|facts| {
+            facts.naming &= !bit(number);
+            facts.image_only &= !bit(number);
+        })?;
         let none = policy_tally::default();
         write(&find(self.object(), "policy_tallies")?, "policy_tallies", &number.to_ne_bytes(), record::bytes(&none))
     }
@@ -203,6 +206,14 @@ impl Guards {
     /// No longer.
     pub fn allow_file(&self, file: FileKey, number: u32) -> Result<(), GuardError> {
         self.unmark("denied_files", record::bytes(&file_key::of(file)), number)
+    }
+
+    /// Denies all programs that did not come with the container's image. `host_root` is any file in the root of the host.
+    pub fn deny_what_is_not_of_the_image(&self, host_root: FileKey, number: u32) -> Result<(), GuardError> {
+        self.change_facts(|facts| {
+            facts.host_root_device = host_root.device;
+            facts.image_only |= bit(number);
+        })
     }
 
     /// This file is many programs: the policy looks at the argument that picks one.

@@ -204,7 +204,9 @@ static __always_inline int judge_mapping(struct file *file, u64 protection)
 	if (!mask)
 		return 0;
 	found = denied_by_file(mask, file, &reason);
-	return refuse(found, DENY_MAPPED, file, 0);
+	if (reason != DENY_NOT_OF_IMAGE)
+		reason = DENY_MAPPED;
+	return refuse(found, reason, file, 0);
 }
 
 SEC("lsm/bprm_check_security")
