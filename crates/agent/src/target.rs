@@ -28,9 +28,9 @@ impl Target {
                 run.id_of_its_own().is_some_and(|id| id == name || (name.len() >= 4 && id.starts_with(name.as_str())))
                     || known.is_some_and(|known| known.name.as_deref() == Some(name) || known.id == *name)
             }
-            Target::Image(pattern) => {
-                known.and_then(|known| known.image.as_deref()).is_some_and(|image| containers::matches_pattern(pattern, image))
-            }
+            Target::Image(pattern) => known
+                .and_then(|known| known.image.as_deref())
+                .is_some_and(|image| containers::matches_pattern(pattern, image)),
             Target::Label(key, value) => known.is_some_and(|known| known.labels.get(key) == Some(value)),
             Target::Cgroup(path) => run.slot.path == *path,
             Target::Pid(_) => run.slot.no_cgroup && run.slot.attached,

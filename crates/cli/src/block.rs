@@ -337,10 +337,9 @@ fn tell_notice(notice: &Notice) {
             note(&format!("policy {policy} is in force in {who} {since}{how}"));
         }
         Notice::Ended { policy, id } => note(&format!("{} has ended (policy {policy})", short(id))),
-        Notice::Unseen { policy, id, why } => note(&format!(
-            "policy {policy} knows the files of {} by name and path alone: {why}",
-            short(id)
-        )),
+        Notice::Unseen { policy, id, why } => {
+            note(&format!("policy {policy} knows the files of {} by name and path alone: {why}", short(id)))
+        }
     }
 }
 

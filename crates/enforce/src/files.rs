@@ -47,11 +47,8 @@ impl Stat {
 
 /// Looks up what the programs mean in the root of this process. What is not there means nothing there.
 pub(crate) fn look_up(pid: u32, programs: &[Program]) -> io::Result<Meant> {
-    let root = open(
-        format!("/proc/{pid}/root").as_str(),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let root =
+        open(format!("/proc/{pid}/root").as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     // Not empty where the container has changed its root and not its mounts.
     let above = match path_seen(&root)? {
         path if path == b"/" => Vec::new(),
@@ -109,7 +106,8 @@ fn find(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
 fn through_folder(root: &OwnedFd, path: &Path) -> Option<Vec<u8>> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder =
-        openat2(root, path.parent()?, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).ok()?;
+        openat2(root, path.parent()?, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+            .ok()?;
     let mut seen = path_seen(&folder).ok()?;
     if seen != b"/" {
         seen.push(b'/');

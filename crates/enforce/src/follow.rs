@@ -94,10 +94,13 @@ impl Follower {
         let policies = enforcer.policies()?;
         let mut notices = Vec::new();
         self.expect(enforcer, &policies)?;
-        let (running, _) = enforcer.containers()?;
+        let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
+        let (running, _) = enforcer.containers(&names)?;
         let mut seen = BTreeSet::new();
         for status in &policies {
-            for container in running.iter().filter(|it| status.policy.containers.iter().any(|one| one.wants_running(it))) {
+            for container in
+                running.iter().filter(|it| status.policy.containers.iter().any(|one| one.wants_running(it)))
+            {
                 let key = (status.number, container.id.clone(), container.init.start_ns);
                 seen.insert(key.clone());
                 if !self.followed.contains_key(&key) {

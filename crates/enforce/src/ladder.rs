@@ -25,7 +25,9 @@ pub enum LadderError {
     #[error(transparent)]
     Guard(#[from] GuardError),
     /// They are there and block nothing.
-    #[error("guards are in place at the step {step}, and block nothing; `ringfence policy remove --all` takes them away")]
+    #[error(
+        "guards are in place at the step {step}, and block nothing; `ringfence policy remove --all` takes them away"
+    )]
     Broken {
         /// At which step.
         step: Step,
@@ -54,7 +56,11 @@ pub(crate) fn hierarchy(layout: &Layout) -> Result<Hierarchy, LadderError> {
 }
 
 /// The guards that are there, else new ones at the best step on which a canary is blocked. `only` leaves out all other steps.
-pub(crate) fn climb(pins: &Pins, layout: &Layout, only: Option<Step>) -> Result<(Guards, Vec<(Step, String)>), LadderError> {
+pub(crate) fn climb(
+    pins: &Pins,
+    layout: &Layout,
+    only: Option<Step>,
+) -> Result<(Guards, Vec<(Step, String)>), LadderError> {
     let hierarchy = hierarchy(layout)?;
     if let Some(guards) = Guards::find(pins.clone(), &hierarchy)? {
         return match canary::check(&guards, layout) {

@@ -4,10 +4,11 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use containers::cgroupfs::{Layout, LayoutError};
+use containers::cgroupfs::{Layout, LayoutError, cgroup_id};
 use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
-use containers::list::{Running, describe, running};
+use containers::list::{Running, RunningCgroup, describe, running};
 use containers::proc::{Proc, ReadError};
+use event::Text;
 use sensors::guard::{DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
@@ -67,7 +68,10 @@ pub enum EnforceError {
         id: String,
     },
     /// There is no room.
-    #[error("{} policies are in force, and there is no room for more: remove one with `ringfence policy remove`", Guards::CANARY)]
+    #[error(
+        "{} policies are in force, and there is no room for more: remove one with `ringfence policy remove`",
+        Guards::CANARY
+    )]
     Full,
     /// There is no such policy.
     #[error("there is no policy {0}; `ringfence policy list` shows those that there are")]
@@ -199,7 +203,7 @@ impl Enforcer {
     pub fn apply(&self, policy: &Policy, limit: Option<Duration>, later: bool) -> Result<Applied, EnforceError> {
         policy.check()?;
         let _lock = lock(&self.lock)?;
-        let (running, known) = self.containers()?;
+        let (running, known) = self.containers(&policy.names())?;
         let matching: Vec<&Running> = running
             .iter()
             .filter(|container| policy.containers.iter().any(|target| target.wants_running(container)))
@@ -280,14 +284,12 @@ impl Enforcer {
             self.wait_for(&container.id, number)?;
             return Ok(());
         }
-        let of_its_own: Vec<u32> = [
-            (container.namespaces.mount, outside.mount_namespace),
-            (container.namespaces.pid, outside.pid_namespace),
-        ]
-        .into_iter()
-        .filter(|(own, outer)| own != outer)
-        .map(|(own, _)| own)
-        .collect();
+        let of_its_own: Vec<u32> =
+            [(container.namespaces.mount, outside.mount_namespace), (container.namespaces.pid, outside.pid_namespace)]
+                .into_iter()
+                .filter(|(own, outer)| own != outer)
+                .map(|(own, _)| own)
+                .collect();
         if of_its_own.is_empty() {
             return Err(EnforceError::Host { id: container.id.clone() });
         }
@@ -304,9 +306,9 @@ impl Enforcer {
         Ok(count)
     }
 
-    /// What runs, described, and what engines know.
-    pub(crate) fn containers(&self) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
-        all(&self.proc, &self.layout, &self.resolver)
+    /// What runs, described, and what engines know. The `names` are those that somebody gave containers.
+    pub(crate) fn containers(&self, names: &[&str]) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
+        all(&self.proc, &self.layout, &self.resolver, names)
     }
 
     fn free_number(&self) -> Result<u32, EnforceError> {
@@ -374,33 +376,65 @@ impl Enforcer {
     }
 }
 
-fn all(proc: &Proc, layout: &Layout, resolver: &Resolver) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
+fn all(
+    proc: &Proc,
+    layout: &Layout,
+    resolver: &Resolver,
+    names: &[&str],
+) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
     let known = resolver.list()?.containers;
     let mut census = running(proc, layout)?;
     describe(&mut census.containers, &known);
+    for container in census.containers.iter_mut().filter(|container| container.cgroup.is_none()) {
+        place(container, proc, layout, names);
+    }
     Ok((census.containers, known))
+}
+
+/// A container whose processes have several mount namespaces is told by its namespace alone, though it has a cgroup: that is
+/// its own if its name says so.
+fn place(container: &mut Running, proc: &Proc, layout: &Layout, names: &[&str]) {
+    let Ok(lines) = proc.cgroup(container.init.pid) else { return };
+    let identity = layout.identity();
+    let Some(path) = identity.path_of(&lines) else { return };
+    let leaf = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let own = container.id.clone();
+    let is_of = |id: &&str| cgroup_names(id).iter().any(|name| name.as_bytes() == leaf);
+    let Some(id) = std::iter::once(own.as_str()).chain(names.iter().copied()).find(is_of) else { return };
+    let number = identity.directory(path).and_then(|directory| cgroup_id(&directory).ok());
+    if let Some(number) = number {
+        container.cgroup = Some(RunningCgroup { id: number, path: Text::new(path) });
+        container.id = id.to_owned();
+    }
 }
 
 /// The containers that run and that a policy is about: id, and name if its engine says.
 pub fn matching(policy: &Policy) -> Result<Vec<(String, Option<String>)>, EnforceError> {
     let proc = Proc::default();
     let layout = Layout::detect(&proc)?;
-    let (running, _) = all(&proc, &layout, &Resolver::new(Sockets::usual(Path::new("/"))))?;
+    let (running, _) = all(&proc, &layout, &Resolver::new(Sockets::usual(Path::new("/"))), &policy.names())?;
     let wanted = running.into_iter().filter(|it| policy.containers.iter().any(|target| target.wants_running(it)));
     Ok(wanted.map(|it| (it.id, it.metadata.and_then(|known| known.name))).collect())
 }
 
 impl Policy {
+    /// The names of containers that it has.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let name = |target| match target {
+            &crate::Target::Container(ref name) => Some(name.as_str()),
+            _ => None,
+        };
+        self.containers.iter().filter_map(name).collect()
+    }
+
     /// The ids of containers that it is about and that may come, or come again.
     pub(crate) fn awaited_ids(&self, known: &[Metadata], later: bool) -> Vec<String> {
         let matching = known.iter().filter(|metadata| self.containers.iter().any(|target| target.wants(metadata)));
         let mut ids: Vec<String> = matching.map(|metadata| metadata.id.clone()).collect();
         // Where the id is the name that somebody gives: containerd, runc, crun.
-        let named = self.containers.iter().filter_map(|target| match target {
-            crate::Target::Container(name) if later => Some(name.clone()),
-            _ => None,
-        });
-        ids.extend(named);
+        if later {
+            ids.extend(self.names().into_iter().map(str::to_owned));
+        }
         ids.sort();
         ids.dedup();
         ids

@@ -86,7 +86,8 @@ impl Target {
         }
         // systemd's units are the host's own, but for those that an engine names after a container.
         let is_unit = [".slice", ".service", ".scope", ".mount", ".socket"].iter().any(|end| name.ends_with(end));
-        let is_of_many = matches!(classify(format!("/{name}").as_bytes()), Kind::EngineParent(_) | Kind::PodParent { .. });
+        let is_of_many =
+            matches!(classify(format!("/{name}").as_bytes()), Kind::EngineParent(_) | Kind::PodParent { .. });
         match is_unit || is_of_many {
             true => Err(PolicyError::Host(name.clone())),
             false => Ok(()),

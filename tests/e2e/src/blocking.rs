@@ -81,8 +81,7 @@ impl Blocking {
 
     /// Waits until standard error has this.
     pub fn wait_for(&self, text: &str) -> Result<()> {
-        wait_until(&format!("{text:?} is said"), SOON, || Ok(self.said().contains(text)))
-            .with_context(|| self.said())
+        wait_until(&format!("{text:?} is said"), SOON, || Ok(self.said().contains(text))).with_context(|| self.said())
     }
 
     /// Kills it, as nothing can be caught.

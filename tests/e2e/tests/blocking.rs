@@ -219,21 +219,37 @@ fn ways(loader: &str) -> Vec<(&'static str, String, bool)> {
     vec![
         way("by its path", "exec /usr/bin/whoami", false),
         way("through a link", "ln -sf /usr/bin/whoami /tmp/link; exec /tmp/link", false),
-        way("with ..", "exec /usr/bin/../lib/../bin/./whoami", false),
+        way("with ..", "exec /usr/bin/../../usr/bin/./whoami", false),
         way("through /proc/self/root", "exec /proc/self/root/usr/bin/whoami", false),
         way("through a descriptor", "exec 7</usr/bin/whoami; exec /proc/self/fd/7", false),
         way("by a hard link", "ln -f /usr/bin/whoami /usr/bin/hard; exec /usr/bin/hard", false),
-        way("through a bind mount", ": >/tmp/bound; mount -o bind /usr/bin/whoami /tmp/bound; exec /tmp/bound", false),
-        way("in another root", "mkdir -p /tmp/r; mount -o rbind / /tmp/r; exec chroot /tmp/r /usr/bin/whoami", false),
+        way(
+            "through a bind mount",
+            "umount /tmp/bound 2>/dev/null; : >/tmp/bound; mount -o bind /usr/bin/whoami /tmp/bound; exec /tmp/bound",
+            false,
+        ),
+        way(
+            "in another root",
+            "mkdir -p /tmp/r; umount -l /tmp/r 2>/dev/null; mount -o rbind / /tmp/r; exec chroot /tmp/r /usr/bin/whoami",
+            false,
+        ),
         way("in other mounts", "exec unshare -m /usr/bin/whoami", false),
         way("as an applet", "exec /bin/busybox whoami", false),
         way("by its first argument", "exec -a whoami /bin/busybox", false),
         way("as a login shell", "exec -a -whoami /bin/busybox", false),
         way("by a long first argument", "exec -a ////////////////////////whoami /bin/busybox", false),
-        way("as a script", "printf '#!/bin/sh\necho root\n' >/tmp/whoami; chmod +x /tmp/whoami; exec /tmp/whoami", false),
+        way(
+            "as a script",
+            "rm -f /tmp/whoami; printf '#!/bin/sh\necho root\n' >/tmp/whoami; chmod +x /tmp/whoami; exec /tmp/whoami",
+            false,
+        ),
         way("by its loader", &format!("exec {loader} /usr/bin/whoami"), false),
         way("by its loader, by a link", &format!("ln -sf /usr/bin/whoami /tmp/l; exec {loader} /tmp/l"), true),
-        way("replaced", "cp /usr/bin/whoami /usr/bin/new; mv /usr/bin/new /usr/bin/whoami; exec /usr/bin/whoami", false),
+        way(
+            "replaced",
+            "cp /usr/bin/whoami /usr/bin/new; mv /usr/bin/new /usr/bin/whoami; exec /usr/bin/whoami",
+            false,
+        ),
     ]
 }
 
@@ -257,6 +273,10 @@ fn in_bare_containers(program: &'static str) -> Result<()> {
     let other = bare(&runtime, &other_bundle, &elsewhere)?;
     works(&container.exec(&["whoami"])?, "the container, before")?;
 
+    for (what, script, _) in ways(&loader()?) {
+        let finished = container.exec(&["/bin/sh", "-c", &script])?;
+        ensure!(finished.stdout().trim() == "root", "{what} does not work without a block: {}", finished.stderr());
+    }
     let blocking = Blocking::start(None, &["--container", &here, "--exec", "whoami", "--format", "json"])?;
     let is_kill = status()?["step"] == "kill";
     let mut expected = 0;

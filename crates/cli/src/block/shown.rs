@@ -28,7 +28,8 @@ impl Names {
             .into_iter()
             .map(|status| (status.number, status.policy.name.clone().unwrap_or_else(|| status.policy.what())))
             .collect();
-        self.containers = follower.places().map(|(place, id, name)| (place, id.to_owned(), name.map(str::to_owned))).collect();
+        self.containers =
+            follower.places().map(|(place, id, name)| (place, id.to_owned(), name.map(str::to_owned))).collect();
         Ok(())
     }
 
@@ -196,7 +197,11 @@ pub(crate) fn status_text(enforcer: &Enforcer, check: &Result<(), EnforceError>,
     }
     let _ = writeln!(text, "pinned in {}", enforcer.folder().display());
     if enforcer.skipped() > 0 {
-        let _ = writeln!(text, "the kernel skipped the guards {} times: what was done then was not denied", enforcer.skipped());
+        let _ = writeln!(
+            text,
+            "the kernel skipped the guards {} times: what was done then was not denied",
+            enforcer.skipped()
+        );
     }
     if enforcer.cgroups_lost() > 0 {
         let _ = writeln!(text, "{} cgroups are not under their policies: the map was full", enforcer.cgroups_lost());
@@ -237,7 +242,11 @@ pub(crate) fn policy_text(status: &Status) -> String {
 
 /// Whether what it is about can only be told by asking engines: a container by its name alone may come again under another id.
 fn needs_agent(status: &Status) -> bool {
-    !status.policy.containers.iter().all(|target| matches!(target, enforce::Target::Container(name) if name.len() == 64))
+    !status
+        .policy
+        .containers
+        .iter()
+        .all(|target| matches!(target, enforce::Target::Container(name) if name.len() == 64))
 }
 
 /// An error with its causes.

@@ -58,7 +58,9 @@ impl Step {
     pub fn guarantee(self) -> &'static str {
         match self {
             Step::Lsm => "the call fails with EPERM before anything has happened (BPF LSM)",
-            Step::FmodRet => "the call fails with EPERM before anything has happened (fmod_ret on the kernel's security functions)",
+            Step::FmodRet => {
+                "the call fails with EPERM before anything has happened (fmod_ret on the kernel's security functions)"
+            }
             Step::Kill => "the process is killed with SIGKILL before the first instruction of the program",
         }
     }
@@ -223,7 +225,12 @@ impl Guards {
         }
         for name in PROGRAMS_OF_MANY {
             let map = maps::find(object, "many_names")?;
-            maps::write(&map, "many_names", &HashKey(key).of_name(name.as_bytes()).to_ne_bytes(), &1_u64.to_ne_bytes())?;
+            maps::write(
+                &map,
+                "many_names",
+                &HashKey(key).of_name(name.as_bytes()).to_ne_bytes(),
+                &1_u64.to_ne_bytes(),
+            )?;
         }
         let (is_v2, hierarchy) = match hierarchy {
             Hierarchy::Unified => (1, 0),
@@ -265,7 +272,8 @@ impl Guards {
 
     /// Cgroups that were to be under a policy and found no room.
     pub fn cgroups_lost(&self) -> u64 {
-        let losses = maps::find(&self.object, "guard_losses").and_then(|map| maps::read::<guard_losses>(&map, "guard_losses", 0));
+        let losses = maps::find(&self.object, "guard_losses")
+            .and_then(|map| maps::read::<guard_losses>(&map, "guard_losses", 0));
         losses.map_or(0, |losses| losses.cgroups)
     }
 
@@ -276,7 +284,8 @@ impl Guards {
         maps::write(&map, "asked_files", &0_u32.to_ne_bytes(), record::bytes(&asked))?;
         let failed = |error: libbpf_rs::Error| GuardError::File(std::io::Error::other(error));
         let program = self.object.progs_mut().find(|program| program.name().to_str() == Some(TELL_FILE));
-        let link = program.unwrap_or_else(|| panic!("the object has no program {TELL_FILE}")).attach().map_err(failed)?;
+        let link =
+            program.unwrap_or_else(|| panic!("the object has no program {TELL_FILE}")).attach().map_err(failed)?;
         let mut answer = Vec::new();
         Iter::new(&link).map_err(failed)?.read_to_end(&mut answer).map_err(GuardError::File)?;
         let key = record::read::<file_key>(&answer).map_err(|error| GuardError::File(std::io::Error::other(error)))?;

@@ -134,10 +134,9 @@ impl Pins {
             return Ok(Some(guard_facts::default()));
         }
         let map = MapHandle::from_pinned_path(&path).map_err(|source| PinError::Read { path: path.clone(), source })?;
-        maps::read(&map, "guard_facts", 0).map(Some).map_err(|error| PinError::Read {
-            path,
-            source: libbpf_rs::Error::from(io::Error::other(error)),
-        })
+        maps::read(&map, "guard_facts", 0)
+            .map(Some)
+            .map_err(|error| PinError::Read { path, source: libbpf_rs::Error::from(io::Error::other(error)) })
     }
 
     /// Takes all of it away.
@@ -178,8 +177,7 @@ impl Pins {
         let mut info = libbpf_sys::bpf_prog_info::default();
         let mut bytes = size_of_val(&info) as u32;
         // SAFETY: the descriptor is open, and the kernel writes at most `bytes` bytes to `info`.
-        let failed =
-            unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut bytes) };
+        let failed = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut bytes) };
         (failed == 0).then_some(info.recursion_misses)
     }
 }
