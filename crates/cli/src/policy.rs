@@ -66,7 +66,7 @@ fn list(format: Format) -> anyhow::Result<ExitCode> {
         Format::Text => policies.iter().for_each(|status| print!("{}", policy_text(status))),
         Format::Json => {
             let documents: Vec<_> = policies.iter().map(PolicyDocument::of).collect();
-            println!("{}", serde_json::to_string_pretty(&documents).context("cannot write JSON")?);
+            print!("{}", report::json(&documents));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -75,7 +75,7 @@ fn list(format: Format) -> anyhow::Result<ExitCode> {
 fn show(number: u32) -> anyhow::Result<ExitCode> {
     let enforcer = Enforcer::find().map_err(explain)?.ok_or(EnforceError::NoPolicy(number))?;
     let status = enforcer.policy(number)?;
-    println!("{}", serde_json::to_string_pretty(&status.policy).context("cannot write JSON")?);
+    print!("{}", report::json(&status.policy));
     Ok(ExitCode::SUCCESS)
 }
 

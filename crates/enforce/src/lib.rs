@@ -20,6 +20,6 @@ pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary
 pub use follow::{Follower, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
 pub use policy::{Policy, PolicyError, Program};
-pub use sensors::guard::{Action, Denial, DenialReader, GuardError, PolicyState, Reason, Step, Tally};
+pub use sensors::guard::{Action, Denial, DenialReader, FileKey, GuardError, PolicyState, Reason, Step, Tally};
 pub use store::{Applied, EnforceError, Enforcer, Status, matching};
 pub use target::Target;

@@ -86,6 +86,13 @@ impl Policy {
         self.containers.iter().try_for_each(Target::check)
     }
 
+    /// The JSON Schema (draft 2020-12) of the format, as it is checked in under `docs/schema`.
+    pub fn schema() -> String {
+        let mut schema = schemars::schema_for!(Policy);
+        schema.insert("title".into(), format!("ringfence policy, version {}", Policy::SCHEMA_VERSION).into());
+        serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+    }
+
     /// As JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

@@ -10,10 +10,11 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 11] = [
+const DIRECTION: [(&str, &[&str]); 12] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
+    ("enforce", &["containers", "event", "sensors"]),
     ("prove", &["agent", "behaviour", "containers", "event", "recommend", "report"]),
     ("recommend", &["behaviour", "event", "report"]),
     ("report", &["behaviour", "event"]),
@@ -23,7 +24,19 @@ const DIRECTION: [(&str, &[&str]); 11] = [
     ("agent", &["behaviour", "containers", "event", "report", "rules", "sensors", "store"]),
     (
         "ringfence",
-        &["agent", "behaviour", "containers", "event", "prove", "recommend", "report", "rules", "sensors", "store"],
+        &[
+            "agent",
+            "behaviour",
+            "containers",
+            "enforce",
+            "event",
+            "prove",
+            "recommend",
+            "report",
+            "rules",
+            "sensors",
+            "store",
+        ],
     ),
 ];
 
@@ -164,11 +177,25 @@ fn every_queue_between_threads_is_bounded() -> Result<()> {
     Ok(())
 }
 
+fn is_of_guard(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("guard_"))
+}
+
 /// The programs of the sensors: hook and name, in each folder.
 fn programs() -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
+    let programs = programs_in(false)?;
+    ensure!(programs.len() >= 3, "the programs were not found: {programs:?}");
+    Ok(programs)
+}
+
+/// The programs of the sensors, or those of the guards.
+fn programs_in(of_guards: bool) -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
     let mut programs: BTreeMap<PathBuf, BTreeSet<(String, String)>> = BTreeMap::new();
     for (path, text) in files(&packages()?["sensors"].folder.join("src"), ".bpf.c")? {
         let folder = path.parent().context("a file is in a folder")?.to_owned();
+        if is_of_guard(&folder) != of_guards {
+            continue;
+        }
         let programs = programs.entry(folder).or_default();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {
@@ -188,8 +215,25 @@ fn programs() -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
             programs.insert((found.0, name.to_owned()));
         }
     }
-    ensure!(programs.len() >= 3, "the programs were not found: {programs:?}");
     Ok(programs)
+}
+
+#[test]
+fn every_program_of_a_guard_is_attached_at_some_step_and_none_shares_a_map_with_the_sensors() -> Result<()> {
+    let folder = packages()?["sensors"].folder.join("src");
+    let list = std::fs::read_to_string(folder.join("guard/mod.rs"))?;
+    let programs = programs_in(true)?;
+    ensure!(!programs.is_empty(), "no guards were found");
+    for (folder, programs) in &programs {
+        for (hook, name) in programs {
+            assert!(list.contains(&format!("\"{name}\"")), "{name} on {hook} is not in the list of any step");
+        }
+        for (path, text) in files(folder, ".bpf.c")? {
+            let foreign = ["slots.h", "tasks.h", "notes.h", "sample.h"].into_iter().find(|name| text.contains(name));
+            assert_eq!(foreign, None, "{} includes what the sensors share", path.display());
+        }
+    }
+    Ok(())
 }
 
 #[test]

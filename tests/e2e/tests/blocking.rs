@@ -348,11 +348,11 @@ fn an_audit_counts_and_denies_nothing_and_time_ends_a_policy_without_ringfence()
     let removed = run(None, &["policy", "remove", "0"])?;
     ensure!(removed.status.success(), "{}", removed.stderr());
 
-    let limited = Blocking::start(None, &[&path[..], &["--for", "4s"]].concat())?;
+    let limited = Blocking::start(None, &[&path[..], &["--for", "15s"]].concat())?;
     fails(&container.exec(&["whoami"])?, "the container")?;
     limited.kill()?;
     fails(&container.exec(&["whoami"])?, "the container, with no ringfence there")?;
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(15));
     works(&container.exec(&["whoami"])?, "the container, after its time")?;
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use enforce::{Denial, EnforceError, Enforcer, Follower, Place, Status};
 use event::Text;
 use jiff::tz::TimeZone;
@@ -120,7 +119,7 @@ impl Shown {
     pub(crate) fn line(&self, denial: &Denial, names: &Names) -> String {
         match self.format {
             Format::Text => self.text(denial, names),
-            Format::Json => serde_json::to_string(&self.json(denial, names)).unwrap_or_default(),
+            Format::Json => report::json_line(&self.json(denial, names)),
         }
     }
 
@@ -317,7 +316,7 @@ pub(crate) fn status_json(
     enforcer: Option<&Enforcer>,
     policies: &[Status],
     not_blocked: Option<&EnforceError>,
-) -> anyhow::Result<String> {
+) -> String {
     let document = StatusDocument {
         schema_version: report::FormatVersion,
         step: enforcer.map(|enforcer| enforcer.climb().step.name()),
@@ -326,5 +325,87 @@ pub(crate) fn status_json(
         cgroups_lost: enforcer.map_or(0, Enforcer::cgroups_lost),
         policies: policies.iter().map(PolicyDocument::of).collect(),
     };
-    serde_json::to_string_pretty(&document).context("cannot write JSON")
+    report::json(&document)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use enforce::{Action, FileKey, Reason};
+
+    use super::*;
+
+    fn denial() -> Denial {
+        Denial {
+            boot_ns: 5_000_000_000,
+            policy: 3,
+            reason: Reason::Name,
+            action: Action::Killed,
+            cgroup_id: 77,
+            mount_ns: 9,
+            pid: 1234,
+            pid_inside: 12,
+            tid: 1234,
+            ppid: 1200,
+            uid: 0,
+            comm: Text::from("whoami"),
+            parent_comm: Text::from("s\x1b[2Jh"),
+            called: Text::from("/tmp/l\x07ink"),
+            path: Text::from("/usr/bin/whoami"),
+            is_path_cut: false,
+            file: FileKey { device: 27, inode: 1 << 60 },
+        }
+    }
+
+    fn names() -> Names {
+        let containers = vec![(Place::Cgroup(77), "ab".repeat(32), Some("web".to_owned()))];
+        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers }
+    }
+
+    fn shown(format: Format) -> Shown {
+        Shown { format, zone: TimeZone::UTC, ahead_ns: 0 }
+    }
+
+    #[test]
+    fn a_denial_is_one_line_and_no_text_of_it_reaches_a_terminal_raw() {
+        let line = shown(Format::Text).line(&denial(), &names());
+
+        assert_eq!(
+            line,
+            "00:00:05.000 killed   web (abababababab)  /usr/bin/whoami, called '/tmp/l\\u{7}ink'  by pid 1234 (12 inside) of \
+             's\\u{1b}[2Jh' (pid 1200), uid 0  policy 3: name"
+        );
+    }
+
+    #[test]
+    fn a_denial_in_json_names_container_policy_process_and_program() {
+        let line = shown(Format::Json).line(&denial(), &names());
+        let value: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+
+        assert_eq!(value["container"]["name"], "web");
+        assert_eq!(value["policy"]["name"], "no whoami");
+        assert_eq!(value["program"]["inode"], "1152921504606846976");
+        assert_eq!(value["process"]["parent"]["pid"], 1200);
+        assert!(!line.contains('\x1b'), "{line}");
+    }
+
+    fn check_schema(name: &str, title: &str, mut schema: schemars::Schema) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(name);
+        schema.insert("title".into(), title.into());
+        let actual = report::json(&schema);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &actual).expect("the schema can be written");
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(actual == expected, "{} differs from the types: UPDATE=1 writes it anew", path.display());
+    }
+
+    #[test]
+    fn the_schemas_that_are_checked_in_are_those_of_the_types() {
+        let denial = schemars::schema_for!(DenialLine<'static>);
+        check_schema("denial-1.json", "ringfence denial, version 1", denial);
+        let status = schemars::schema_for!(StatusDocument<'static>);
+        check_schema("block-status-1.json", "ringfence block status, version 1", status);
+    }
 }
