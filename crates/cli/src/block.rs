@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use ::enforce::{Applied, Denial, EnforceError, Enforcer, Follower, Notice, Policy, Program, Status, Step, Target};
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
-use enforce::{Applied, Denial, EnforceError, Enforcer, Follower, Notice, Policy, Program, Status, Step, Target};
 use event::Text;
 
 use crate::signals::Signals;
@@ -133,7 +133,12 @@ const CHECK: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &BlockArgs) -> anyhow::Result<ExitCode> {
-    match decided(args) {
+    refused(decided(args))
+}
+
+/// A refusal has an exit code of its own.
+pub(crate) fn refused(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    match result {
         Err(error) if error.downcast_ref::<EnforceError>().is_some_and(EnforceError::is_refusal) => {
             exit::print(&error);
             Ok(ExitCode::from(exit::REFUSED))
@@ -164,7 +169,7 @@ fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
         }
     };
     say(&policy, &applied, args.limit);
-    follow(args, enforcer, &applied, signals)
+    follow(args.format, args.once, enforcer, Some(applied.number), signals)
 }
 
 impl BlockArgs {
@@ -241,13 +246,20 @@ pub(crate) fn short(id: &str) -> &str {
     if is_drawn { &id[..12] } else { id }
 }
 
-fn follow(args: &BlockArgs, enforcer: Enforcer, applied: &Applied, mut signals: Signals) -> anyhow::Result<ExitCode> {
+/// Shows denials and follows containers, until a signal, or until the policy is over.
+pub(crate) fn follow(
+    format: Format,
+    once: bool,
+    enforcer: Enforcer,
+    number: Option<u32>,
+    mut signals: Signals,
+) -> anyhow::Result<ExitCode> {
     let mut follower = Follower::new();
     let mut names = Names::default();
-    let shown = Shown::new(args.format);
+    let shown = Shown::new(format);
     let (wake, woken) = mpsc::sync_channel(1);
-    if !args.once {
-        enforce::wake_on_events(&wake);
+    if !once {
+        ::enforce::wake_on_events(&wake);
     }
     let mut denials = enforcer.denials()?;
     let mut look = Instant::now();
@@ -278,7 +290,7 @@ fn follow(args: &BlockArgs, enforcer: Enforcer, applied: &Applied, mut signals: 
             report_lost(&enforcer, &mut lost);
             look = Instant::now() + LOOK;
         }
-        if args.once {
+        if once {
             // Nobody reads on: what was denied meanwhile is counted, and told to whoever looks next.
             return Ok(ExitCode::SUCCESS);
         }
@@ -287,31 +299,34 @@ fn follow(args: &BlockArgs, enforcer: Enforcer, applied: &Applied, mut signals: 
             check = Instant::now() + CHECK;
         }
         tell(denials.poll(WAIT)?, &names)?;
-        let is_over = enforcer.policy(applied.number).map(|status| status.left == Some(Duration::ZERO));
-        match is_over {
-            Ok(false) => {}
-            Ok(true) => {
-                tell(denials.poll(Duration::ZERO)?, &names)?;
-                let status = enforcer.remove(applied.number)?;
-                note(&format!("policy {} is over: {}", applied.number, counted(&status)));
-                enforcer.end_if_unused()?;
-                return Ok(ExitCode::SUCCESS);
+        if let Some(number) = number {
+            match enforcer.policy(number) {
+                Ok(status) if status.left == Some(Duration::ZERO) => {
+                    tell(denials.poll(Duration::ZERO)?, &names)?;
+                    let status = enforcer.remove(number)?;
+                    note(&format!("policy {number} is over: {}", counted(&status)));
+                    enforcer.end_if_unused()?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Ok(_) => {}
+                Err(EnforceError::NoPolicy(_)) => {
+                    note(&format!("policy {number} was removed"));
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(EnforceError::NoPolicy(_)) => {
-                note(&format!("policy {} was removed", applied.number));
-                return Ok(ExitCode::SUCCESS);
-            }
-            Err(error) => return Err(error.into()),
         }
         if signals.take().is_some() {
             tell(denials.poll(Duration::ZERO)?, &names)?;
-            let status = enforcer.policy(applied.number)?;
-            note(&format!(
-                "policy {} stays in force ({}); `ringfence policy remove {}` ends it",
-                applied.number,
-                counted(&status),
-                applied.number
-            ));
+            for status in
+                enforcer.policies()?.iter().filter(|status| number.is_none_or(|number| number == status.number))
+            {
+                note(&format!(
+                    "policy {0} stays in force ({1}); `ringfence policy remove {0}` ends it",
+                    status.number,
+                    counted(status)
+                ));
+            }
             return Ok(ExitCode::SUCCESS);
         }
     }

@@ -4,6 +4,7 @@ mod block;
 mod containers;
 mod diff;
 mod doctor;
+mod enforce;
 mod exit;
 mod fields;
 mod generate;
@@ -57,6 +58,7 @@ enum Command {
     Block(Box<block::BlockArgs>),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    Enforce(enforce::EnforceArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -71,7 +73,7 @@ enum Command {
         act: doctor::Act,
     },
     /// What `block` has blocked in a cgroup of its own.
-    #[command(hide = true, name = enforce::CANARY_SUBCOMMAND)]
+    #[command(hide = true, name = ::enforce::CANARY_SUBCOMMAND)]
     GuardCanary {
         act: String,
     },
@@ -91,7 +93,8 @@ fn main() -> ExitCode {
         Command::Fields(args) => fields::run(&args),
         Command::Block(args) => block::run(&args),
         Command::Policy(command) => policy::run(&command),
-        Command::GuardCanary { act } => return enforce::run_canary(&act),
+        Command::Enforce(args) => enforce::run(&args),
+        Command::GuardCanary { act } => return ::enforce::run_canary(&act),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::enforce::{EnforceError, Enforcer, Policy};
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
-use enforce::{EnforceError, Enforcer, Policy};
 use event::Text;
 
 use crate::block::shown::{PolicyDocument, policy_text};
@@ -113,7 +113,7 @@ fn test(file: &PathBuf) -> anyhow::Result<ExitCode> {
         }
     };
     println!("{} in {}", Text::from(policy.what().as_str()).shown(), Text::from(policy.whom().as_str()).shown());
-    let matching = enforce::matching(&policy)?;
+    let matching = ::enforce::matching(&policy)?;
     ensure!(matching.len() < 100_000, "more containers than can be shown");
     for (id, name) in &matching {
         let name = name.as_deref().map(|name| format!("{name} ")).unwrap_or_default();

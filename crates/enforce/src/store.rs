@@ -420,11 +420,11 @@ pub fn matching(policy: &Policy) -> Result<Vec<(String, Option<String>)>, Enforc
 impl Policy {
     /// The names of containers that it has.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let name = |target| match target {
-            &crate::Target::Container(ref name) => Some(name.as_str()),
+        let named = self.containers.iter().filter_map(|target| match target {
+            crate::Target::Container(name) => Some(name.as_str()),
             _ => None,
-        };
-        self.containers.iter().filter_map(name).collect()
+        });
+        named.collect()
     }
 
     /// The ids of containers that it is about and that may come, or come again.

@@ -8,7 +8,7 @@ use e2e::blocking::{Blocking, Clean, Place, run, status};
 use e2e::bundle::Bundle;
 use e2e::command::{Background, Finished, command, finish, wait_until};
 use e2e::engines::{Containerd, Docker, Engine, Podman, Wish};
-use e2e::machine::{alone, unique_name};
+use e2e::machine::{alone, find_program, unique_name};
 use e2e::overlay::Overlay;
 use e2e::runtime::{Container, Runtime};
 use e2e::workloads::BUSYBOX_IMAGE;
@@ -118,6 +118,95 @@ fn whoami_fails_in_one_container_of_docker() -> Result<()> {
         start: &|name| docker.try_docker(&["start", "--attach", name]),
         restart: &|name| docker.docker(&["restart", "--time", "0", name]).map(|_| ()),
     })
+}
+
+#[test]
+#[ignore = "needs root"]
+fn nothing_but_what_came_with_the_image_runs() -> Result<()> {
+    need!("dockerd", "docker", "ip", "busybox", "runc");
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let docker = Docker::start()?;
+    docker.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
+    let here = unique_name("rf-here");
+    let place = (docker.socket(), "docker.sock");
+    let args = words(&["/bin/sleep", "1000"]);
+    let volume = tempfile::tempdir()?;
+    std::fs::copy(find_program("busybox").context("no busybox")?, volume.path().join("busybox"))?;
+    let more = ["--tmpfs", "/tmp:exec"];
+    docker.run(&Wish {
+        name: &here,
+        image: BUSYBOX_IMAGE,
+        args: &args,
+        mounts: &[(volume.path(), "/volume")],
+        more: &more,
+    })?;
+    let exec = |script: &str| docker.try_docker(&["exec", &here, "/bin/sh", "-c", script]);
+    exec("cp /bin/busybox /root/busybox; cp /bin/busybox /tmp/busybox")?;
+    let strangers = ["/root/busybox", "/tmp/busybox", "/volume/busybox"];
+    for stranger in strangers {
+        works(&exec(&format!("exec {stranger} whoami"))?, "the container, before")?;
+    }
+
+    let all = ["--container", here.as_str(), "--image-binaries-only", "--format", "json"];
+    let blocking = Blocking::start(Some(&place), &all)?;
+    for stranger in strangers {
+        fails(&exec(&format!("exec {stranger} whoami"))?, stranger)?;
+    }
+    works(&exec("exec /bin/busybox whoami")?, "the container, by a program of the image")?;
+    let denials = blocking.expect_denials(3)?;
+    for (denial, stranger) in denials.iter().zip(strangers) {
+        ensure!(denial["reason"] == "not_of_image" && denial["program"]["path"] == stranger, "{denial}");
+    }
+    // One that is started anew is set up by its runtime, and its own program runs.
+    docker.docker(&["restart", "--time", "0", &here])?;
+    works(&exec("exec /bin/busybox whoami")?, "the container that was started again")?;
+    fails(&exec("exec /root/busybox whoami")?, "the container that was started again")?;
+
+    // Where nobody can tell what came with an image it is refused.
+    let runtime = Runtime::new("runc")?;
+    let bundle = Bundle::new(&rootfs::busybox()?.folder, &["/bin/sleep", "1000"])?;
+    let name = unique_name("rf-plain");
+    let plain = bare(&runtime, &bundle, &name)?;
+    let refused = run(None, &["block", "--once", "--container", plain.id(), "--image-binaries-only"])?;
+    ensure!(refused.status.code() == Some(3), "it ends with {}: {}", refused.status, refused.stderr());
+    ensure!(refused.stderr().contains("no overlay"), "{}", refused.stderr());
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_of_policies_is_put_in_force_once_and_for_all_or_not_at_all() -> Result<()> {
+    need!("runc", "busybox", "ldd", "whoami");
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let runtime = Runtime::new("runc")?;
+    let here = unique_name("rf-here");
+    let root = with_whoami()?;
+    let bundle = Bundle::new(&root.root(), &["/bin/sleep", "1000"])?;
+    let folder = tempfile::tempdir()?;
+    let policy = |name: &str, json: &str| std::fs::write(folder.path().join(name), json);
+    let shown = folder.path().display().to_string();
+    policy("a.json", &format!(r#"{{"schema_version":1,"containers":[{{"container":"{here}"}}],"exec":["whoami"]}}"#))?;
+    policy("b.json", r#"{"schema_version":1,"containers":[],"exec":["whoami"]}"#)?;
+    let refused = run(None, &["enforce", "--once", "--policy", &shown])?;
+    ensure!(refused.status.code() == Some(3), "it ends with {}: {}", refused.status, refused.stderr());
+    ensure!(refused.stderr().contains("b.json"), "{}", refused.stderr());
+    ensure!(status()?["step"].is_null(), "something is in place");
+
+    std::fs::remove_file(folder.path().join("b.json"))?;
+    for _ in 0..2 {
+        let done = run(None, &["enforce", "--once", "--policy", &shown])?;
+        ensure!(done.status.success(), "enforce: {}", done.stderr());
+    }
+    ensure!(status()?["policies"].as_array().map(Vec::len) == Some(1), "{}", status()?);
+    let container = bare(&runtime, &bundle, &here)?;
+    if std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid()))?.contains(here.as_str()) {
+        fails(&container.exec(&["whoami"])?, "the container that came with no ringfence there")?;
+    }
+    let tested = run(None, &["policy", "test", &folder.path().join("a.json").display().to_string()])?;
+    ensure!(tested.status.success() && tested.stdout().contains(&here), "{} {}", tested.stdout(), tested.stderr());
+    Ok(())
 }
 
 #[test]

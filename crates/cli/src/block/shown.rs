@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use enforce::{Denial, EnforceError, Enforcer, Follower, Place, Status};
+use ::enforce::{Denial, EnforceError, Enforcer, Follower, Place, Status};
 use event::Text;
 use jiff::tz::TimeZone;
 use report::Timestamp;
@@ -245,7 +245,7 @@ fn needs_agent(status: &Status) -> bool {
         .policy
         .containers
         .iter()
-        .all(|target| matches!(target, enforce::Target::Container(name) if name.len() == 64))
+        .all(|target| matches!(target, ::enforce::Target::Container(name) if name.len() == 64))
 }
 
 /// An error with its causes.
@@ -281,7 +281,7 @@ pub(crate) struct StatusDocument<'a> {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct PolicyDocument<'a> {
     number: u32,
-    policy: &'a enforce::Policy,
+    policy: &'a ::enforce::Policy,
     /// How many seconds it is still in force; none if it has no end.
     seconds_left: Option<u64>,
     cgroups: usize,
@@ -332,7 +332,7 @@ pub(crate) fn status_json(
 mod tests {
     use std::path::Path;
 
-    use enforce::{Action, FileKey, Reason};
+    use ::enforce::{Action, FileKey, Reason};
 
     use super::*;
 
