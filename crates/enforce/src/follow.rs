@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use containers::engine::Metadata;
 use containers::list::Running;
 use sensors::guard::FileKey;
 
@@ -93,9 +94,11 @@ impl Follower {
     pub fn look(&mut self, enforcer: &Enforcer) -> Result<Vec<Notice>, EnforceError> {
         let policies = enforcer.policies()?;
         let mut notices = Vec::new();
-        self.expect(enforcer, &policies)?;
+        // First, as one that is yet to start does not wait.
+        let known = enforcer.known()?;
+        self.expect(enforcer, &policies, &known)?;
         let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
-        let (running, _) = enforcer.containers(&names)?;
+        let running = enforcer.running(&known, &names)?;
         let mut seen = BTreeSet::new();
         for status in &policies {
             for container in
@@ -129,19 +132,32 @@ impl Follower {
         Ok(notices)
     }
 
-    /// Containers that engines know and that are yet to start.
-    fn expect(&mut self, enforcer: &Enforcer, policies: &[Status]) -> Result<(), EnforceError> {
-        let known = enforcer.resolver.list()?.containers;
+    /// Containers that engines know and that are yet to start, or to start again. An engine that does not answer forgets none, so
+    /// that those that are gone are given up only when there are many.
+    fn expect(&mut self, enforcer: &Enforcer, policies: &[Status], known: &[Metadata]) -> Result<(), EnforceError> {
+        let mut current = BTreeSet::new();
         for status in policies {
-            for id in status.policy.awaited_ids(&known, false) {
-                if self.awaited.insert((status.number, id.clone())) {
-                    enforcer.wait_for(&id, status.number)?;
+            for id in status.policy.awaited_ids(known, false) {
+                let one = (status.number, id);
+                if !self.awaited.contains(&one) {
+                    enforcer.wait_for(&one.1, one.0)?;
                 }
+                current.insert(one);
             }
+        }
+        self.awaited.extend(current.iter().cloned());
+        if self.awaited.len() > current.len() + MOST_GONE {
+            for (number, id) in self.awaited.difference(&current) {
+                enforcer.wait_no_more(id, *number)?;
+            }
+            self.awaited = current;
         }
         Ok(())
     }
 }
+
+/// So many containers that are gone are still awaited.
+const MOST_GONE: usize = 500;
 
 fn take_in(enforcer: &Enforcer, status: &Status, container: &Running) -> Result<Notice, EnforceError> {
     let under = enforcer.guards.cgroups_of(status.number)?;

@@ -79,7 +79,10 @@ pub(crate) fn climb(
 }
 
 fn try_step(pins: &Pins, hierarchy: &Hierarchy, layout: &Layout, step: Step) -> Result<Guards, String> {
-    let guards = Guards::load(pins.clone(), hierarchy, step).map_err(|error| first_lines(&error))?;
+    let guards = Guards::load(pins.clone(), hierarchy, step).map_err(|error| match error.objection() {
+        Some(objection) => format!("{}: {objection}", first_lines(&error)),
+        None => first_lines(&error),
+    })?;
     match canary::check(&guards, layout) {
         Ok(()) => Ok(guards),
         Err(error) => {

@@ -306,15 +306,36 @@ impl Enforcer {
         Ok(count)
     }
 
+    /// No longer.
+    pub(crate) fn wait_no_more(&self, id: &str, number: u32) -> Result<(), EnforceError> {
+        for name in cgroup_names(id) {
+            self.guards.await_no_more(&name, number)?;
+        }
+        Ok(())
+    }
+
     /// What runs, described, and what engines know. The `names` are those that somebody gave containers.
     pub(crate) fn containers(&self, names: &[&str]) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
-        all(&self.proc, &self.layout, &self.resolver, names)
+        let known = self.known()?;
+        Ok((self.running(&known, names)?, known))
+    }
+
+    /// What engines know.
+    pub(crate) fn known(&self) -> Result<Vec<Metadata>, EnforceError> {
+        Ok(self.resolver.list()?.containers)
+    }
+
+    /// What runs, described by what engines know.
+    pub(crate) fn running(&self, known: &[Metadata], names: &[&str]) -> Result<Vec<Running>, EnforceError> {
+        all(&self.proc, &self.layout, known, names)
     }
 
     fn free_number(&self) -> Result<u32, EnforceError> {
         for number in 0..Guards::CANARY {
-            if self.guards.policy(number)?.is_none() {
-                return Ok(number);
+            match self.guards.policy(number)? {
+                // One whose time is over holds no place.
+                Some(record) if record.expires_boot_ns.is_none_or(|end| end > boot_ns()) => {}
+                _ => return Ok(number),
             }
         }
         Err(EnforceError::Full)
@@ -376,19 +397,13 @@ impl Enforcer {
     }
 }
 
-fn all(
-    proc: &Proc,
-    layout: &Layout,
-    resolver: &Resolver,
-    names: &[&str],
-) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
-    let known = resolver.list()?.containers;
+fn all(proc: &Proc, layout: &Layout, known: &[Metadata], names: &[&str]) -> Result<Vec<Running>, EnforceError> {
     let mut census = running(proc, layout)?;
-    describe(&mut census.containers, &known);
+    describe(&mut census.containers, known);
     for container in census.containers.iter_mut().filter(|container| container.cgroup.is_none()) {
         place(container, proc, layout, names);
     }
-    Ok((census.containers, known))
+    Ok(census.containers)
 }
 
 /// A container whose processes have several mount namespaces is told by its namespace alone, though it has a cgroup: that is
@@ -412,7 +427,8 @@ fn place(container: &mut Running, proc: &Proc, layout: &Layout, names: &[&str]) 
 pub fn matching(policy: &Policy) -> Result<Vec<(String, Option<String>)>, EnforceError> {
     let proc = Proc::default();
     let layout = Layout::detect(&proc)?;
-    let (running, _) = all(&proc, &layout, &Resolver::new(Sockets::usual(Path::new("/"))), &policy.names())?;
+    let known = Resolver::new(Sockets::usual(Path::new("/"))).list()?.containers;
+    let running = all(&proc, &layout, &known, &policy.names())?;
     let wanted = running.into_iter().filter(|it| policy.containers.iter().any(|target| target.wants_running(it)));
     Ok(wanted.map(|it| (it.id, it.metadata.and_then(|known| known.name))).collect())
 }

@@ -28,6 +28,7 @@ enum guard_limit {
 EXPORT(enum, guard_limit);
 
 #define NAME_BYTES 255
+#define NAME_PART  64
 /* Names and mounts from a file up to the root. */
 #define PLACE_STEPS 128
 /* So many of them are told. */
@@ -283,20 +284,32 @@ static __always_inline u64 policies_of_current(void)
 	return mask;
 }
 
-struct name_buffer {
-	u64 words[(NAME_BYTES + 1) / 8 + 1];
-};
-
+/* In parts, as kernels before 6.8 add up the stacks of all functions that call each other, and allow 512 bytes. */
 static __always_inline u64 hash_of_bytes(u64 address, u32 length)
 {
-	struct name_buffer buffer = {};
+	u64 words[NAME_PART / 8];
 	struct sip_hash hash;
 
 	length &= NAME_BYTES;
-	if (bpf_probe_read_kernel(buffer.words, length, (const void *)address))
-		return 0;
 	begin_hash(&hash);
-	ADD_BYTES_TO_HASH(&hash, buffer.words, length, NAME_BYTES + 1);
+	add_to_hash(&hash, length);
+	for (u32 at = 0; at <= NAME_BYTES; at += NAME_PART) {
+		u32 part = length - at;
+
+		if (at >= length)
+			break;
+		__builtin_memset(words, 0, sizeof(words));
+		barrier_var(part); /* the verifier must see the very number that is cut */
+		if (part > NAME_PART)
+			part = NAME_PART;
+		if (bpf_probe_read_kernel(words, part, (const void *)(address + at)))
+			return 0;
+		for (u32 i = 0; i < NAME_PART / 8; i++) {
+			if (at + i * 8 >= length)
+				break;
+			add_to_hash(&hash, words[i]);
+		}
+	}
 	return end_hash(&hash);
 }
 

@@ -184,6 +184,11 @@ impl Guards {
         Ok(true)
     }
 
+    /// No longer.
+    pub fn await_no_more(&self, name: &str, number: u32) -> Result<(), GuardError> {
+        cgroup_key(name).map_or(Ok(()), |key| self.unmark("awaited_cgroups", record::bytes(&key), number))
+    }
+
     /// Denies programs with this name, wherever they lie.
     pub fn deny_name(&self, name: &[u8], number: u32) -> Result<(), GuardError> {
         self.change_facts(|facts| facts.naming |= bit(number))?;

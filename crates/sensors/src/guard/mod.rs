@@ -139,6 +139,16 @@ pub enum GuardError {
     File(#[source] std::io::Error),
 }
 
+impl GuardError {
+    /// What the verifier did not like, if it said so.
+    pub fn objection(&self) -> Option<&str> {
+        match self {
+            GuardError::Refused { log, .. } => crate::load::objection(log),
+            _ => None,
+        }
+    }
+}
+
 /// The guards of this machine.
 pub struct Guards {
     object: Object,

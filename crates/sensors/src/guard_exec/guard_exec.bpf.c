@@ -44,6 +44,10 @@ __noinline u64 last_name_of(u64 text, u32 is_argument)
 	return ENDLESS;
 }
 
+struct name_buffer {
+	u64 words[(NAME_BYTES + 1) / 8 + 1];
+};
+
 /* The last name of a text as a number: as that of a file with this name. */
 __noinline u64 hash_of_text(u64 text, u32 is_argument)
 {
