@@ -31,6 +31,8 @@ EXPORT(enum, guard_limit);
 #define NAME_PART  64
 /* Names and mounts from a file up to the root. */
 #define PLACE_STEPS 128
+/* Mounts from a task's root up to that of the container. */
+#define ROOT_STEPS 32
 /* So many of them are told. */
 #define TOLD_STEPS 48
 /* Cgroups from a task's own up to the root. One at each such level knows by itself what it inherits. */
@@ -373,17 +375,37 @@ static __always_inline u64 mask_in(void *map, const void *key)
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 
 /*
+ * The file system of the container's root, wherever the task's own root is: the mount below which all others are, but for the
+ * one that every mount namespace begins with.
+ */
+static __always_inline struct super_block *root_of_container(void)
+{
+	struct vfsmount *vfsmount = BPF_CORE_READ(current_task(), fs, root.mnt);
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+
+	for (u32 i = 0; i < ROOT_STEPS; i++) {
+		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+		if (above == mount || BPF_CORE_READ(above, mnt_parent) == above)
+			return BPF_CORE_READ(mount, mnt.mnt_sb);
+		mount = above;
+	}
+	return 0;
+}
+
+/*
  * Whether a file came with the image: it lies in the file system of the container's root, and its inode has nothing in the
  * layer that is written to. Where the root is not an overlay, or still the host's, as while a runtime sets the container up,
  * that cannot be told, and every file passes.
  */
 static __always_inline bool is_of_image(struct guard_facts *known, struct file *file)
 {
-	struct task_struct *task = current_task();
-	struct super_block *root = BPF_CORE_READ(task, nsproxy, mnt_ns, root, mnt.mnt_sb);
+	struct super_block *root = root_of_container();
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	u64 upper = 0;
 
+	if (!root)
+		return false;
 	if (BPF_CORE_READ(root, s_magic) != OVERLAYFS_SUPER_MAGIC)
 		return true;
 	if (BPF_CORE_READ(root, s_dev) == known->host_root_device)
