@@ -13,6 +13,7 @@ mod follow;
 mod ladder;
 mod lock;
 mod policy;
+mod running;
 mod store;
 mod target;
 
@@ -20,6 +21,7 @@ pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary
 pub use follow::{Follower, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
 pub use policy::{Policy, PolicyError, Program};
+pub use running::matching;
 pub use sensors::guard::{Action, Denial, DenialReader, FileKey, GuardError, PolicyState, Reason, Step, Tally};
-pub use store::{Applied, EnforceError, Enforcer, Status, matching};
+pub use store::{Applied, EnforceError, Enforcer, Status};
 pub use target::Target;

@@ -7,7 +7,7 @@
  * instruction of the program.
  */
 
-#include "guard.h"
+#include "guard_tell.h"
 
 #define PROT_EXEC 4
 #define SIGKILL 9
