@@ -1,4 +1,5 @@
-//! Compiles the BPF side: every `src/<name>/<name>.bpf.c` is one sensor, all of them one object.
+//! Compiles the BPF side: every `src/<name>/<name>.bpf.c` is one sensor, all of them one object; every
+//! `src/guard_<name>/guard_<name>.bpf.c` is one guard, all of them another.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,14 @@ fn main() {
         other => panic!("there is no vmlinux.h for {other}: crates/sensors/bpf/vmlinux has x86_64 and aarch64"),
     };
 
-    let sensors = sensors(&root.join("src"));
+    let (guards, sensors): (Vec<String>, Vec<String>) =
+        programs(&root.join("src")).into_iter().partition(|name| name.starts_with("guard_"));
     fs::write(out.join("sensors.h"), numbers(&sensors)).expect("OUT_DIR can be written");
     fs::write(out.join("handlers.h"), handlers(&sensors, &root.join("src"))).expect("OUT_DIR can be written");
     let source = out.join("ringfence.bpf.c");
     fs::write(&source, unit(&sensors)).expect("OUT_DIR can be written");
+    let guard_source = out.join("guards.bpf.c");
+    fs::write(&guard_source, unit(&guards)).expect("OUT_DIR can be written");
 
     let flags = [
         format!("-I{}", out.display()),
@@ -40,6 +44,8 @@ fn main() {
     for (object, source, kernel) in [
         ("ringfence", &source, new),
         ("ringfence-old", &source, old),
+        // Nothing in them is worth two forms.
+        ("guards", &guard_source, old),
         ("probe", &root.join("bpf/probe.bpf.c"), old),
         ("preemption", &root.join("bpf/preemption.bpf.c"), old),
     ] {
@@ -50,10 +56,13 @@ fn main() {
             panic!("the BPF programs do not compile: {error:#}");
         }
     }
-    // The old one has the same types.
-    let mut builder = SkeletonBuilder::new();
-    if let Err(error) = builder.obj(out.join("ringfence.bpf.o")).generate(out.join("ringfence.skel.rs")) {
-        panic!("the types of the BPF programs cannot be written in Rust: {error:#}");
+    // The old one of the sensors has the same types.
+    for object in ["ringfence", "guards"] {
+        let mut builder = SkeletonBuilder::new();
+        let skeleton = out.join(format!("{object}.skel.rs"));
+        if let Err(error) = builder.obj(out.join(format!("{object}.bpf.o"))).generate(skeleton) {
+            panic!("the types of the BPF programs cannot be written in Rust: {error:#}");
+        }
     }
     println!("cargo:rerun-if-changed=bpf");
     println!("cargo:rerun-if-changed=src");
@@ -62,7 +71,7 @@ fn main() {
 }
 
 /// The names of the folders that hold a program of the same name, in a fixed order.
-fn sensors(src: &Path) -> Vec<String> {
+fn programs(src: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(src)
         .expect("src can be read")
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

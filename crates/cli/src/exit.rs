@@ -7,7 +7,8 @@ use event::{Text, is_unsafe_on_a_terminal};
 
 /// Shown under every `--help`.
 pub(crate) const HELP: &str = "\
-Exit codes: 0 done; 1 done, but a report misses what this kernel could have shown, something was lost or not recorded, a recommendation is not proved, what was compared differs, or something was detected; 2 not done, the message says why. \
+Exit codes: 0 done; 1 done, but a report misses what this kernel could have shown, something was lost or not recorded, a recommendation is not proved, what was compared differs, or something was detected; 2 not done, the message says why; \
+3 not blocked, as the policy matches nothing or would match the host, or this kernel lets nothing be blocked. \
 `record -- COMMAND` gives the command's own code (128 + signal if one ended it), 125 if ringfence itself failed, 126 \
 if the command cannot be executed, 127 if there is none.";
 
@@ -15,6 +16,9 @@ if the command cannot be executed, 127 if there is none.";
 pub(crate) const FINDINGS: u8 = 1;
 /// What was asked for was not done.
 pub(crate) const ERROR: u8 = 2;
+
+/// Nothing was blocked, as the policy or the kernel does not allow it.
+pub(crate) const REFUSED: u8 = 3;
 
 /// The process's exit code; an error is printed with its causes, each once.
 pub(crate) fn code_of(result: anyhow::Result<ExitCode>) -> ExitCode {

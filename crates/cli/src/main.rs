@@ -1,10 +1,12 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
 mod allow;
+mod block;
 mod containers;
 mod detect;
 mod diff;
 mod doctor;
+mod enforce;
 mod exit;
 mod fields;
 mod generate;
@@ -13,6 +15,7 @@ mod incident;
 mod map;
 mod merge;
 mod observe;
+mod policy;
 mod privilege;
 mod recommend;
 mod record;
@@ -64,6 +67,10 @@ enum Command {
     /// Check, list, explain and try rule files in Falco's language.
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    Block(Box<block::BlockArgs>),
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    Enforce(enforce::EnforceArgs),
     /// Show the containers that run now.
     Containers(containers::ContainersArgs),
     /// Find out what ringfence can do on this machine, by doing it.
@@ -76,6 +83,11 @@ enum Command {
     DoctorChild {
         #[command(subcommand)]
         act: doctor::Act,
+    },
+    /// What `block` has blocked in a cgroup of its own.
+    #[command(hide = true, name = ::enforce::CANARY_SUBCOMMAND)]
+    GuardCanary {
+        act: String,
     },
     /// What `record -- COMMAND` runs until it becomes the command.
     #[command(hide = true, name = agent::BECOME_COMMAND)]
@@ -94,6 +106,10 @@ fn main() -> ExitCode {
         Command::Allow(args) => allow::run(&args),
         Command::Fields(args) => fields::run(&args),
         Command::Rules(command) => rules::run(&command),
+        Command::Block(args) => block::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::Enforce(args) => enforce::run(&args),
+        Command::GuardCanary { act } => return ::enforce::run_canary(&act),
         Command::Report(args) => report::run(args),
         Command::Map(args) => map::run(&args),
         Command::Recommend(args) => recommend::run(&args),

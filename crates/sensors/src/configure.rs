@@ -88,7 +88,7 @@ fn entries(map: &str, options: &Options, facts: &Facts<'_>) -> Option<u32> {
 /// # Safety
 ///
 /// The map is a value of `T`, and every byte pattern that libbpf puts there is one.
-unsafe fn initial_value<'map, T>(map: &'map mut OpenMapMut<'_>) -> &'map mut T {
+pub(crate) unsafe fn initial_value<'map, T>(map: &'map mut OpenMapMut<'_>) -> &'map mut T {
     let bytes = map.initial_value_mut().expect("constants have initial values");
     assert!(bytes.len() >= size_of::<T>(), "the object's constants are those of its own types");
     // SAFETY: the length was checked; libbpf maps this memory at a page boundary, and nobody else holds it.
@@ -155,7 +155,7 @@ fn set_filter(tracing: &mut tracing, filter: &CallFilter) {
 }
 
 /// A number that nobody can guess.
-fn random_number() -> u64 {
+pub(crate) fn random_number() -> u64 {
     let mut bytes = [0; 8];
     // Without one, hashes are as good as their function: the kernel gives one as soon as it has ever had randomness.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -163,7 +163,7 @@ fn random_number() -> u64 {
 }
 
 /// The index of a controller in `css_set.subsys`: it depends on the kernel's configuration.
-fn controller(btf: &Btf<'_>, name: &str) -> Option<u32> {
+pub(crate) fn controller(btf: &Btf<'_>, name: &str) -> Option<u32> {
     let wanted = format!("{name}_cgrp_id");
     let ids = btf.type_by_name::<Enum<'_>>("cgroup_subsys_id")?;
     ids.iter()

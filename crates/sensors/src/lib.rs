@@ -4,11 +4,15 @@
 //! its `<name>.bpf.c`, its decoder and its tests, and one word in the list below; all of them are one BPF object, so
 //! that each hook is shared and each loss is counted in one place.
 //!
+//! Guards deny what sensors see: an object of their own, `src/guard_<name>/`, which goes on without this program
+//! ([`guard`]).
+//!
 //! Nothing here decides what a container is called or what becomes of an event.
 
 mod attach;
 mod configure;
 mod counts;
+pub mod guard;
 mod kernel;
 mod kernel_types;
 mod libbpf_log;
@@ -198,4 +202,11 @@ pub fn parse_tls(bytes: &[u8], address: &event::Text, port: u32) -> Option<(even
 #[allow(non_camel_case_types, non_upper_case_globals, non_snake_case, unused)]
 mod bpf {
     include!(concat!(env!("OUT_DIR"), "/ringfence.skel.rs"));
+}
+
+/// The C side of the guards.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, dead_code)]
+#[allow(non_camel_case_types, non_upper_case_globals, non_snake_case, unused)]
+mod guard_bpf {
+    include!(concat!(env!("OUT_DIR"), "/guards.skel.rs"));
 }

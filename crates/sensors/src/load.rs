@@ -146,7 +146,7 @@ pub enum LoadError {
     },
 }
 
-fn said_by_libbpf(lines: &str) -> String {
+pub(crate) fn said_by_libbpf(lines: &str) -> String {
     if lines.is_empty() { String::new() } else { format!("; libbpf said:\n{lines}") }
 }
 
@@ -283,7 +283,7 @@ pub(crate) fn refusal(program: &Program, why: &str) -> State {
 }
 
 /// What the verifier did not like: its last line before its sum.
-fn objection(log: &str) -> Option<&str> {
+pub(crate) fn objection(log: &str) -> Option<&str> {
     let lines: Vec<&str> = log.lines().map(str::trim).collect();
     let sum = lines.iter().rposition(|line| line.starts_with("processed "))?;
     lines[..sum].iter().rfind(|line| !line.is_empty()).copied()

@@ -55,27 +55,29 @@ impl Ring {
 
     /// Waits for samples, at most this long, and takes at most [`Ring::BATCH`] of them.
     pub fn poll(&mut self, timeout: Duration) -> Result<Batch, libbpf_rs::Error> {
-        let mut waiting = [rustix::event::PollFd::from_borrowed_fd(self.epoll_fd(), rustix::event::PollFlags::IN)];
-        let timeout = rustix::event::Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        };
-        match rustix::event::poll(&mut waiting, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(libbpf_rs::Error::from_raw_os_error(error.raw_os_error())),
-        }
-        let taken = self.buffer.consume_raw_n(Ring::BATCH);
-        if taken < 0 && -taken != libc::EINTR {
-            return Err(libbpf_rs::Error::from_raw_os_error(-taken));
-        }
+        take(&self.buffer, timeout, Ring::BATCH)?;
         // The next one is probably about as long.
         let next = Batch { events: Vec::with_capacity(self.batch.borrow().events.len()), errors: Vec::new() };
         Ok(self.batch.replace(next))
     }
+}
 
-    fn epoll_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        // SAFETY: the descriptor belongs to `self.buffer` and stays open as long as it, which outlives the borrow.
-        unsafe { std::os::fd::BorrowedFd::borrow_raw(self.buffer.epoll_fd()) }
+/// Waits for records, at most this long, and hands at most so many of them to whom the buffer gives them.
+pub(crate) fn take(buffer: &RingBuffer<'_>, timeout: Duration, most: usize) -> Result<(), libbpf_rs::Error> {
+    // SAFETY: the descriptor belongs to `buffer` and stays open as long as it, which outlives this call.
+    let events = unsafe { std::os::fd::BorrowedFd::borrow_raw(buffer.epoll_fd()) };
+    let mut waiting = [rustix::event::PollFd::from_borrowed_fd(events, rustix::event::PollFlags::IN)];
+    let timeout = rustix::event::Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    match rustix::event::poll(&mut waiting, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(libbpf_rs::Error::from_raw_os_error(error.raw_os_error())),
+    }
+    match buffer.consume_raw_n(most) {
+        taken if taken < 0 && -taken != libc::EINTR => Err(libbpf_rs::Error::from_raw_os_error(-taken)),
+        _ => Ok(()),
     }
 }
 

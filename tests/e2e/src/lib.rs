@@ -9,6 +9,7 @@
 //! `skipped: <why>`.
 
 pub mod against_strace;
+pub mod blocking;
 pub mod bundle;
 pub mod cgroups;
 pub mod collecting;

@@ -10,10 +10,11 @@ use e2e::command::finish;
 use serde_json::Value;
 
 /// What each crate may use of the others. A new crate is entered here.
-const DIRECTION: [(&str, &[&str]); 14] = [
+const DIRECTION: [(&str, &[&str]); 15] = [
     ("event", &[]),
     ("behaviour", &["event"]),
     ("containers", &["event"]),
+    ("enforce", &["containers", "event", "sensors"]),
     ("forensics", &["behaviour", "containers", "event", "report", "rules", "store"]),
     ("prove", &["agent", "behaviour", "containers", "event", "recommend", "report"]),
     ("recommend", &["behaviour", "event", "report"]),
@@ -31,6 +32,7 @@ const DIRECTION: [(&str, &[&str]); 14] = [
             "alerts",
             "behaviour",
             "containers",
+            "enforce",
             "event",
             "forensics",
             "prove",
@@ -47,8 +49,9 @@ const DIRECTION: [(&str, &[&str]); 14] = [
 /// The crates of which the same input gives the same output.
 const PURE: [&str; 6] = ["alerts", "event", "behaviour", "recommend", "report", "rules"];
 /// What they may use of others: nothing here opens, asks or waits for anything.
-const PURE_DEPENDENCIES: [&str; 11] = [
+const PURE_DEPENDENCIES: [&str; 12] = [
     "csv",
+    "memchr",
     "regex",
     "rustc-hash",
     "saphyr-parser",
@@ -192,11 +195,25 @@ fn every_queue_between_threads_is_bounded() -> Result<()> {
     Ok(())
 }
 
+fn is_of_guard(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("guard_"))
+}
+
 /// The programs of the sensors: hook and name, in each folder.
 fn programs() -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
+    let programs = programs_in(false)?;
+    ensure!(programs.len() >= 3, "the programs were not found: {programs:?}");
+    Ok(programs)
+}
+
+/// The programs of the sensors, or those of the guards.
+fn programs_in(of_guards: bool) -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
     let mut programs: BTreeMap<PathBuf, BTreeSet<(String, String)>> = BTreeMap::new();
     for (path, text) in files(&packages()?["sensors"].folder.join("src"), ".bpf.c")? {
         let folder = path.parent().context("a file is in a folder")?.to_owned();
+        if is_of_guard(&folder) != of_guards {
+            continue;
+        }
         let programs = programs.entry(folder).or_default();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {
@@ -216,8 +233,25 @@ fn programs() -> Result<BTreeMap<PathBuf, BTreeSet<(String, String)>>> {
             programs.insert((found.0, name.to_owned()));
         }
     }
-    ensure!(programs.len() >= 3, "the programs were not found: {programs:?}");
     Ok(programs)
+}
+
+#[test]
+fn every_program_of_a_guard_is_attached_at_some_step_and_none_shares_a_map_with_the_sensors() -> Result<()> {
+    let folder = packages()?["sensors"].folder.join("src");
+    let list = std::fs::read_to_string(folder.join("guard/mod.rs"))?;
+    let programs = programs_in(true)?;
+    ensure!(!programs.is_empty(), "no guards were found");
+    for (folder, programs) in &programs {
+        for (hook, name) in programs {
+            assert!(list.contains(&format!("\"{name}\"")), "{name} on {hook} is not in the list of any step");
+        }
+        for (path, text) in files(folder, ".bpf.c")? {
+            let foreign = ["slots.h", "tasks.h", "notes.h", "sample.h"].into_iter().find(|name| text.contains(name));
+            assert_eq!(foreign, None, "{} includes what the sensors share", path.display());
+        }
+    }
+    Ok(())
 }
 
 #[test]

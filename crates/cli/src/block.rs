@@ -1,0 +1,393 @@
+//! `ringfence block`.
+
+pub(crate) mod shown;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use ::enforce::{Applied, Denial, EnforceError, Enforcer, Follower, Notice, Policy, Program, Status, Step, Target};
+use anyhow::{Context as _, ensure};
+use clap::{Args, ValueEnum};
+use event::Text;
+
+use crate::signals::Signals;
+use crate::{exit, privilege, units};
+use shown::{Names, Shown};
+
+/// Block programs in containers.
+///
+/// What is blocked fails in the containers that are named, and works in all others and on the host. The block is tried
+/// first, on a process of our own, and how it is done on this kernel is said: the call fails with EPERM (by BPF LSM, else by
+/// fmod_ret), or the process is killed before the first instruction of the program.
+///
+/// The block stays when this program ends, however it ends, until its time is over, `ringfence policy remove` takes it away, or the
+/// machine stops. While this program runs it prints each denial, holds containers to the policy that are made anew, and has the block
+/// tried again each minute.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringfence block --container web --exec whoami           no whoami in the container web
+  ringfence block --image 'php:*' --exec sh --exec bash    no shell, in all containers of these images
+  ringfence block --container web --exec /usr/bin/curl --audit   count who would be blocked
+  ringfence block --container web --later --exec whoami   also if it is yet to come
+  ringfence block --status                                what is blocked, and how")]
+pub(crate) struct BlockArgs {
+    /// A container by name, id or beginning of the id (at least 4 characters).
+    #[arg(long, value_name = "NAME|ID")]
+    container: Vec<String>,
+
+    /// Containers whose image matches; `*` stands for anything.
+    #[arg(long, value_name = "PATTERN")]
+    image: Vec<String>,
+
+    /// Containers with this label.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+
+    /// A program that may not run: its name, wherever it lies, or its whole path in the container.
+    #[arg(long, value_name = "PROGRAM")]
+    exec: Vec<Program>,
+
+    /// Only programs that came with the container's image may run: none that was written since, lies in a volume or in memory, or
+    /// was changed.
+    #[arg(long)]
+    image_binaries_only: bool,
+
+    /// Take the policy from this file (docs/blocking.md says what stands in it) instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "audit"])]
+    policy: Option<PathBuf>,
+
+    /// Deny nothing: count what would be denied, and say by whom.
+    #[arg(long)]
+    audit: bool,
+
+    /// How long it is in force; without it until it is removed.
+    #[arg(long = "for", value_name = "DURATION", value_parser = units::duration)]
+    limit: Option<Duration>,
+
+    /// Do not fail if no container matches yet: those that come are blocked.
+    #[arg(long)]
+    later: bool,
+
+    /// Put the block in force, and end.
+    #[arg(long)]
+    once: bool,
+
+    /// Use this step, or refuse. Without it: the best that works.
+    #[arg(long, value_enum)]
+    step: Option<StepName>,
+
+    /// How denials are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Show what is blocked on this machine, how, and what it has come to.
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "policy", "audit", "limit", "later", "once", "step"])]
+    status: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people: one line each.
+    Text,
+    /// One JSON object per line, described in docs/schema.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StepName {
+    /// BPF LSM.
+    Lsm,
+    /// The results of the kernel's security functions.
+    #[value(name = "fmod_ret")]
+    FmodRet,
+    /// SIGKILL at the end of the exec.
+    Kill,
+}
+
+impl From<StepName> for Step {
+    fn from(name: StepName) -> Step {
+        match name {
+            StepName::Lsm => Step::Lsm,
+            StepName::FmodRet => Step::FmodRet,
+            StepName::Kill => Step::Kill,
+        }
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no label: write KEY=VALUE")),
+    }
+}
+
+/// How often containers are looked at that no event told of.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often the block is tried again.
+const CHECK: Duration = Duration::from_secs(60);
+/// How long to wait for denials before signals are looked at.
+const WAIT: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(args: &BlockArgs) -> anyhow::Result<ExitCode> {
+    refused(decided(args))
+}
+
+/// A refusal has an exit code of its own.
+pub(crate) fn refused(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    match result {
+        Err(error) if error.downcast_ref::<EnforceError>().is_some_and(EnforceError::is_refusal) => {
+            exit::print(&error);
+            Ok(ExitCode::from(exit::REFUSED))
+        }
+        other => other,
+    }
+}
+
+fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
+    if args.status {
+        return status(args.format);
+    }
+    let policy = args.policy()?;
+    policy.check().map_err(EnforceError::Policy)?;
+    let signals = Signals::catch().context("cannot catch signals")?;
+    let only = args.step.map(Step::from);
+    let enforcer = Enforcer::start(only).map_err(explain)?;
+    let step = enforcer.climb().step;
+    if let Some(only) = only {
+        ensure!(step == only, "guards are in place at the step {step}, not {only}: remove their policies first");
+    }
+    let applied = match enforcer.apply(&policy, args.limit, args.later) {
+        Ok(applied) => applied,
+        Err(error) => {
+            // Guards that deny nothing are not left behind.
+            enforcer.end_if_unused()?;
+            return Err(error.into());
+        }
+    };
+    say(&policy, &applied, args.limit);
+    follow(args.format, args.once, enforcer, Some(applied.number), signals)
+}
+
+impl BlockArgs {
+    fn policy(&self) -> anyhow::Result<Policy> {
+        if let Some(path) = &self.policy {
+            let shown = Text::from(path.to_string_lossy().as_ref());
+            let json = std::fs::read(path).with_context(|| format!("cannot read {}", shown.shown()))?;
+            return Policy::parse(&json).map_err(EnforceError::Policy).with_context(|| format!("{}", shown.shown()));
+        }
+        let containers = self
+            .container
+            .iter()
+            .cloned()
+            .map(Target::Container)
+            .chain(self.image.iter().cloned().map(Target::Image))
+            .chain(self.label.iter().cloned().map(|(key, value)| Target::Label(key, value)));
+        ensure!(
+            !(self.container.is_empty() && self.image.is_empty() && self.label.is_empty()),
+            "say which containers: --container, --image, --label, or --policy with a file"
+        );
+        ensure!(
+            !self.exec.is_empty() || self.image_binaries_only,
+            "say what is blocked: --exec PROGRAM or --image-binaries-only"
+        );
+        Ok(Policy {
+            schema_version: Policy::SCHEMA_VERSION,
+            name: None,
+            containers: containers.collect(),
+            exec: self.exec.clone(),
+            image_binaries_only: self.image_binaries_only,
+            audit: self.audit,
+        })
+    }
+}
+
+/// What is missing, in the words of somebody who can do something about it.
+pub(crate) fn explain(error: EnforceError) -> anyhow::Error {
+    let missing = privilege::missing();
+    if missing.is_empty() || error.is_refusal() && rustix::process::geteuid().is_root() {
+        return error.into();
+    }
+    anyhow::Error::from(error).context(format!(
+        "blocking needs {}, which this process does not have: run it as root, as with `sudo ringfence block …`",
+        missing.join(" and ")
+    ))
+}
+
+fn say(policy: &Policy, applied: &Applied, limit: Option<Duration>) {
+    let number = applied.number;
+    let verb = if policy.audit { "only counted" } else { "blocked" };
+    note(&format!("policy {number}: {} {verb} in {}", policy.what(), policy.whom()));
+    note(&format!("step {}: {}", applied.climb.step, applied.climb.step.guarantee()));
+    for (step, why) in &applied.climb.refused {
+        note(&format!("  not {step}: {why}"));
+    }
+    note("a process of our own was blocked so");
+    match applied.running.as_slice() {
+        [] => note("no container matches yet"),
+        ids => note(&format!("in force in {}", ids.iter().map(|id| short(id)).collect::<Vec<_>>().join(", "))),
+    }
+    match limit {
+        Some(limit) => note(&format!("for {limit:?}, or until `ringfence policy remove {number}`")),
+        None => note(&format!("until `ringfence policy remove {number}`")),
+    }
+}
+
+pub(crate) fn note(line: &str) {
+    eprintln!("ringfence: {}", Text::from(line).shown());
+}
+
+/// An id as people say it.
+pub(crate) fn short(id: &str) -> &str {
+    let is_drawn = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_drawn { &id[..12] } else { id }
+}
+
+/// Shows denials and follows containers, until a signal, or until the policy is over.
+pub(crate) fn follow(
+    format: Format,
+    once: bool,
+    enforcer: Enforcer,
+    number: Option<u32>,
+    mut signals: Signals,
+) -> anyhow::Result<ExitCode> {
+    let mut follower = Follower::new();
+    let mut names = Names::default();
+    let shown = Shown::new(format);
+    let (wake, woken) = mpsc::sync_channel(1);
+    if !once {
+        ::enforce::wake_on_events(&wake);
+    }
+    let mut denials = enforcer.denials()?;
+    let mut look = Instant::now();
+    let mut check = Instant::now() + CHECK;
+    let mut out = std::io::stdout();
+    let mut tell = |read: Vec<_>, names: &Names| -> anyhow::Result<()> {
+        for denial in read {
+            let denial: Denial = match denial {
+                Ok(denial) => denial,
+                Err(error) => {
+                    note(&format!("a denial cannot be read: {error}"));
+                    continue;
+                }
+            };
+            if !Enforcer::is_of_canary(&denial) {
+                writeln!(out, "{}", shown.line(&denial, names)).and_then(|()| out.flush())?;
+            }
+        }
+        Ok(())
+    };
+    let mut lost = 0;
+    loop {
+        if woken.try_recv().is_ok() || Instant::now() >= look {
+            for notice in follower.look(&enforcer)? {
+                tell_notice(&notice);
+            }
+            names.renew(&enforcer, &follower)?;
+            report_lost(&enforcer, &mut lost);
+            look = Instant::now() + LOOK;
+        }
+        if once {
+            // Nobody reads on: what was denied meanwhile is counted, and told to whoever looks next.
+            return Ok(ExitCode::SUCCESS);
+        }
+        if Instant::now() >= check {
+            enforcer.check()?;
+            check = Instant::now() + CHECK;
+        }
+        tell(denials.poll(WAIT)?, &names)?;
+        if let Some(number) = number {
+            match enforcer.policy(number) {
+                Ok(status) if status.left == Some(Duration::ZERO) => {
+                    tell(denials.poll(Duration::ZERO)?, &names)?;
+                    let status = enforcer.remove(number)?;
+                    note(&format!("policy {number} is over: {}", counted(&status)));
+                    enforcer.end_if_unused()?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Ok(_) => {}
+                Err(EnforceError::NoPolicy(_)) => {
+                    note(&format!("policy {number} was removed"));
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if signals.take().is_some() {
+            tell(denials.poll(Duration::ZERO)?, &names)?;
+            for status in
+                enforcer.policies()?.iter().filter(|status| number.is_none_or(|number| number == status.number))
+            {
+                note(&format!(
+                    "policy {0} stays in force ({1}); `ringfence policy remove {0}` ends it",
+                    status.number,
+                    counted(status)
+                ));
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn report_lost(enforcer: &Enforcer, told: &mut u64) {
+    let lost = enforcer.cgroups_lost();
+    if lost > *told {
+        note(&format!("{} cgroups are not under their policies: the map of cgroups is full", lost - *told));
+        *told = lost;
+    }
+}
+
+fn tell_notice(notice: &Notice) {
+    match notice {
+        Notice::InForce { policy, id, name, late, by_namespace } => {
+            let who = name.as_deref().map_or_else(|| short(id).to_owned(), |name| format!("{name} ({})", short(id)));
+            let since = match late {
+                None => "since before its first instruction".to_owned(),
+                Some(late) => format!("since {late:.1?} after its start"),
+            };
+            let how = if *by_namespace { "; it has no cgroup of its own and is told by its namespaces" } else { "" };
+            note(&format!("policy {policy} is in force in {who} {since}{how}"));
+        }
+        Notice::Ended { policy, id } => note(&format!("{} has ended (policy {policy})", short(id))),
+        Notice::Unseen { policy, id, why } => {
+            note(&format!("policy {policy} knows the files of {} by name and path alone: {why}", short(id)))
+        }
+    }
+}
+
+/// What a policy has come to, in a few words.
+pub(crate) fn counted(status: &Status) -> String {
+    let tally = &status.tally;
+    let mut parts = vec![format!("{} denied", tally.denied)];
+    if status.policy.audit {
+        parts = vec![format!("{} would have been denied", tally.audited)];
+    }
+    if tally.failed > 0 {
+        parts.push(format!("{} RAN, as the kernel sent no signal", tally.failed));
+    }
+    if tally.untold > 0 {
+        parts.push(format!("{} of them without an event of their own", tally.untold));
+    }
+    parts.join(", ")
+}
+
+fn status(format: Format) -> anyhow::Result<ExitCode> {
+    let found = Enforcer::find().map_err(explain)?;
+    let Some(enforcer) = found else {
+        match format {
+            Format::Text => println!("nothing is blocked"),
+            Format::Json => print!("{}", shown::status_json(None, &[], None)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let check = enforcer.check();
+    let policies = enforcer.policies()?;
+    match format {
+        Format::Text => print!("{}", shown::status_text(&enforcer, &check, &policies)),
+        Format::Json => print!("{}", shown::status_json(Some(&enforcer), &policies, check.as_ref().err())),
+    }
+    Ok(if check.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+}

@@ -1,0 +1,411 @@
+//! What `block` and `policy` show.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ::enforce::{Denial, EnforceError, Enforcer, Follower, Place, Status};
+use event::Text;
+use jiff::tz::TimeZone;
+use report::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Format, counted, short};
+
+/// What policies and containers are called.
+#[derive(Default)]
+pub(crate) struct Names {
+    policies: BTreeMap<u32, String>,
+    containers: Vec<(Place, String, Option<String>)>,
+}
+
+impl Names {
+    pub(crate) fn renew(&mut self, enforcer: &Enforcer, follower: &Follower) -> anyhow::Result<()> {
+        self.policies = enforcer
+            .policies()?
+            .into_iter()
+            .map(|status| (status.number, status.policy.name.clone().unwrap_or_else(|| status.policy.what())))
+            .collect();
+        self.containers =
+            follower.places().map(|(place, id, name)| (place, id.to_owned(), name.map(str::to_owned))).collect();
+        Ok(())
+    }
+
+    fn container(&self, denial: &Denial) -> Option<(&str, Option<&str>)> {
+        let found = self.containers.iter().find(|(place, ..)| match place {
+            Place::Cgroup(id) => *id == denial.cgroup_id,
+            Place::Namespace(namespace) => *namespace == denial.mount_ns,
+        });
+        found.map(|(_, id, name)| (id.as_str(), name.as_deref()))
+    }
+
+    fn policy(&self, number: u32) -> &str {
+        self.policies.get(&number).map_or("", String::as_str)
+    }
+}
+
+/// A denial, as a line of JSON.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct DenialLine<'a> {
+    schema_version: report::FormatVersion<1>,
+    time: Timestamp,
+    /// `refused`: the call failed with EPERM. `killed`: before the first instruction of the program. `audited`: it was only
+    /// counted. `failed`: it ran, as the kernel sent no signal.
+    action: &'static str,
+    /// `path`, `file`, `name`, `called`, `applet`, `loader` or `mapped`.
+    reason: &'static str,
+    policy: PolicyLine<'a>,
+    container: Option<ContainerLine<'a>>,
+    process: ProcessLine<'a>,
+    program: ProgramLine<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PolicyLine<'a> {
+    number: u32,
+    name: &'a str,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ContainerLine<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ProcessLine<'a> {
+    pid: u32,
+    pid_inside: u32,
+    tid: u32,
+    uid: u32,
+    comm: &'a Text,
+    parent: ParentLine<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ParentLine<'a> {
+    pid: u32,
+    comm: &'a Text,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ProgramLine<'a> {
+    /// As the container sees it.
+    path: &'a Text,
+    /// Whether the beginning of the path is missing.
+    is_path_cut: bool,
+    /// What the caller named it by.
+    called: &'a Text,
+    device: u32,
+    #[serde(with = "event::decimal")]
+    #[schemars(with = "String")]
+    inode: u64,
+}
+
+/// How denials are shown.
+pub(crate) struct Shown {
+    format: Format,
+    zone: TimeZone,
+    ahead_ns: u64,
+}
+
+impl Shown {
+    pub(crate) fn new(format: Format) -> Shown {
+        let ahead_ns = now_ns(rustix::time::ClockId::Realtime).saturating_sub(now_ns(rustix::time::ClockId::Boottime));
+        Shown { format, zone: TimeZone::system(), ahead_ns }
+    }
+
+    pub(crate) fn line(&self, denial: &Denial, names: &Names) -> String {
+        match self.format {
+            Format::Text => self.text(denial, names),
+            Format::Json => report::json_line(&self.json(denial, names)),
+        }
+    }
+
+    fn json<'a>(&self, denial: &'a Denial, names: &'a Names) -> DenialLine<'a> {
+        DenialLine {
+            schema_version: report::FormatVersion,
+            time: Timestamp::from_unix_ns(self.ahead_ns + denial.boot_ns),
+            action: denial.action.name(),
+            reason: denial.reason.name(),
+            policy: PolicyLine { number: denial.policy, name: names.policy(denial.policy) },
+            container: names.container(denial).map(|(id, name)| ContainerLine { id, name }),
+            process: ProcessLine {
+                pid: denial.pid,
+                pid_inside: denial.pid_inside,
+                tid: denial.tid,
+                uid: denial.uid,
+                comm: &denial.comm,
+                parent: ParentLine { pid: denial.ppid, comm: &denial.parent_comm },
+            },
+            program: ProgramLine {
+                path: &denial.path,
+                is_path_cut: denial.is_path_cut,
+                called: &denial.called,
+                device: denial.file.device,
+                inode: denial.file.inode,
+            },
+        }
+    }
+
+    fn text(&self, denial: &Denial, names: &Names) -> String {
+        let at = i128::from(self.ahead_ns + denial.boot_ns);
+        let time = jiff::Timestamp::from_nanosecond(at).map(|time| time.to_zoned(self.zone.clone()));
+        let time = time.map_or_else(|_| "-".to_owned(), |time| time.strftime("%H:%M:%S%.3f").to_string());
+        let container = match names.container(denial) {
+            Some((id, Some(name))) => format!("{name} ({})", short(id)),
+            Some((id, None)) => short(id).to_owned(),
+            None => format!("cgroup {}", denial.cgroup_id),
+        };
+        let called = if denial.called.is_empty() || denial.called == denial.path {
+            String::new()
+        } else {
+            format!(", called {}", report::quoted(&denial.called))
+        };
+        format!(
+            "{time} {:<8} {}  {}{called}  by pid {} ({} inside) of {} (pid {}), uid {}  policy {}: {}",
+            denial.action.name(),
+            Text::from(container.as_str()).shown(),
+            report::quoted(&denial.path),
+            denial.pid,
+            denial.pid_inside,
+            report::quoted(&denial.parent_comm),
+            denial.ppid,
+            denial.uid,
+            denial.policy,
+            denial.reason.name(),
+        )
+    }
+}
+
+fn now_ns(clock: rustix::time::ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+/// What is blocked, and how, for people.
+pub(crate) fn status_text(enforcer: &Enforcer, check: &Result<(), EnforceError>, policies: &[Status]) -> String {
+    let step = enforcer.climb().step;
+    let mut text = format!("step {step}: {}\n", step.guarantee());
+    match check {
+        Ok(()) => text.push_str("a process of our own was blocked so just now\n"),
+        Err(error) => {
+            let _ = writeln!(text, "NOT BLOCKED: {}", Text::from(causes(error).as_str()).shown());
+        }
+    }
+    let _ = writeln!(text, "pinned in {}", enforcer.folder().display());
+    if enforcer.skipped() > 0 {
+        let _ = writeln!(
+            text,
+            "the kernel skipped the guards {} times: what was done then was not denied",
+            enforcer.skipped()
+        );
+    }
+    if enforcer.cgroups_lost() > 0 {
+        let _ = writeln!(text, "{} cgroups are not under their policies: the map was full", enforcer.cgroups_lost());
+    }
+    if policies.is_empty() {
+        text.push_str("no policy\n");
+    }
+    for status in policies {
+        text.push_str(&policy_text(status));
+    }
+    text
+}
+
+/// One policy, in two lines.
+pub(crate) fn policy_text(status: &Status) -> String {
+    let policy = &status.policy;
+    let name = policy.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let what = format!("policy {}{name}: {} in {}", status.number, policy.what(), policy.whom());
+    let mut facts = vec![
+        if policy.audit { "only counts".to_owned() } else { "denies".to_owned() },
+        match status.cgroups {
+            1 => "1 cgroup".to_owned(),
+            count => format!("{count} cgroups"),
+        },
+        counted(status),
+    ];
+    match status.left {
+        Some(Duration::ZERO) => facts.push("its time is over".into()),
+        Some(left) => facts.push(format!("for {}s", left.as_secs())),
+        None => {}
+    }
+    facts.push(match needs_agent(status) {
+        true => "containers that come are held to it while `ringfence block` runs".to_owned(),
+        false => "needs no process".to_owned(),
+    });
+    format!("{}\n  {}\n", Text::from(what.as_str()).shown(), facts.join("; "))
+}
+
+/// Whether what it is about can only be told by asking engines: a container by its name alone may come again under another id.
+fn needs_agent(status: &Status) -> bool {
+    !status
+        .policy
+        .containers
+        .iter()
+        .all(|target| matches!(target, ::enforce::Target::Container(name) if name.len() == 64))
+}
+
+/// An error with its causes.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            let _ = write!(text, ": {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// What is blocked, and how, for programs.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct StatusDocument<'a> {
+    schema_version: report::FormatVersion<1>,
+    /// `lsm`, `fmod_ret` or `kill`; none if nothing is in place.
+    step: Option<&'static str>,
+    /// Why the process that was to be blocked just now was not; none if it was.
+    not_blocked: Option<String>,
+    /// How often the kernel skipped a guard.
+    skipped: u64,
+    /// Cgroups that were to be under a policy and found no room.
+    cgroups_lost: u64,
+    policies: Vec<PolicyDocument<'a>>,
+}
+
+/// A policy and what it has come to.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PolicyDocument<'a> {
+    number: u32,
+    policy: &'a ::enforce::Policy,
+    /// How many seconds it is still in force; none if it has no end.
+    seconds_left: Option<u64>,
+    cgroups: usize,
+    denied: u64,
+    audited: u64,
+    failed: u64,
+    untold: u64,
+    by_reason: BTreeMap<&'static str, u64>,
+    /// Whether containers that come later are held to it only while `ringfence block` runs.
+    needs_agent: bool,
+}
+
+impl<'a> PolicyDocument<'a> {
+    pub(crate) fn of(status: &'a Status) -> PolicyDocument<'a> {
+        let tally = &status.tally;
+        PolicyDocument {
+            number: status.number,
+            policy: &status.policy,
+            seconds_left: status.left.map(|left| left.as_secs()),
+            cgroups: status.cgroups,
+            denied: tally.denied,
+            audited: tally.audited,
+            failed: tally.failed,
+            untold: tally.untold,
+            by_reason: tally.by_reason.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
+            needs_agent: needs_agent(status),
+        }
+    }
+}
+
+pub(crate) fn status_json(
+    enforcer: Option<&Enforcer>,
+    policies: &[Status],
+    not_blocked: Option<&EnforceError>,
+) -> String {
+    let document = StatusDocument {
+        schema_version: report::FormatVersion,
+        step: enforcer.map(|enforcer| enforcer.climb().step.name()),
+        not_blocked: not_blocked.map(|error| causes(error)),
+        skipped: enforcer.map_or(0, Enforcer::skipped),
+        cgroups_lost: enforcer.map_or(0, Enforcer::cgroups_lost),
+        policies: policies.iter().map(PolicyDocument::of).collect(),
+    };
+    report::json(&document)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ::enforce::{Action, FileKey, Reason};
+
+    use super::*;
+
+    fn denial() -> Denial {
+        Denial {
+            boot_ns: 5_000_000_000,
+            policy: 3,
+            reason: Reason::Name,
+            action: Action::Killed,
+            cgroup_id: 77,
+            mount_ns: 9,
+            pid: 1234,
+            pid_inside: 12,
+            tid: 1234,
+            ppid: 1200,
+            uid: 0,
+            comm: Text::from("whoami"),
+            parent_comm: Text::from("s\x1b[2Jh"),
+            called: Text::from("/tmp/l\x07ink"),
+            path: Text::from("/usr/bin/whoami"),
+            is_path_cut: false,
+            file: FileKey { device: 27, inode: 1 << 60 },
+        }
+    }
+
+    fn names() -> Names {
+        let containers = vec![(Place::Cgroup(77), "ab".repeat(32), Some("web".to_owned()))];
+        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers }
+    }
+
+    fn shown(format: Format) -> Shown {
+        Shown { format, zone: TimeZone::UTC, ahead_ns: 0 }
+    }
+
+    #[test]
+    fn a_denial_is_one_line_and_no_text_of_it_reaches_a_terminal_raw() {
+        let line = shown(Format::Text).line(&denial(), &names());
+
+        assert_eq!(
+            line,
+            "00:00:05.000 killed   web (abababababab)  /usr/bin/whoami, called '/tmp/l\\u{7}ink'  by pid 1234 (12 inside) of \
+             's\\u{1b}[2Jh' (pid 1200), uid 0  policy 3: name"
+        );
+    }
+
+    #[test]
+    fn a_denial_in_json_names_container_policy_process_and_program() {
+        let line = shown(Format::Json).line(&denial(), &names());
+        let value: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+
+        assert_eq!(value["container"]["name"], "web");
+        assert_eq!(value["policy"]["name"], "no whoami");
+        assert_eq!(value["program"]["inode"], "1152921504606846976");
+        assert_eq!(value["process"]["parent"]["pid"], 1200);
+        assert!(!line.contains('\x1b'), "{line}");
+    }
+
+    fn check_schema(name: &str, title: &str, mut schema: schemars::Schema) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(name);
+        schema.insert("title".into(), title.into());
+        let actual = report::json(&schema);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &actual).expect("the schema can be written");
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(actual == expected, "{} differs from the types: UPDATE=1 writes it anew", path.display());
+    }
+
+    #[test]
+    fn the_schemas_that_are_checked_in_are_those_of_the_types() {
+        let denial = schemars::schema_for!(DenialLine<'static>);
+        check_schema("denial-1.json", "ringfence denial, version 1", denial);
+        let status = schemars::schema_for!(StatusDocument<'static>);
+        check_schema("block-status-1.json", "ringfence block status, version 1", status);
+    }
+}

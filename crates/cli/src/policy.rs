@@ -1,0 +1,127 @@
+//! `ringfence policy`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ::enforce::{EnforceError, Enforcer, Policy};
+use anyhow::{Context as _, ensure};
+use clap::{Args, Subcommand};
+use event::Text;
+
+use crate::block::shown::{PolicyDocument, policy_text};
+use crate::block::{Format, counted, explain, note, short};
+use crate::exit;
+
+/// Show and remove what is blocked.
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// List the policies that are in force.
+    List {
+        /// How they are shown.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show one policy as the file that it could be taken from.
+    Show {
+        /// Its number.
+        number: u32,
+    },
+    /// Take a policy away: what it denied works again. With the last one the guards go, too.
+    Remove(RemoveArgs),
+    /// Say what a policy's file means here, without putting it in force.
+    Test {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Which.
+#[derive(Args)]
+pub(crate) struct RemoveArgs {
+    /// Their numbers.
+    #[arg(required_unless_present = "all")]
+    numbers: Vec<u32>,
+
+    /// All of them, and the guards, even if they are of no use any more.
+    #[arg(long, conflicts_with = "numbers")]
+    all: bool,
+}
+
+pub(crate) fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PolicyCommand::List { format } => list(*format),
+        PolicyCommand::Show { number } => show(*number),
+        PolicyCommand::Remove(args) => remove(args),
+        PolicyCommand::Test { file } => test(file),
+    }
+}
+
+fn list(format: Format) -> anyhow::Result<ExitCode> {
+    let policies = match Enforcer::find().map_err(explain)? {
+        Some(enforcer) => enforcer.policies()?,
+        None => Vec::new(),
+    };
+    match format {
+        Format::Text if policies.is_empty() => println!("no policy is in force"),
+        Format::Text => policies.iter().for_each(|status| print!("{}", policy_text(status))),
+        Format::Json => {
+            let documents: Vec<_> = policies.iter().map(PolicyDocument::of).collect();
+            print!("{}", report::json(&documents));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(number: u32) -> anyhow::Result<ExitCode> {
+    let enforcer = Enforcer::find().map_err(explain)?.ok_or(EnforceError::NoPolicy(number))?;
+    let status = enforcer.policy(number)?;
+    print!("{}", report::json(&status.policy));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(args: &RemoveArgs) -> anyhow::Result<ExitCode> {
+    let found = Enforcer::find().map_err(explain)?;
+    if args.all {
+        match found {
+            Some(enforcer) => {
+                enforcer.end()?;
+                note("nothing is blocked any more");
+            }
+            None => note("nothing was blocked"),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(enforcer) = found else { return Err(EnforceError::NoPolicy(args.numbers[0]).into()) };
+    for number in &args.numbers {
+        let status = enforcer.remove(*number)?;
+        note(&format!("policy {number} is removed: {}", counted(&status)));
+    }
+    if enforcer.end_if_unused()? {
+        note("it was the last one: the guards are gone, too");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(file: &PathBuf) -> anyhow::Result<ExitCode> {
+    let shown = Text::from(file.to_string_lossy().as_ref());
+    let json = std::fs::read(file).with_context(|| format!("cannot read {}", shown.shown()))?;
+    let policy = match Policy::parse(&json) {
+        Ok(policy) => policy,
+        Err(error) => {
+            exit::print(&anyhow::Error::from(error).context(format!("{}", shown.shown())));
+            return Ok(ExitCode::from(exit::REFUSED));
+        }
+    };
+    println!("{} in {}", Text::from(policy.what().as_str()).shown(), Text::from(policy.whom().as_str()).shown());
+    let matching = ::enforce::matching(&policy)?;
+    ensure!(matching.len() < 100_000, "more containers than can be shown");
+    for (id, name) in &matching {
+        let name = name.as_deref().map(|name| format!("{name} ")).unwrap_or_default();
+        println!("  {}", Text::from(format!("{name}{}", short(id)).as_str()).shown());
+    }
+    if matching.is_empty() {
+        println!("  no container that runs now");
+        return Ok(ExitCode::from(exit::REFUSED));
+    }
+    Ok(ExitCode::SUCCESS)
+}

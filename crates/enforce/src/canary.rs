@@ -1,0 +1,148 @@
+//! A process of our own that must really be blocked, before anybody is told that something is.
+//!
+//! The canary waits, is moved to a cgroup of its own, and then starts our own program again. Without a policy that works; with
+//! one that denies this program in this cgroup it must not.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use containers::cgroupfs::{Layout, Sandbox, SandboxError};
+use rustix::process::{Pid, Signal, WaitOptions};
+use sensors::guard::{GuardError, Guards, PolicyRecord, PolicyState, Step};
+
+/// The hidden subcommand that a canary runs.
+pub const SUBCOMMAND: &str = "guard-canary";
+
+const WAIT: &str = "wait";
+const LIVE: &str = "live";
+/// Ourselves, even if the file has been replaced.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+/// How a canary ends that was refused its program, and one that failed otherwise.
+const REFUSED: u8 = 10;
+const BROKEN: u8 = 11;
+/// No canary takes as long on the slowest machine.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Why it is not known that anything is blocked.
+#[derive(Debug, thiserror::Error)]
+pub enum CanaryError {
+    /// It could not be tried.
+    #[error("a process of our own could not be tried")]
+    Io(#[from] io::Error),
+    /// Its cgroup could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] SandboxError),
+    /// The guards could not be told.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// It fails without a policy, too.
+    #[error("a process of our own does not work without a policy either: it ended with {0}")]
+    Control(ExitStatus),
+    /// It was not blocked.
+    #[error("a process of our own that was to be blocked was not: it ended with {0}")]
+    NotBlocked(ExitStatus),
+    /// It was blocked, and the guards know nothing of it.
+    #[error("a process of our own was blocked, and the guards counted nothing")]
+    NotCounted,
+}
+
+/// What the hidden subcommand does.
+pub fn run(act: &str) -> ExitCode {
+    match act {
+        LIVE => ExitCode::SUCCESS,
+        WAIT => {
+            // Should ringfence be killed now, a stopped process would be left behind for ever.
+            let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+            if rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).is_err() {
+                return ExitCode::from(BROKEN);
+            }
+            let error = Command::new(OWN_PROGRAM).args([SUBCOMMAND, LIVE]).exec();
+            let is_refused = error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error());
+            ExitCode::from(if is_refused { REFUSED } else { BROKEN })
+        }
+        _ => ExitCode::from(BROKEN),
+    }
+}
+
+/// Whether something is really blocked, in the way that the guards' step says.
+pub(crate) fn check(guards: &Guards, layout: &Layout) -> Result<(), CanaryError> {
+    let sandbox = Sandbox::create(layout.identity(), &format!("canary-{}", std::process::id()))?;
+    let outcome = try_in(guards, &sandbox);
+    let cleared = guards.clear_policy(Guards::CANARY);
+    sandbox.remove(LIMIT)?;
+    outcome?;
+    Ok(cleared?)
+}
+
+fn try_in(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError> {
+    guards.clear_policy(Guards::CANARY)?;
+    let control = send(sandbox)?;
+    if !control.success() {
+        return Err(CanaryError::Control(control));
+    }
+    let own = File::open(OWN_PROGRAM)?;
+    guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
+    guards.watch_cgroup(sandbox.id().0, Guards::CANARY)?;
+    let record = PolicyRecord { state: PolicyState::Enforce, expires_boot_ns: None, text: b"{}".to_vec() };
+    guards.set_policy(Guards::CANARY, &record)?;
+    let status = send(sandbox)?;
+    let is_blocked = match guards.step() {
+        Step::Lsm | Step::FmodRet => status.code() == Some(i32::from(REFUSED)),
+        Step::Kill => status.signal() == Some(Signal::KILL.as_raw()),
+    };
+    if !is_blocked {
+        return Err(CanaryError::NotBlocked(status));
+    }
+    match guards.tally(Guards::CANARY)?.denied {
+        0 => Err(CanaryError::NotCounted),
+        _ => Ok(()),
+    }
+}
+
+/// Has a canary start our own program in the cgroup, and tells how it ended.
+fn send(sandbox: &Sandbox) -> Result<ExitStatus, CanaryError> {
+    let mut command = Command::new(OWN_PROGRAM);
+    command.args([SUBCOMMAND, WAIT]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = Running(command.spawn()?);
+    let end = Instant::now() + LIMIT;
+    loop {
+        let options = WaitOptions::UNTRACED | WaitOptions::NOHANG;
+        match rustix::process::waitpid(Some(Pid::from_child(&child.0)), options).map_err(io::Error::from)? {
+            Some((_, status)) if status.stopped() => break,
+            Some(_) => return Err(io::Error::other("it ended before it was let go").into()),
+            None => wait(end)?,
+        }
+    }
+    sandbox.add(child.0.id())?;
+    rustix::process::kill_process(Pid::from_child(&child.0), Signal::CONT).map_err(io::Error::from)?;
+    loop {
+        match child.0.try_wait()? {
+            Some(status) => return Ok(status),
+            None => wait(end)?,
+        }
+    }
+}
+
+fn wait(end: Instant) -> io::Result<()> {
+    if Instant::now() >= end {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "it did not end"));
+    }
+    std::thread::sleep(Duration::from_millis(2));
+    Ok(())
+}
+
+/// Killed if it still lives when this goes.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(Some(_))) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}

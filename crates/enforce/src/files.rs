@@ -1,0 +1,131 @@
+//! Which files in a container a policy means: looked up in its own root, as its processes would.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+
+use crate::Program;
+
+/// Where programs lie if nobody says otherwise.
+const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Programs that are many: an argument says which.
+const MANY: [&str; 4] = ["busybox", "busybox.static", "toybox", "coreutils"];
+/// The longest environment that is looked at for a PATH.
+const MAX_FOLDERS: usize = 64;
+
+/// What a policy means in one container.
+#[derive(Debug, Default)]
+pub(crate) struct Meant {
+    /// Files that may not run, under whatever name.
+    pub(crate) denied: Vec<OwnedFd>,
+    /// Files that are many programs.
+    pub(crate) many: Vec<OwnedFd>,
+    /// The paths of the first, as the kernel sees them.
+    pub(crate) paths: BTreeSet<Vec<u8>>,
+    /// Of programs that are named by a path and are links to something else: their names.
+    pub(crate) names: BTreeSet<String>,
+}
+
+/// A file, so far as `stat` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stat {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(file: BorrowedFd<'_>) -> io::Result<Stat> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Stat { device: stat.st_dev, inode: stat.st_ino })
+    }
+}
+
+/// Looks up what the programs mean in the root of this process. What is not there means nothing there.
+pub(crate) fn look_up(pid: u32, programs: &[Program]) -> io::Result<Meant> {
+    let root =
+        open(format!("/proc/{pid}/root").as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // Not empty where the container has changed its root and not its mounts.
+    let above = match path_seen(&root)? {
+        path if path == b"/" => Vec::new(),
+        path => path,
+    };
+    let inside = |path: Vec<u8>| path.strip_prefix(above.as_slice()).map_or_else(|| path.clone(), <[u8]>::to_vec);
+    let mut folders: Vec<PathBuf> = USUAL.iter().map(PathBuf::from).collect();
+    for folder in path_of(pid) {
+        if !folders.contains(&folder) && folders.len() < MAX_FOLDERS {
+            folders.push(folder);
+        }
+    }
+    let all = |name: &str| folders.iter().filter_map(|folder| find(&root, &folder.join(name))).collect::<Vec<_>>();
+    let mut many = BTreeSet::new();
+    for file in MANY.iter().flat_map(|name| all(name)) {
+        many.insert(Stat::of(file.as_fd())?);
+    }
+    let mut meant = Meant::default();
+    for program in programs {
+        let files = match program.is_path() {
+            true => find(&root, Path::new(program.as_str())).into_iter().collect(),
+            false => all(program.name()),
+        };
+        for file in files {
+            let path = inside(path_seen(&file)?);
+            let is_itself = path.rsplit(|&byte| byte == b'/').next() == Some(program.name().as_bytes());
+            if is_itself && !many.contains(&Stat::of(file.as_fd())?) {
+                if program.is_path() {
+                    meant.paths.insert(path);
+                }
+                meant.denied.push(file);
+            } else {
+                meant.names.insert(program.name().to_owned());
+                meant.many.push(file);
+            }
+        }
+        if program.is_path()
+            && let Some(path) = through_folder(&root, Path::new(program.as_str()))
+        {
+            meant.paths.insert(inside(path));
+        }
+    }
+    Ok(meant)
+}
+
+/// A file by its path in this root, through all links.
+fn find(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let file = openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).ok()?;
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);
+    (kind == rustix::fs::FileType::RegularFile).then_some(file)
+}
+
+/// The path by which the kernel sees a file that may not be there yet: its folder through all links, and its name.
+fn through_folder(root: &OwnedFd, path: &Path) -> Option<Vec<u8>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder =
+        openat2(root, path.parent()?, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+            .ok()?;
+    let mut seen = path_seen(&folder).ok()?;
+    if seen != b"/" {
+        seen.push(b'/');
+    }
+    seen.extend_from_slice(path.file_name()?.as_bytes());
+    Some(seen)
+}
+
+/// The path of an open file below the root of its own mount namespace.
+fn path_seen(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::readlinkat(CWD, link.as_str(), Vec::new())?.into_bytes())
+}
+
+/// The folders in which a process looks for programs.
+fn path_of(pid: u32) -> Vec<PathBuf> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let path = environment.split(|&byte| byte == 0).find_map(|variable| variable.strip_prefix(b"PATH="));
+    let folders = path.unwrap_or_default().split(|&byte| byte == b':').filter(|folder| folder.starts_with(b"/"));
+    folders.map(|folder| PathBuf::from(OsStr::from_bytes(folder))).collect()
+}

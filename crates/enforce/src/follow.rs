@@ -1,0 +1,260 @@
+//! The containers that come and go while somebody looks: the policies follow them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use containers::engine::Metadata;
+use containers::list::Running;
+use sensors::guard::FileKey;
+
+use crate::Status;
+use crate::files::{self, Stat};
+use crate::store::{EnforceError, Enforcer, boot_ns};
+
+/// What a look at the containers found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A container is under a policy.
+    InForce {
+        /// The policy's number.
+        policy: u32,
+        /// The container's id.
+        id: String,
+        /// Its name, if its engine says.
+        name: Option<String>,
+        /// How long its first process had run before; none if it was under the policy before it began.
+        late: Option<Duration>,
+        /// Whether it has no cgroup of its own: it is told by its namespaces, and not found again when it comes anew.
+        by_namespace: bool,
+    },
+    /// A container that was under a policy has ended.
+    Ended {
+        /// The policy's number.
+        policy: u32,
+        /// The container's id.
+        id: String,
+    },
+    /// What the policy means in a container could not be looked up: its files are told by name and path alone, and what came
+    /// with the image is not told at all.
+    Unseen {
+        /// The policy's number.
+        policy: u32,
+        /// The container's id.
+        id: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// By what the kernel tells the tasks of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Its cgroup's id in the identity hierarchy.
+    Cgroup(u64),
+    /// Its mount namespace.
+    Namespace(u32),
+}
+
+/// A container under a policy, and what was looked up in it.
+struct Followed {
+    place: Place,
+    name: Option<String>,
+    denied: BTreeMap<Stat, FileKey>,
+    many: BTreeSet<Stat>,
+    is_unseen: bool,
+}
+
+/// Follows the containers that policies are about.
+#[derive(Default)]
+pub struct Follower {
+    followed: BTreeMap<(u32, String, u64), Followed>,
+    awaited: BTreeSet<(u32, String)>,
+    /// The first look finds what was there before: nobody is told of that.
+    has_looked: bool,
+}
+
+impl Follower {
+    /// One that has seen nothing.
+    pub fn new() -> Follower {
+        Follower::default()
+    }
+
+    /// The containers that are under policies: where they are, their ids, and their names if their engines say.
+    pub fn places(&self) -> impl Iterator<Item = (Place, &str, Option<&str>)> {
+        self.followed.iter().map(|((_, id, _), it)| (it.place, id.as_str(), it.name.as_deref()))
+    }
+
+    /// Looks at all containers: those that have come are put under their policies, and what the policies mean in each is
+    /// looked up again.
+    pub fn look(&mut self, enforcer: &Enforcer) -> Result<Vec<Notice>, EnforceError> {
+        let policies = enforcer.policies()?;
+        let mut notices = Vec::new();
+        // First, as one that is yet to start does not wait.
+        let known = enforcer.known()?;
+        self.expect(enforcer, &policies, &known)?;
+        let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
+        let running = enforcer.running(&known, &names)?;
+        let mut seen = BTreeSet::new();
+        for status in &policies {
+            for container in
+                running.iter().filter(|it| status.policy.containers.iter().any(|one| one.wants_running(it)))
+            {
+                let key = (status.number, container.id.clone(), container.init.start_ns);
+                seen.insert(key.clone());
+                if !self.followed.contains_key(&key) {
+                    let notice = take_in(enforcer, status, container)?;
+                    notices.extend(self.has_looked.then_some(notice));
+                }
+                let followed = self.followed.entry(key).or_insert_with(|| Followed::of(container));
+                if let Err(why) = followed.renew(enforcer, status, container)
+                    && !std::mem::replace(&mut followed.is_unseen, true)
+                {
+                    notices.push(Notice::Unseen { policy: status.number, id: container.id.clone(), why });
+                }
+            }
+        }
+        self.has_looked = true;
+        let gone: Vec<_> = self.followed.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        for key in gone {
+            if let Some(followed) = self.followed.remove(&key) {
+                // Another file may get its number.
+                for file in followed.denied.values() {
+                    enforcer.guards.allow_file(*file, key.0)?;
+                }
+            }
+            notices.push(Notice::Ended { policy: key.0, id: key.1 });
+        }
+        Ok(notices)
+    }
+
+    /// Containers that engines know and that are yet to start, or to start again. An engine that does not answer forgets none, so
+    /// that those that are gone are given up only when there are many.
+    fn expect(&mut self, enforcer: &Enforcer, policies: &[Status], known: &[Metadata]) -> Result<(), EnforceError> {
+        let mut current = BTreeSet::new();
+        for status in policies {
+            for id in status.policy.awaited_ids(known, false) {
+                let one = (status.number, id);
+                if !self.awaited.contains(&one) {
+                    enforcer.wait_for(&one.1, one.0)?;
+                }
+                current.insert(one);
+            }
+        }
+        self.awaited.extend(current.iter().cloned());
+        if self.awaited.len() > current.len() + MOST_GONE {
+            for (number, id) in self.awaited.difference(&current) {
+                enforcer.wait_no_more(id, *number)?;
+            }
+            self.awaited = current;
+        }
+        Ok(())
+    }
+}
+
+/// So many containers that are gone are still awaited.
+const MOST_GONE: usize = 500;
+
+fn take_in(enforcer: &Enforcer, status: &Status, container: &Running) -> Result<Notice, EnforceError> {
+    let under = enforcer.guards.cgroups_of(status.number)?;
+    let is_under = container.cgroup.as_ref().is_some_and(|cgroup| under.contains(&cgroup.id.0));
+    if !is_under {
+        enforcer.watch(container, status.number)?;
+    }
+    Ok(Notice::InForce {
+        policy: status.number,
+        id: container.id.clone(),
+        name: container.metadata.as_deref().and_then(|known| known.name.clone()),
+        late: (!is_under).then(|| Duration::from_nanos(boot_ns().saturating_sub(container.init.start_ns))),
+        by_namespace: container.cgroup.is_none(),
+    })
+}
+
+impl Followed {
+    fn of(container: &Running) -> Followed {
+        let place = match &container.cgroup {
+            Some(cgroup) => Place::Cgroup(cgroup.id.0),
+            None => Place::Namespace(container.namespaces.mount),
+        };
+        let name = container.metadata.as_deref().and_then(|known| known.name.clone());
+        Followed { place, name, denied: BTreeMap::new(), many: BTreeSet::new(), is_unseen: false }
+    }
+
+    /// Looks up what the policy means in the container now: a program that was replaced is another file.
+    fn renew(&mut self, enforcer: &Enforcer, status: &Status, container: &Running) -> Result<(), String> {
+        let number = status.number;
+        let said = |error: &dyn std::error::Error| error.to_string();
+        if status.policy.image_binaries_only {
+            enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
+        }
+        let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
+        let guards = &enforcer.guards;
+        for path in &meant.paths {
+            guards.deny_path(path, number).map_err(|error| said(&error))?;
+        }
+        for name in &meant.names {
+            guards.deny_name(name.as_bytes(), number).map_err(|error| said(&error))?;
+        }
+        for file in &meant.many {
+            let stat = Stat::of(file.as_fd()).map_err(|error| said(&error))?;
+            if self.many.insert(stat) {
+                let key = guards.file_key(file.as_fd()).map_err(|error| said(&error))?;
+                guards.name_many(key, number).map_err(|error| said(&error))?;
+            }
+        }
+        let mut old = std::mem::take(&mut self.denied);
+        for file in &meant.denied {
+            let stat = Stat::of(file.as_fd()).map_err(|error| said(&error))?;
+            let key = match old.remove(&stat) {
+                Some(key) => key,
+                None => {
+                    let key = guards.file_key(file.as_fd()).map_err(|error| said(&error))?;
+                    guards.deny_file(key, number).map_err(|error| said(&error))?;
+                    key
+                }
+            };
+            self.denied.insert(stat, key);
+        }
+        // The file under the old number may be anything by now.
+        for key in old.into_values().filter(|key| !self.denied.values().any(|kept| kept == key)) {
+            guards.allow_file(key, number).map_err(|error| said(&error))?;
+        }
+        Ok(())
+    }
+}
+
+/// How long until an engine that went away is looked for again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Sends something whenever Docker or Podman's service tells of a container, in threads that end with the process: they name a
+/// container before they start it.
+pub fn wake_on_events(wake: &SyncSender<()>) {
+    let sockets = containers::engine::Sockets::usual(Path::new("/"));
+    for socket in sockets.docker.into_iter().chain(sockets.podman) {
+        let wake = wake.clone();
+        std::thread::spawn(move || {
+            loop {
+                let _ = listen(&socket, &wake);
+                std::thread::sleep(PAUSE);
+            }
+        });
+    }
+}
+
+fn listen(socket: &PathBuf, wake: &SyncSender<()>) -> std::io::Result<()> {
+    let mut stream = UnixStream::connect(socket)?;
+    // {"type":["container"]}
+    stream.write_all(
+        b"GET /events?filters=%7B%22type%22%3A%5B%22container%22%5D%7D HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n",
+    )?;
+    let mut buffer = [0; 4096];
+    while stream.read(&mut buffer)? > 0 {
+        // Full: somebody will look soon anyway.
+        let _ = wake.try_send(());
+    }
+    Ok(())
+}

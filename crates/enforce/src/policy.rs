@@ -1,0 +1,228 @@
+//! What may not happen, and where: as somebody wrote it, checked.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Target;
+
+/// Why a policy is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// It says of no container.
+    #[error("the policy names no container: say which with `containers`")]
+    NoTarget,
+    /// It denies nothing.
+    #[error("the policy denies nothing: say what with `exec` or `image_binaries_only`")]
+    NoRule,
+    /// A container is named by a word that may be something of the host.
+    #[error("{0} would be a cgroup of the host, or of many containers: name one container")]
+    Host(String),
+    /// No container's name looks so.
+    #[error("{0:?} is no name or id of a container")]
+    Name(String),
+    /// A program is named by what is neither a name nor a path.
+    #[error("{program:?} is no program: {why}")]
+    Program {
+        /// What was written.
+        program: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// It is no JSON of a policy.
+    #[error("this is no policy: {0}")]
+    Json(String),
+}
+
+/// A policy: what may not happen in some containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The version of this format.
+    #[schemars(range(min = 1, max = 1))]
+    pub schema_version: u32,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The containers that it is about: each that any of these names.
+    pub containers: Vec<Target>,
+    /// Programs that may not run: a name, which is meant wherever the program lies, or a whole path, as the container sees it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exec: Vec<Program>,
+    /// Only programs that came with the container's image may run: none that was written since, lies in a volume or in memory, or
+    /// was changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub image_binaries_only: bool,
+    /// Deny nothing; count and tell what would have been denied.
+    #[serde(default)]
+    pub audit: bool,
+}
+
+impl Policy {
+    /// The version of the format.
+    pub const SCHEMA_VERSION: u32 = 1;
+
+    /// Reads one from JSON, checked.
+    pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
+        let policy: Policy = serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?;
+        if policy.schema_version != Policy::SCHEMA_VERSION {
+            return Err(PolicyError::Json(format!(
+                "its schema_version is {}, and this program reads {}",
+                policy.schema_version,
+                Policy::SCHEMA_VERSION
+            )));
+        }
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// Whether it can be put in force at all.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        if self.containers.is_empty() {
+            return Err(PolicyError::NoTarget);
+        }
+        if self.exec.is_empty() && !self.image_binaries_only {
+            return Err(PolicyError::NoRule);
+        }
+        self.containers.iter().try_for_each(Target::check)
+    }
+
+    /// The JSON Schema (draft 2020-12) of the format, as it is checked in under `docs/schema`.
+    pub fn schema() -> String {
+        let mut schema = schemars::schema_for!(Policy);
+        schema.insert("title".into(), format!("ringfence policy, version {}", Policy::SCHEMA_VERSION).into());
+        serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The programs that it denies, in one line.
+    pub fn what(&self) -> String {
+        let image = self.image_binaries_only.then_some("all programs that are not of the image");
+        self.exec.iter().map(Program::as_str).chain(image).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The containers that it is about, in one line.
+    pub fn whom(&self) -> String {
+        self.containers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A program that may not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Program(String);
+
+/// The longest name of a file, and the longest path that is told to the kernel.
+const MAX_NAME_BYTES: usize = 255;
+
+impl Program {
+    /// A bare name, or a whole path.
+    pub fn parse(text: &str) -> Result<Program, PolicyError> {
+        let wrong = |why| Err(PolicyError::Program { program: text.to_owned(), why });
+        if text.contains('\0') {
+            return wrong("it has a zero byte");
+        }
+        let is_path = text.contains('/');
+        if is_path && !text.starts_with('/') {
+            return wrong("write its bare name, or its whole path from the container's root");
+        }
+        let names: Vec<&str> = text.split('/').filter(|name| !name.is_empty()).collect();
+        if names.is_empty() || text.ends_with('/') {
+            return wrong("it names no file");
+        }
+        if names.iter().any(|name| matches!(*name, "." | "..")) {
+            return wrong("it has `.` or `..`: write the path without");
+        }
+        if text.len() > MAX_NAME_BYTES {
+            return wrong("it is longer than 255 bytes");
+        }
+        Ok(Program(if is_path { format!("/{}", names.join("/")) } else { text.to_owned() }))
+    }
+
+    /// As it was written, without what says nothing.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is a whole path, not a name.
+    pub fn is_path(&self) -> bool {
+        self.0.starts_with('/')
+    }
+
+    /// Its last name.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+}
+
+impl TryFrom<String> for Program {
+    type Error = PolicyError;
+
+    fn try_from(text: String) -> Result<Program, PolicyError> {
+        Program::parse(&text)
+    }
+}
+
+impl From<Program> for String {
+    fn from(program: Program) -> String {
+        program.0
+    }
+}
+
+impl std::str::FromStr for Program {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Program, PolicyError> {
+        Program::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_a_name_or_a_whole_path() {
+        let parsed = |text| Program::parse(text).map(|program| program.as_str().to_owned()).ok();
+
+        assert_eq!(parsed("whoami").as_deref(), Some("whoami"));
+        assert_eq!(parsed("//usr//bin/whoami").as_deref(), Some("/usr/bin/whoami"));
+        for wrong in ["", "/", "bin/whoami", "/usr/bin/../whoami", "/usr/bin/", "..", "a\0b", &"x".repeat(256)] {
+            assert_eq!(parsed(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_without_containers_or_rules_is_refused() {
+        let parse = |json: &str| Policy::parse(json.as_bytes()).map(|_| ());
+
+        assert_eq!(parse(r#"{"schema_version":1,"containers":[],"exec":["id"]}"#), Err(PolicyError::NoTarget));
+        let none = r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":[]}"#;
+        assert_eq!(parse(none), Err(PolicyError::NoRule));
+        assert_eq!(parse(r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"]}"#), Ok(()));
+        for unknown in [
+            r#"{"schema_version":2,"containers":[{"container":"web"}],"exec":["id"]}"#,
+            r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"],"file":["/etc"]}"#,
+        ] {
+            assert!(matches!(parse(unknown), Err(PolicyError::Json(_))), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_read_back_as_it_was_written() {
+        let policy = Policy {
+            schema_version: 1,
+            name: Some("no whoami".into()),
+            containers: vec![Target::Image("web:*".into()), Target::Label("a".into(), "b".into())],
+            exec: vec![Program::parse("whoami").expect("it is a name")],
+            image_binaries_only: true,
+            audit: true,
+        };
+
+        assert_eq!(Policy::parse(policy.to_json().as_bytes()), Ok(policy));
+    }
+}

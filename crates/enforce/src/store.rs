@@ -1,0 +1,438 @@
+//! The policies that are in force on this machine: putting them there, listing them, taking them away.
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use containers::cgroupfs::{Layout, LayoutError};
+use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
+use containers::list::Running;
+use containers::proc::{Proc, ReadError};
+use sensors::guard::{DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
+
+use crate::canary::{self, CanaryError};
+use crate::ladder::{Climb, LadderError, climb, hierarchy};
+use crate::lock::Lock;
+use crate::policy::{Policy, PolicyError};
+use crate::running::running_now;
+use crate::target::cgroup_names;
+
+/// Why a policy could not be put in force, shown or taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum EnforceError {
+    /// Containers cannot be told apart.
+    #[error("cannot tell containers apart")]
+    Layout(#[from] LayoutError),
+    /// What runs could not be read.
+    #[error("cannot list what runs")]
+    Read(#[from] ReadError),
+    /// Engines could not be asked.
+    #[error(transparent)]
+    Engines(#[from] ResolveError),
+    /// Nothing can be blocked.
+    #[error(transparent)]
+    Ladder(#[from] LadderError),
+    /// The guards could not be changed or read.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// Nothing is blocked any more.
+    #[error("nothing is blocked any more")]
+    Canary(#[from] CanaryError),
+    /// Another process is changing the guards, or this one may not.
+    #[error("cannot lock {path}, which is held while the guards are changed")]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What it was.
+        source: std::io::Error,
+    },
+    /// It is no policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// No container is meant.
+    #[error("no container matches {whom}: nothing is blocked; with --later it is blocked when it comes")]
+    NoContainer {
+        /// Whom the policy is about.
+        whom: String,
+    },
+    /// The container is part of the host.
+    #[error("{id} is the host itself, or shares all that would tell it from the host: nothing is blocked")]
+    Host {
+        /// What was found.
+        id: String,
+    },
+    /// What came with its image cannot be told.
+    #[error("the root of {id} is no overlay: what came with its image cannot be told from what was written since")]
+    NoOverlay {
+        /// The container's id.
+        id: String,
+    },
+    /// There is no room.
+    #[error(
+        "{} policies are in force, and there is no room for more: remove one with `ringfence policy remove`",
+        Guards::CANARY
+    )]
+    Full,
+    /// There is no such policy.
+    #[error("there is no policy {0}; `ringfence policy list` shows those that there are")]
+    NoPolicy(u32),
+    /// What is kept with the guards is no policy.
+    #[error("policy {number} was made by another version of ringfence")]
+    Foreign {
+        /// Its number.
+        number: u32,
+        /// What is wrong with it.
+        source: PolicyError,
+    },
+}
+
+impl EnforceError {
+    /// Whether nothing was done since the policy, or this kernel, does not allow it; else something failed.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            EnforceError::Policy(_)
+                | EnforceError::NoContainer { .. }
+                | EnforceError::Host { .. }
+                | EnforceError::NoOverlay { .. }
+                | EnforceError::Ladder(LadderError::NoStep(_))
+                | EnforceError::Full
+        )
+    }
+}
+
+/// A policy that was put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Its number.
+    pub number: u32,
+    /// How it is enforced.
+    pub climb: Climb,
+    /// The ids of the containers that run and that it is about.
+    pub running: Vec<String>,
+    /// How many names of cgroups that are yet to be made are held to it.
+    pub awaited: usize,
+}
+
+/// A policy, and what it has come to.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its number.
+    pub number: u32,
+    /// What it says.
+    pub policy: Policy,
+    /// How long it is still in force; none if it has no end. Zero if that has come.
+    pub left: Option<Duration>,
+    /// What it has come to.
+    pub tally: Tally,
+    /// How many cgroups are under it.
+    pub cgroups: usize,
+}
+
+/// The guards of this machine, and all that policies need to know of it.
+pub struct Enforcer {
+    pub(crate) guards: Guards,
+    pub(crate) layout: Layout,
+    pub(crate) proc: Proc,
+    pub(crate) resolver: Resolver,
+    climb: Climb,
+    lock: PathBuf,
+}
+
+/// What is held while guards are changed.
+const LOCK: &str = "/run/ringfence/guards.lock";
+
+impl Enforcer {
+    /// The guards that are in place, else new ones; a canary has been blocked when this returns. `only` allows one step alone.
+    pub fn start(only: Option<Step>) -> Result<Enforcer, EnforceError> {
+        let (proc, layout, _lock) = prepare()?;
+        let (guards, refused) = climb(&Pins::at(Path::new(Pins::FILE_SYSTEM)), &layout, only)?;
+        Ok(Enforcer::with(guards, layout, proc, refused))
+    }
+
+    /// The guards that are in place; none if there are none. Nothing is tried.
+    pub fn find() -> Result<Option<Enforcer>, EnforceError> {
+        let (proc, layout, _lock) = prepare()?;
+        let found = Guards::find(Pins::at(Path::new(Pins::FILE_SYSTEM)), &hierarchy(&layout)?)?;
+        Ok(found.map(|guards| Enforcer::with(guards, layout, proc, Vec::new())))
+    }
+
+    fn with(guards: Guards, layout: Layout, proc: Proc, refused: Vec<(Step, String)>) -> Enforcer {
+        let climb = Climb { step: guards.step(), refused };
+        let resolver = Resolver::new(Sockets::usual(Path::new("/")));
+        Enforcer { guards, layout, proc, resolver, climb, lock: LOCK.into() }
+    }
+
+    /// How it is enforced.
+    pub fn climb(&self) -> &Climb {
+        &self.climb
+    }
+
+    /// Where the guards are pinned.
+    pub fn folder(&self) -> &Path {
+        self.guards.folder()
+    }
+
+    /// What is denied, from now on and what nobody has read yet.
+    pub fn denials(&self) -> Result<DenialReader, EnforceError> {
+        Ok(self.guards.denials()?)
+    }
+
+    /// Whether a denial is that of a canary.
+    pub fn is_of_canary(denial: &sensors::guard::Denial) -> bool {
+        denial.policy == Guards::CANARY
+    }
+
+    /// How often the kernel skipped a guard.
+    pub fn skipped(&self) -> u64 {
+        self.guards.skipped()
+    }
+
+    /// Cgroups that were to be under a policy and are not: the map was full.
+    pub fn cgroups_lost(&self) -> u64 {
+        self.guards.cgroups_lost()
+    }
+
+    /// Has a canary blocked again.
+    pub fn check(&self) -> Result<(), EnforceError> {
+        let _lock = lock(&self.lock)?;
+        Ok(canary::check(&self.guards, &self.layout)?)
+    }
+
+    /// Puts a policy in force, for a limited time if one is given. Without `later` some container must match now.
+    pub fn apply(&self, policy: &Policy, limit: Option<Duration>, later: bool) -> Result<Applied, EnforceError> {
+        policy.check()?;
+        let _lock = lock(&self.lock)?;
+        let (running, known) = self.containers(&policy.names())?;
+        let matching: Vec<&Running> = running
+            .iter()
+            .filter(|container| policy.containers.iter().any(|target| target.wants_running(container)))
+            .collect();
+        if matching.is_empty() && !later {
+            return Err(EnforceError::NoContainer { whom: policy.whom() });
+        }
+        let number = self.free_number()?;
+        let applied = self.fill(number, policy, limit, &matching, &known, later);
+        if applied.is_err() {
+            self.guards.clear_policy(number)?;
+        }
+        applied
+    }
+
+    fn fill(
+        &self,
+        number: u32,
+        policy: &Policy,
+        limit: Option<Duration>,
+        matching: &[&Running],
+        known: &[Metadata],
+        later: bool,
+    ) -> Result<Applied, EnforceError> {
+        self.guards.clear_policy(number)?;
+        for program in &policy.exec {
+            match program.is_path() {
+                true => self.guards.deny_path(program.as_str().as_bytes(), number)?,
+                false => self.guards.deny_name(program.name().as_bytes(), number)?,
+            }
+        }
+        if policy.image_binaries_only {
+            for container in matching {
+                self.must_be_overlay(container)?;
+            }
+            let root = std::fs::File::open("/").map_err(GuardError::File)?;
+            self.guards.deny_what_is_not_of_the_image(self.guards.file_key(root.as_fd())?, number)?;
+        }
+        let record = PolicyRecord {
+            state: if policy.audit { PolicyState::Audit } else { PolicyState::Enforce },
+            expires_boot_ns: limit.map(|limit| boot_ns().saturating_add(limit.as_nanos() as u64)),
+            text: policy.to_json().into_bytes(),
+        };
+        // In force first: what it is about is under it from the moment it is added.
+        self.guards.set_policy(number, &record)?;
+        for container in matching {
+            self.watch(container, number)?;
+        }
+        let mut awaited = 0;
+        for id in policy.awaited_ids(known, later) {
+            awaited += self.wait_for(&id, number)?;
+        }
+        Ok(Applied {
+            number,
+            climb: self.climb.clone(),
+            running: matching.iter().map(|container| container.id.clone()).collect(),
+            awaited,
+        })
+    }
+
+    /// Whether what came with the image can be told from what was written since.
+    pub(crate) fn must_be_overlay(&self, container: &Running) -> Result<(), EnforceError> {
+        let mounts = self.proc.mountinfo(container.init.pid)?;
+        match containers::proc::root_mount(&mounts) {
+            Some(root) if root.fs_type == b"overlay" => Ok(()),
+            _ => Err(EnforceError::NoOverlay { id: container.id.clone() }),
+        }
+    }
+
+    /// From now on the policy is about this container. What it means there is looked up by [`crate::Follower`].
+    pub(crate) fn watch(&self, container: &Running, number: u32) -> Result<(), EnforceError> {
+        let outside = self.proc.outside()?;
+        if let Some(cgroup) = &container.cgroup {
+            if cgroup.path.as_bytes() == b"/" || cgroup.path.is_empty() {
+                return Err(EnforceError::Host { id: container.id.clone() });
+            }
+            self.guards.watch_cgroup(cgroup.id.0, number)?;
+            self.wait_for(&container.id, number)?;
+            return Ok(());
+        }
+        let of_its_own: Vec<u32> =
+            [(container.namespaces.mount, outside.mount_namespace), (container.namespaces.pid, outside.pid_namespace)]
+                .into_iter()
+                .filter(|(own, outer)| own != outer)
+                .map(|(own, _)| own)
+                .collect();
+        if of_its_own.is_empty() {
+            return Err(EnforceError::Host { id: container.id.clone() });
+        }
+        of_its_own.iter().try_for_each(|namespace| self.guards.watch_namespace(*namespace, number))?;
+        Ok(())
+    }
+
+    /// Holds the cgroups that this container may get to the policy; gives how many names that are.
+    pub(crate) fn wait_for(&self, id: &str, number: u32) -> Result<usize, EnforceError> {
+        let mut count = 0;
+        for name in cgroup_names(id) {
+            count += usize::from(self.guards.await_cgroup(&name, number)?);
+        }
+        Ok(count)
+    }
+
+    /// No longer.
+    pub(crate) fn wait_no_more(&self, id: &str, number: u32) -> Result<(), EnforceError> {
+        for name in cgroup_names(id) {
+            self.guards.await_no_more(&name, number)?;
+        }
+        Ok(())
+    }
+
+    /// What runs, described, and what engines know. The `names` are those that somebody gave containers.
+    pub(crate) fn containers(&self, names: &[&str]) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
+        let known = self.known()?;
+        Ok((self.running(&known, names)?, known))
+    }
+
+    /// What engines know.
+    pub(crate) fn known(&self) -> Result<Vec<Metadata>, EnforceError> {
+        Ok(self.resolver.list()?.containers)
+    }
+
+    /// What runs, described by what engines know.
+    pub(crate) fn running(&self, known: &[Metadata], names: &[&str]) -> Result<Vec<Running>, EnforceError> {
+        running_now(&self.proc, &self.layout, known, names)
+    }
+
+    fn free_number(&self) -> Result<u32, EnforceError> {
+        for number in 0..Guards::CANARY {
+            match self.guards.policy(number)? {
+                // One whose time is over holds no place.
+                Some(record) if record.expires_boot_ns.is_none_or(|end| end > boot_ns()) => {}
+                _ => return Ok(number),
+            }
+        }
+        Err(EnforceError::Full)
+    }
+
+    /// Every policy that is in force, and those whose time is over.
+    pub fn policies(&self) -> Result<Vec<Status>, EnforceError> {
+        let mut all = Vec::new();
+        for number in 0..Guards::CANARY {
+            if let Some(record) = self.guards.policy(number)? {
+                all.push(self.status(number, &record)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// One policy.
+    pub fn policy(&self, number: u32) -> Result<Status, EnforceError> {
+        let record = if number < Guards::CANARY { self.guards.policy(number)? } else { None };
+        self.status(number, &record.ok_or(EnforceError::NoPolicy(number))?)
+    }
+
+    fn status(&self, number: u32, record: &PolicyRecord) -> Result<Status, EnforceError> {
+        let policy = Policy::parse(&record.text).map_err(|source| EnforceError::Foreign { number, source })?;
+        let left = |end: u64| Duration::from_nanos(end.saturating_sub(boot_ns()));
+        Ok(Status {
+            number,
+            policy,
+            left: record.expires_boot_ns.map(left),
+            tally: self.guards.tally(number)?,
+            cgroups: self.guards.cgroups_of(number)?.len(),
+        })
+    }
+
+    /// Takes a policy away; what it has come to until then.
+    pub fn remove(&self, number: u32) -> Result<Status, EnforceError> {
+        let _lock = lock(&self.lock)?;
+        let status = self.policy(number)?;
+        self.guards.clear_policy(number)?;
+        Ok(status)
+    }
+
+    /// Takes the guards away if no policy is left. Gives whether they are gone.
+    pub fn end_if_unused(self) -> Result<bool, EnforceError> {
+        let _lock = lock(&self.lock)?;
+        for number in 0..Guards::CANARY {
+            if self.guards.policy(number)?.is_some() {
+                return Ok(false);
+            }
+        }
+        self.guards.remove()?;
+        Ok(true)
+    }
+
+    /// Takes everything away.
+    pub fn end(self) -> Result<(), EnforceError> {
+        let _lock = lock(&self.lock)?;
+        Ok(self.guards.remove()?)
+    }
+}
+
+impl Policy {
+    /// The names of containers that it has.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let named = self.containers.iter().filter_map(|target| match target {
+            crate::Target::Container(name) => Some(name.as_str()),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The ids of containers that it is about and that may come, or come again.
+    pub(crate) fn awaited_ids(&self, known: &[Metadata], later: bool) -> Vec<String> {
+        let matching = known.iter().filter(|metadata| self.containers.iter().any(|target| target.wants(metadata)));
+        let mut ids: Vec<String> = matching.map(|metadata| metadata.id.clone()).collect();
+        // Where the id is the name that somebody gives: containerd, runc, crun.
+        if later {
+            ids.extend(self.names().into_iter().map(str::to_owned));
+        }
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}
+
+fn prepare() -> Result<(Proc, Layout, Lock), EnforceError> {
+    let lock = lock(Path::new(LOCK))?;
+    let proc = Proc::default();
+    let layout = Layout::detect(&proc)?;
+    Ok((proc, layout, lock))
+}
+
+fn lock(path: &Path) -> Result<Lock, EnforceError> {
+    Lock::take(path).map_err(|source| EnforceError::Lock { path: path.into(), source })
+}
+
+pub(crate) fn boot_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What every guard starts from: whom policies are about, what they deny, and what is told of it.
+ *
+ * Guards are an object of their own. They share no map with the sensors, as they are pinned and go on without ringfence.
+ * Up to 64 policies are in force at once, so that any number of them is a mask of bits: those that a task is under, and those
+ * that deny what it does. What both masks have is denied. Nothing is kept per CPU between two instructions: a task may lose
+ * the CPU in the middle of a program on a security hook.
+ */
+#pragma once
+
+#include "hash.h"
+
+#define EPERM 1
+
+enum guard_limit {
+	POLICIES = 64,
+	/* The policy that tries whether anything is denied at all. */
+	CANARY_POLICY = 63,
+	POLICY_TEXT_BYTES = 8192,
+	CGROUP_NAME_BYTES = 160,
+	/* Of the names of a denied file, so many bytes are told. */
+	DENIAL_PATH_BYTES = 1024,
+	DENIAL_CALLED_BYTES = 256,
+	/* A power of two that has room for every reason. */
+	DENY_REASON_SLOTS = 16,
+};
+EXPORT(enum, guard_limit);
+
+#define NAME_BYTES 255
+#define NAME_PART  64
+/* Names and mounts from a file up to the root. */
+#define PLACE_STEPS 128
+/* Mounts from a task's root up to that of the container. */
+#define ROOT_STEPS 32
+/* So many of them are told. */
+#define TOLD_STEPS 48
+/* Cgroups from a task's own up to the root. One at each such level knows by itself what it inherits. */
+#define CGROUP_STEPS 64
+#define ANCHOR_LEVELS 32
+#define PID_NAMESPACE_STEPS 32
+#define TEXT_CHUNK 64
+#define TEXT_CHUNKS 17
+/* So many arguments are looked at. */
+#define ARGUMENTS 8
+
+enum policy_state {
+	POLICY_FREE,
+	POLICY_AUDIT,
+	POLICY_ENFORCE,
+};
+EXPORT(enum, policy_state);
+
+/* Why something was denied. */
+enum deny_reason {
+	/* The file's path, as the task sees it. */
+	DENY_PATH,
+	/* The file itself, under whatever name. */
+	DENY_FILE,
+	/* The file's own name, wherever it lies. */
+	DENY_NAME,
+	/* The text that the caller named the program by: a link to it, or a script. */
+	DENY_CALLED,
+	/* The argument by which a program of many picks what it is. */
+	DENY_APPLET,
+	/* The argument by which a loader picks what it runs. */
+	DENY_LOADER,
+	/* The file was mapped as code. */
+	DENY_MAPPED,
+	/* The file is none of the image. */
+	DENY_NOT_OF_IMAGE,
+};
+EXPORT(enum, deny_reason);
+
+enum deny_action {
+	/* The call fails with EPERM. */
+	ACTION_REFUSED,
+	/* The process gets SIGKILL before the first instruction of the program. */
+	ACTION_KILLED,
+	/* Nothing: the policy only counts. */
+	ACTION_AUDITED,
+	/* SIGKILL was to be sent, and the kernel did not take it. */
+	ACTION_FAILED,
+};
+EXPORT(enum, deny_action);
+
+struct policy {
+	u64 expires_boot_ns; /* 0: never */
+	u32 state;
+	u32 pad;
+};
+
+struct policy_tally {
+	u64 denied;
+	u64 audited;
+	u64 failed;
+	u64 by_reason[DENY_REASON_SLOTS];
+	/* Denials whose event found no room in the ring. */
+	u64 untold;
+	u64 first_boot_ns;
+	u64 last_boot_ns;
+};
+
+struct policy_text {
+	u8 bytes[POLICY_TEXT_BYTES];
+};
+
+/* What a process finds that comes later, and what must not go unnoticed. */
+struct guard_facts {
+	u64 hash_key[2];
+	u64 loaded_boot_ns;
+	/* 0 until all programs are attached and pinned. */
+	u32 complete;
+	u32 step;
+	u32 identity_is_v2;
+	u32 identity_hierarchy;
+	/* While 0 nobody is told by a namespace. */
+	u32 namespaces;
+	u32 pad;
+	/* The policies that deny by name, and those that deny all that is not of the image. */
+	u64 naming;
+	u64 image_only;
+	/* The file system of the host's root. */
+	u32 host_root_device;
+	u32 pad2;
+};
+
+/* What only the kernel side writes. */
+struct guard_losses {
+	/* Cgroups that were to be under a policy and found no room in the map. */
+	u64 cgroups;
+};
+
+struct file_key {
+	u64 inode;
+	u32 device;
+	u32 pad;
+};
+
+struct cgroup_name {
+	u8 bytes[CGROUP_NAME_BYTES];
+};
+
+struct denial {
+	u64 boot_ns;
+	u64 cgroup_id;
+	u64 inode;
+	u32 device;
+	u32 policy;
+	u32 pid;
+	u32 tid;
+	u32 pid_inside;
+	u32 ppid;
+	u32 uid;
+	u32 mount_ns;
+	u32 path_bytes;
+	u8 reason;
+	u8 action;
+	u8 path_is_cut;
+	u8 pad;
+	u8 comm[COMM_BYTES];
+	u8 parent_comm[COMM_BYTES];
+	u8 called[DENIAL_CALLED_BYTES];
+	/* The names, leaf first, each with its length before it. */
+	u8 path[DENIAL_PATH_BYTES + NAME_BYTES + 1];
+};
+EXPORT(struct, denial);
+
+/* clang-format off */
+#define GUARD_MAP(name, kind, entries, key_type, value_type, flags) \
+	struct {                                                    \
+		__uint(type, BPF_MAP_TYPE_##kind);                  \
+		__uint(map_flags, flags);                           \
+		__uint(max_entries, entries);                       \
+		__type(key, key_type);                              \
+		__type(value, value_type);                          \
+	} name SEC(".maps")
+/* clang-format on */
+
+GUARD_MAP(policies, ARRAY, POLICIES, u32, struct policy, 0);
+GUARD_MAP(policy_tallies, ARRAY, POLICIES, u32, struct policy_tally, 0);
+GUARD_MAP(policy_texts, ARRAY, POLICIES, u32, struct policy_text, 0);
+GUARD_MAP(guard_facts, ARRAY, 1, u32, struct guard_facts, 0);
+GUARD_MAP(guard_losses, ARRAY, 1, u32, struct guard_losses, 0);
+/* Whom: the mask of the policies that a cgroup is under, or a namespace, or a cgroup that is yet to be made. */
+GUARD_MAP(cgroup_policies, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(namespace_policies, HASH, 4096, u32, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(awaited_cgroups, HASH, 16384, struct cgroup_name, u64, BPF_F_NO_PREALLOC);
+/* What: the mask of the policies that deny it. */
+GUARD_MAP(denied_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(denied_paths, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(denied_names, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(denied_texts, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+/* Programs of many: the argument says which. By name, and by file. */
+GUARD_MAP(many_names, HASH, 64, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(many_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} denials SEC(".maps");
+
+static __always_inline struct guard_facts *facts(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&guard_facts, &zero);
+}
+
+/* The task that runs: read its fields with BPF_CORE_READ. */
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What becomes of a denial: it is counted at each policy, and is one event. */
+#pragma once
+
+#include "guard_whom.h"
+#include "guard_what.h"
+
+/* Books at one policy that something was found, if it is in force; gives its bit. Not static, as above. */
+__noinline u64 settle_one(u32 number, u32 reason, u32 state)
+{
+	struct policy *policy = bpf_map_lookup_elem(&policies, &number);
+	struct policy_tally *tally = bpf_map_lookup_elem(&policy_tallies, &number);
+	u64 now = bpf_ktime_get_boot_ns();
+
+	if (!policy || !tally || policy->state != state)
+		return 0;
+	if (policy->expires_boot_ns && now >= policy->expires_boot_ns)
+		return 0;
+	if (state == POLICY_ENFORCE)
+		add(tally->denied, 1);
+	else
+		add(tally->audited, 1);
+	barrier_var(reason); /* the verifier must see the very number that is cut */
+	add(tally->by_reason[reason & (DENY_REASON_SLOTS - 1)], 1);
+	if (!tally->first_boot_ns)
+		tally->first_boot_ns = now;
+	tally->last_boot_ns = now;
+	return 1ULL << (number & (POLICIES - 1));
+}
+
+/* Books what these policies found, each at its own; gives those that are in force in this state. As above. */
+__noinline u64 settle(u64 found, u32 reason, u32 state)
+{
+	u64 settled = 0;
+
+	for (u32 i = 0; i < POLICIES; i++)
+		if (found >> i & 1)
+			settled |= settle_one(i, reason, state);
+	return settled;
+}
+
+/* The number of the first policy of some. As above. */
+__noinline u32 first_of(u64 mask)
+{
+	for (u32 i = 0; i < POLICIES; i++)
+		if (mask >> i & 1)
+			return i;
+	return 0;
+}
+
+/* Writes the names of a file, leaf first, up to the root of the running task. */
+static __always_inline void write_names(struct denial *denial, struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	struct task_struct *task = current_task();
+	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry), root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	struct mount *mount, *upper;
+	u32 used = 0;
+
+	denial->path_is_cut = 1;
+	for (u32 i = 0; i < TOLD_STEPS; i++) {
+		u32 length;
+
+		if ((u64)dentry == root_dentry && (u64)vfsmount == root_mount) {
+			denial->path_is_cut = 0;
+			break;
+		}
+		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
+			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+			upper = BPF_CORE_READ(mount, mnt_parent);
+			if (upper == mount)
+				break;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			vfsmount = (void *)upper + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		length = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES;
+		if (used + 1 + length >= DENIAL_PATH_BYTES)
+			break;
+		/* So that the verifier knows of every round the same: it need not look at each. */
+		barrier_var(used);
+		used &= DENIAL_PATH_BYTES - 1;
+		denial->path[used] = length;
+		if (bpf_probe_read_kernel(denial->path + used + 1, length, BPF_CORE_READ(dentry, d_name.name)))
+			break;
+		used += 1 + length;
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (parent == dentry)
+			break;
+		dentry = parent;
+	}
+	denial->path_bytes = used;
+}
+
+static __always_inline void count_untold(u32 policy)
+{
+	struct policy_tally *tally = bpf_map_lookup_elem(&policy_tallies, &policy);
+
+	if (tally)
+		add(tally->untold, 1);
+}
+
+static __always_inline void count_failed(u32 policy)
+{
+	struct policy_tally *tally = bpf_map_lookup_elem(&policy_tallies, &policy);
+
+	if (tally)
+		add(tally->failed, 1);
+}
+
+/* One event for what was denied, or would have been. */
+static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+{
+	struct task_struct *task = current_task(), *parent = BPF_CORE_READ(task, real_parent);
+	struct denial *denial = bpf_ringbuf_reserve(&denials, sizeof(*denial), 0);
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	struct cgroup *cgroup = identity_cgroup(task);
+	struct file_key key;
+	struct upid *own;
+
+	if (!denial) {
+		count_untold(policy);
+		return;
+	}
+	own = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+	      BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
+	key_of(file, &key);
+	denial->boot_ns = bpf_ktime_get_boot_ns();
+	denial->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+	denial->inode = key.inode;
+	denial->device = key.device;
+	denial->policy = policy;
+	denial->pid = BPF_CORE_READ(task, tgid);
+	denial->tid = BPF_CORE_READ(task, pid);
+	denial->pid_inside = BPF_CORE_READ(own, nr);
+	denial->ppid = BPF_CORE_READ(parent, tgid);
+	denial->uid = BPF_CORE_READ(task, cred, uid.val);
+	denial->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	denial->reason = reason;
+	denial->action = action;
+	denial->pad = 0;
+	BPF_CORE_READ_INTO(&denial->comm, task, comm);
+	BPF_CORE_READ_INTO(&denial->parent_comm, parent, comm);
+	denial->called[0] = 0;
+	if (called)
+		bpf_probe_read_kernel_str(denial->called, sizeof(denial->called), called);
+	write_names(denial, file);
+	bpf_ringbuf_submit(denial, 0);
+}

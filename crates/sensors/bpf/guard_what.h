@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What policies deny: a file by its name, its path, itself, or as none of the image. */
+#pragma once
+
+#include "guard.h"
+
+/* In parts, as kernels before 6.8 add up the stacks of all functions that call each other, and allow 512 bytes. */
+static __always_inline u64 hash_of_bytes(u64 address, u32 length)
+{
+	u64 words[NAME_PART / 8];
+	struct sip_hash hash;
+
+	length &= NAME_BYTES;
+	begin_hash(&hash);
+	add_to_hash(&hash, length);
+	for (u32 at = 0; at <= NAME_BYTES; at += NAME_PART) {
+		u32 part = length - at;
+
+		if (at >= length)
+			break;
+		__builtin_memset(words, 0, sizeof(words));
+		barrier_var(part); /* the verifier must see the very number that is cut */
+		if (part > NAME_PART)
+			part = NAME_PART;
+		if (bpf_probe_read_kernel(words, part, (const void *)(address + at)))
+			return 0;
+		for (u32 i = 0; i < NAME_PART / 8; i++) {
+			if (at + i * 8 >= length)
+				break;
+			add_to_hash(&hash, words[i]);
+		}
+	}
+	return end_hash(&hash);
+}
+
+/* A name as a number; 0 if it cannot be read. Not static, as above. */
+__noinline u64 hash_of_name(u64 address_of_dentry)
+{
+	struct dentry *dentry = (struct dentry *)address_of_dentry;
+
+	return hash_of_bytes((u64)BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
+}
+
+/* The path of a file as the running task sees it, as a number over those of its names, leaf first; 0 if it cannot see it. */
+__noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount)
+{
+	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
+	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
+	struct task_struct *task = current_task();
+	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry), root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	struct mount *mount, *upper;
+	struct sip_hash hash;
+
+	begin_hash(&hash);
+	for (u32 i = 0; i < PLACE_STEPS; i++) {
+		if ((u64)dentry == root_dentry && (u64)vfsmount == root_mount)
+			return end_hash(&hash);
+		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
+			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+			upper = BPF_CORE_READ(mount, mnt_parent);
+			if (upper == mount)
+				return 0;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			vfsmount = (void *)upper + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (parent == dentry)
+			return 0;
+		add_to_hash(&hash, hash_of_name((u64)dentry));
+		dentry = parent;
+	}
+	return 0;
+}
+
+static __always_inline void key_of(struct file *file, struct file_key *key)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	key->pad = 0;
+}
+
+static __always_inline u64 mask_in(void *map, const void *key)
+{
+	u64 *mask = bpf_map_lookup_elem(map, key);
+
+	return mask ? *mask : 0;
+}
+
+/* include/uapi/linux/magic.h (6.18) */
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+
+/*
+ * The file system of the container's root, wherever the task's own root is: the mount below which all others are, but for the
+ * one that every mount namespace begins with.
+ */
+static __always_inline struct super_block *root_of_container(void)
+{
+	struct vfsmount *vfsmount = BPF_CORE_READ(current_task(), fs, root.mnt);
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+
+	for (u32 i = 0; i < ROOT_STEPS; i++) {
+		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+		if (above == mount || BPF_CORE_READ(above, mnt_parent) == above)
+			return BPF_CORE_READ(mount, mnt.mnt_sb);
+		mount = above;
+	}
+	return 0;
+}
+
+/*
+ * Whether a file came with the image: it lies in the file system of the container's root, and its inode has nothing in the
+ * layer that is written to. Where the root is not an overlay, or still the host's, as while a runtime sets the container up,
+ * that cannot be told, and every file passes.
+ */
+static __always_inline bool is_of_image(struct guard_facts *known, struct file *file)
+{
+	struct super_block *root = root_of_container();
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	u64 upper = 0;
+
+	if (!root)
+		return false;
+	if (BPF_CORE_READ(root, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return true;
+	if (BPF_CORE_READ(root, s_dev) == known->host_root_device)
+		return true;
+	if (BPF_CORE_READ(inode, i_sb) != root)
+		return false;
+	/* struct ovl_inode: behind the inode lies the dentry in the upper layer (fs/overlayfs/ovl_entry.h, 5.10 to 6.18). */
+	if (bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode)))
+		return false;
+	return !upper;
+}
+
+/* Those of these policies that deny this file, and why. */
+static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reason)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct guard_facts *known;
+	struct file_key key;
+	u64 number, found;
+
+	number = hash_of_name((u64)dentry);
+	found = mask & mask_in(&denied_names, &number);
+	*reason = DENY_NAME;
+	if (found)
+		return found;
+	number = hash_of_place((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt));
+	found = mask & mask_in(&denied_paths, &number);
+	*reason = DENY_PATH;
+	if (found)
+		return found;
+	key_of(file, &key);
+	found = mask & mask_in(&denied_files, &key);
+	*reason = DENY_FILE;
+	if (found)
+		return found;
+	known = facts();
+	if (!known || !(mask & known->image_only) || is_of_image(known, file))
+		return 0;
+	*reason = DENY_NOT_OF_IMAGE;
+	return mask & known->image_only;
+}

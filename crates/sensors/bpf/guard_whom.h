@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which policies a task is under: found anew at each decision, by where the task is. */
+#pragma once
+
+#include "guard.h"
+
+static __always_inline struct cgroup *identity_cgroup(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup_subsys_state *state = 0;
+
+	if (settings.identity_is_v2)
+		return BPF_CORE_READ(set, dfl_cgrp);
+	bpf_probe_read_kernel(&state, sizeof(state),
+			      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
+				      settings.identity_controller * sizeof(void *));
+	return BPF_CORE_READ(state, cgroup);
+}
+
+/* The policies that a cgroup is under, by itself and by all above it. Not static, so that the verifier looks at it once. */
+__noinline u64 policies_of_cgroup(u64 address)
+{
+	struct cgroup *cgroup = (struct cgroup *)address;
+	u64 mask = 0;
+
+	for (u32 i = 0; i < CGROUP_STEPS; i++) {
+		struct cgroup_subsys_state *above;
+		u64 id, *own;
+
+		if (!cgroup)
+			break;
+		id = BPF_CORE_READ(cgroup, kn, id);
+		own = bpf_map_lookup_elem(&cgroup_policies, &id);
+		if (own)
+			mask |= *own;
+		above = BPF_CORE_READ(cgroup, self.parent);
+		cgroup = above ? (void *)above - bpf_core_field_offset(struct cgroup, self) : 0;
+	}
+	return mask;
+}
+
+static __always_inline u64 policies_of_namespace(u32 number)
+{
+	u64 *mask = bpf_map_lookup_elem(&namespace_policies, &number);
+
+	return mask ? *mask : 0;
+}
+
+/* As the one above: by its mount namespace, and by its pid namespace and all around that. */
+__noinline u64 policies_by_namespace(void)
+{
+	struct task_struct *task = current_task();
+	u64 mask = policies_of_namespace(BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum));
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid *own =
+		(void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+	struct pid_namespace *space = BPF_CORE_READ(own, ns);
+
+	for (u32 i = 0; i < PID_NAMESPACE_STEPS; i++) {
+		if (!space)
+			break;
+		mask |= policies_of_namespace(BPF_CORE_READ(space, ns.inum));
+		space = BPF_CORE_READ(space, parent);
+	}
+	return mask;
+}
+
+/* The policies that the running task is under. */
+static __always_inline u64 policies_of_current(void)
+{
+	u64 mask = policies_of_cgroup((u64)identity_cgroup(current_task()));
+	struct guard_facts *known = facts();
+
+	if (known && known->namespaces)
+		mask |= policies_by_namespace();
+	return mask;
+}

@@ -1,0 +1,241 @@
+//! What was denied: records of the guards' ring -> denials.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use event::Text;
+use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
+
+use super::FileKey;
+use crate::guard_bpf::types::{denial, deny_action, deny_reason};
+use crate::record::{self, DecodeError, Plain};
+use crate::ring;
+
+/// Why something was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The file's path, as the container sees it.
+    Path,
+    /// The file itself, under whatever name.
+    File,
+    /// The file's own name, wherever it lies.
+    Name,
+    /// The text that the caller named the program by.
+    Called,
+    /// The argument by which a program of many picks what it is.
+    Applet,
+    /// The argument by which a loader picks what it runs.
+    Loader,
+    /// The file was mapped as code.
+    Mapped,
+    /// The file did not come with the image.
+    NotOfImage,
+}
+
+impl Reason {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Path => "path",
+            Reason::File => "file",
+            Reason::Name => "name",
+            Reason::Called => "called",
+            Reason::Applet => "applet",
+            Reason::Loader => "loader",
+            Reason::Mapped => "mapped",
+            Reason::NotOfImage => "not_of_image",
+        }
+    }
+
+    pub(super) fn from_number(number: deny_reason) -> Option<Reason> {
+        match number {
+            deny_reason::DENY_PATH => Some(Reason::Path),
+            deny_reason::DENY_FILE => Some(Reason::File),
+            deny_reason::DENY_NAME => Some(Reason::Name),
+            deny_reason::DENY_CALLED => Some(Reason::Called),
+            deny_reason::DENY_APPLET => Some(Reason::Applet),
+            deny_reason::DENY_LOADER => Some(Reason::Loader),
+            deny_reason::DENY_MAPPED => Some(Reason::Mapped),
+            deny_reason::DENY_NOT_OF_IMAGE => Some(Reason::NotOfImage),
+            _ => None,
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The call failed with EPERM.
+    Refused,
+    /// The process got SIGKILL before the first instruction of the program.
+    Killed,
+    /// Nothing: the policy only counts.
+    Audited,
+    /// The process was to get SIGKILL, and the kernel did not send it: the program ran.
+    Failed,
+}
+
+impl Action {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Refused => "refused",
+            Action::Killed => "killed",
+            Action::Audited => "audited",
+            Action::Failed => "failed",
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Action> {
+        match deny_action(u32::from(number)) {
+            deny_action::ACTION_REFUSED => Some(Action::Refused),
+            deny_action::ACTION_KILLED => Some(Action::Killed),
+            deny_action::ACTION_AUDITED => Some(Action::Audited),
+            deny_action::ACTION_FAILED => Some(Action::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// One thing that was denied, or would have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// When, in nanoseconds since boot.
+    pub boot_ns: u64,
+    /// The number of the policy that decided.
+    pub policy: u32,
+    /// Why.
+    pub reason: Reason,
+    /// What became of it.
+    pub action: Action,
+    /// The task's cgroup in the identity hierarchy.
+    pub cgroup_id: u64,
+    /// Its mount namespace.
+    pub mount_ns: u32,
+    /// Its process.
+    pub pid: u32,
+    /// The process as it is numbered in its own pid namespace.
+    pub pid_inside: u32,
+    /// The thread.
+    pub tid: u32,
+    /// Its parent's process.
+    pub ppid: u32,
+    /// Its real user id, as the host numbers it.
+    pub uid: u32,
+    /// The task's name; where the exec was done, that of the new program.
+    pub comm: Text,
+    /// Its parent's name.
+    pub parent_comm: Text,
+    /// What the caller named the program by; empty where nothing was called.
+    pub called: Text,
+    /// The file, as the task sees it.
+    pub path: Text,
+    /// Whether the beginning of the path is missing: it is too long, or the task cannot see it.
+    pub is_path_cut: bool,
+    /// The file, as the kernel numbers it.
+    pub file: FileKey,
+}
+
+// SAFETY: made of fixed-width integers and arrays of them (`bpf/guard.h`).
+unsafe impl Plain for denial {}
+
+/// One record -> one denial. Whatever the bytes are, it does not panic.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Denial, DecodeError> {
+    let raw = record::read::<denial>(bytes)?;
+    let reason = Reason::from_number(deny_reason(u32::from(raw.reason)));
+    Ok(Denial {
+        boot_ns: raw.boot_ns,
+        policy: raw.policy,
+        reason: reason.ok_or(DecodeError::UnknownValue(raw.reason))?,
+        action: Action::from_number(raw.action).ok_or(DecodeError::UnknownValue(raw.action))?,
+        cgroup_id: raw.cgroup_id,
+        mount_ns: raw.mount_ns,
+        pid: raw.pid,
+        pid_inside: raw.pid_inside,
+        tid: raw.tid,
+        ppid: raw.ppid,
+        uid: raw.uid,
+        comm: Text::new(record::until_nul(&raw.comm)),
+        parent_comm: Text::new(record::until_nul(&raw.parent_comm)),
+        called: Text::new(record::until_nul(&raw.called)),
+        path: path(&raw.path, raw.path_bytes as usize, raw.path_is_cut != 0),
+        is_path_cut: raw.path_is_cut != 0,
+        file: FileKey { device: raw.device, inode: raw.inode },
+    })
+}
+
+/// Turns names, leaf first, each with its length before it, into a path.
+fn path(bytes: &[u8], used: usize, is_cut: bool) -> Text {
+    let mut names = Vec::new();
+    let mut rest = &bytes[..used.min(bytes.len())];
+    while let Some((&length, tail)) = rest.split_first() {
+        let name = &tail[..usize::from(length).min(tail.len())];
+        names.push(name);
+        rest = &tail[name.len()..];
+    }
+    let mut whole = Vec::new();
+    for (at, name) in names.iter().rev().enumerate() {
+        if at > 0 || !is_cut {
+            whole.push(b'/');
+        }
+        whole.extend_from_slice(name);
+    }
+    Text::new(whole)
+}
+
+/// Reads denials; make it in the thread that reads.
+pub struct DenialReader {
+    buffer: RingBuffer<'static>,
+    read: Rc<RefCell<Vec<Result<Denial, DecodeError>>>>,
+}
+
+impl DenialReader {
+    /// How many are given out at once: bounds the memory.
+    const BATCH: usize = 1024;
+
+    pub(super) fn new(map: &MapHandle) -> Result<DenialReader, libbpf_rs::Error> {
+        let read = Rc::new(RefCell::new(Vec::new()));
+        let sink = Rc::clone(&read);
+        let mut builder = RingBufferBuilder::new();
+        builder.add(map, move |record| {
+            sink.borrow_mut().push(decode(record));
+            0
+        })?;
+        Ok(DenialReader { buffer: builder.build()?, read })
+    }
+
+    /// Waits for denials, at most this long, and takes those that are there.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<Result<Denial, DecodeError>>, libbpf_rs::Error> {
+        ring::take(&self.buffer, timeout, DenialReader::BATCH)?;
+        Ok(self.read.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_from_the_leaf_up_become_a_path() {
+        assert_eq!(path(b"\x06whoami\x03bin\x03usr", 15, false), Text::from("/usr/bin/whoami"));
+        assert_eq!(path(b"\x06whoami\x03bin", 11, true), Text::from("bin/whoami"));
+        assert_eq!(path(b"", 0, false), Text::from(""));
+    }
+
+    #[test]
+    fn a_value_without_a_meaning_is_refused() {
+        let record = denial { action: 9, ..denial::default() };
+
+        assert_eq!(decode(record::bytes(&record)), Err(DecodeError::UnknownValue(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_makes_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let _ = decode(&bytes);
+        }
+    }
+}

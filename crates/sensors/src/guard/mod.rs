@@ -1,0 +1,362 @@
+//! Guards: programs that deny. They are pinned, and so go on without ringfence.
+//!
+//! All guards are one BPF object, `src/guard_<name>/guard_<name>.bpf.c`, apart from that of the sensors. Its maps, programs and
+//! links lie in a folder of the BPF file system; whoever comes later finds all there is to know in these maps. What a policy is
+//! called, and whom it is about, is decided elsewhere: here it is a number below [`Guards::POLICIES`].
+
+mod denial;
+mod hash;
+mod maps;
+mod pins;
+
+use std::fmt;
+use std::io::Read as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use libbpf_rs::btf::Btf;
+use libbpf_rs::{Iter, Link, MapCore as _, Object, ObjectBuilder, OpenObject};
+
+pub use denial::{Action, Denial, DenialReader, Reason};
+pub use maps::{FileKey, PolicyRecord, PolicyState, Tally};
+pub use pins::{PinError, Pins};
+
+use crate::configure::{controller, initial_value};
+use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, guard_losses, settings};
+use crate::libbpf_log::{capture, said};
+use crate::load::{Hierarchy, said_by_libbpf};
+use crate::record::{self, Plain};
+use hash::HashKey;
+
+const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guards.bpf.o"));
+
+/// What this kernel lets us do to a program that may not run, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// A security hook of BPF LSM: the call fails before anything has happened.
+    Lsm,
+    /// The result of the kernel's function that calls the security hooks: as good, and independent of the list of LSMs.
+    FmodRet,
+    /// SIGKILL at the end of the exec, before the program's first instruction. Programs only.
+    Kill,
+}
+
+impl Step {
+    /// All steps, in the order in which they are tried.
+    pub const LADDER: [Step; 3] = [Step::Lsm, Step::FmodRet, Step::Kill];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Lsm => "lsm",
+            Step::FmodRet => "fmod_ret",
+            Step::Kill => "kill",
+        }
+    }
+
+    /// What it guarantees.
+    pub fn guarantee(self) -> &'static str {
+        match self {
+            Step::Lsm => "the call fails with EPERM before anything has happened (BPF LSM)",
+            Step::FmodRet => {
+                "the call fails with EPERM before anything has happened (fmod_ret on the kernel's security functions)"
+            }
+            Step::Kill => "the process is killed with SIGKILL before the first instruction of the program",
+        }
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Step::Lsm => 1,
+            Step::FmodRet => 2,
+            Step::Kill => 3,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Step> {
+        Step::LADDER.into_iter().find(|step| step.number() == number)
+    }
+
+    /// The programs that are attached for it.
+    fn programs(self) -> impl Iterator<Item = &'static str> {
+        let own: &[&str] = match self {
+            Step::Lsm => &["lsm_program", "lsm_mapping"],
+            Step::FmodRet => &["result_of_program", "result_of_mapping"],
+            Step::Kill => &[],
+        };
+        own.iter().copied().chain(["on_exec_guard", "on_mkdir_guard", "on_mkdir_guard_again", "on_rmdir_guard"])
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Why guards could not be set up, found or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// The kernel has no description of its types.
+    #[error("this kernel has no BTF (/sys/kernel/btf/vmlinux), which every program here needs")]
+    NoBtf(#[source] libbpf_rs::Error),
+    /// The v1 hierarchy's controller is unknown to this kernel.
+    #[error("the kernel's types do not name the cgroup controller {0}")]
+    NoController(String),
+    /// The kernel refused it.
+    #[error("the kernel refused the guards at the step {step}{}", said_by_libbpf(.log))]
+    Refused {
+        /// Which.
+        step: Step,
+        /// The kernel's answer.
+        source: libbpf_rs::Error,
+        /// The last lines that libbpf said.
+        log: String,
+    },
+    /// What is pinned is not what this program knows.
+    #[error("the guards in {folder} cannot be used by this version of ringfence{}", said_by_libbpf(.log))]
+    Foreign {
+        /// Where they are.
+        folder: PathBuf,
+        /// What it was.
+        source: libbpf_rs::Error,
+        /// The last lines that libbpf said.
+        log: String,
+    },
+    /// Something was pinned or removed in vain.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// A map has no room or refused a change.
+    #[error("the map {map} of the guards cannot be changed: {why}")]
+    Map {
+        /// The map.
+        map: &'static str,
+        /// What it was.
+        why: String,
+    },
+    /// A file could not be told.
+    #[error("the kernel did not say which file it is")]
+    File(#[source] std::io::Error),
+}
+
+impl GuardError {
+    /// What the verifier did not like, if it said so.
+    pub fn objection(&self) -> Option<&str> {
+        match self {
+            GuardError::Refused { log, .. } => crate::load::objection(log),
+            _ => None,
+        }
+    }
+}
+
+/// The guards of this machine.
+pub struct Guards {
+    object: Object,
+    pins: Pins,
+    step: Step,
+    key: HashKey,
+}
+
+impl Guards {
+    /// How many policies there are, those of canaries included.
+    pub const POLICIES: u32 = guard_limit::POLICIES.0;
+    /// The policy that tries whether anything is denied.
+    pub const CANARY: u32 = guard_limit::CANARY_POLICY.0;
+    /// The longest description of a policy.
+    pub const TEXT_BYTES: usize = guard_limit::POLICY_TEXT_BYTES.0 as usize;
+
+    /// Those that are in force; none if there are none. What an earlier attempt left half done is taken away.
+    pub fn find(pins: Pins, hierarchy: &Hierarchy) -> Result<Option<Guards>, GuardError> {
+        let Some(facts) = pins.facts()? else { return Ok(None) };
+        let Some(step) = Step::from_number(facts.step).filter(|_| facts.complete == 1) else {
+            pins.remove()?;
+            return Ok(None);
+        };
+        capture();
+        let mut open = open(hierarchy, facts.hash_key)?;
+        let foreign = |source| GuardError::Foreign { folder: pins.folder().to_owned(), source, log: said() };
+        for mut map in open.maps_mut() {
+            let name = map.name().to_string_lossy().into_owned();
+            if is_pinned(&name) {
+                map.reuse_pinned_map(pins.map(&name)).map_err(foreign)?;
+            }
+        }
+        load_only(&mut open, &[TELL_FILE]);
+        let object = open.load().map_err(foreign)?;
+        Ok(Some(Guards { object, key: HashKey(facts.hash_key), pins, step }))
+    }
+
+    /// Loads, attaches and pins them at this step. Nothing is denied until a policy says so.
+    pub fn load(pins: Pins, hierarchy: &Hierarchy, step: Step) -> Result<Guards, GuardError> {
+        capture();
+        let key = [crate::configure::random_number(), crate::configure::random_number()];
+        let refused = |source| GuardError::Refused { step, source, log: said() };
+        let mut open = open(hierarchy, key)?;
+        let programs: Vec<&str> = step.programs().chain([TELL_FILE]).collect();
+        load_only(&mut open, &programs);
+        let mut object = open.load().map_err(refused)?;
+        pins.make()?;
+        let pinned = Guards::attach(&mut object, &pins, hierarchy, step, key);
+        if let Err(error) = pinned {
+            pins.remove()?;
+            return Err(error);
+        }
+        Ok(Guards { object, key: HashKey(key), pins, step })
+    }
+
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn key(&self) -> HashKey {
+        self.key
+    }
+
+    fn attach(
+        object: &mut Object,
+        pins: &Pins,
+        hierarchy: &Hierarchy,
+        step: Step,
+        key: [u64; 2],
+    ) -> Result<(), GuardError> {
+        let refused = |source| GuardError::Refused { step, source, log: said() };
+        for mut map in object.maps_mut() {
+            let name = map.name().to_string_lossy().into_owned();
+            if is_pinned(&name) {
+                map.pin(pins.map(&name)).map_err(|source| PinError::pin(pins.map(&name), source))?;
+            }
+        }
+        for name in step.programs() {
+            let program = object.progs_mut().find(|program| program.name().to_str() == Some(name));
+            let mut program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+            program.pin(pins.program(name)).map_err(|source| PinError::pin(pins.program(name), source))?;
+            let mut link: Link = program.attach().map_err(refused)?;
+            link.pin(pins.link(name)).map_err(|source| PinError::pin(pins.link(name), source))?;
+        }
+        for name in PROGRAMS_OF_MANY {
+            let map = maps::find(object, "many_names")?;
+            maps::write(
+                &map,
+                "many_names",
+                &HashKey(key).of_name(name.as_bytes()).to_ne_bytes(),
+                &1_u64.to_ne_bytes(),
+            )?;
+        }
+        let (is_v2, hierarchy) = match hierarchy {
+            Hierarchy::Unified => (1, 0),
+            Hierarchy::Controller { id, .. } => (0, *id),
+        };
+        let facts = guard_facts {
+            hash_key: key,
+            loaded_boot_ns: boot_ns(),
+            complete: 1,
+            step: step.number(),
+            identity_is_v2: is_v2,
+            identity_hierarchy: hierarchy,
+            ..guard_facts::default()
+        };
+        let map = maps::find(object, "guard_facts")?;
+        maps::write(&map, "guard_facts", &0_u32.to_ne_bytes(), record::bytes(&facts))
+    }
+
+    /// At which step they are.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Where they are pinned.
+    pub fn folder(&self) -> &Path {
+        self.pins.folder()
+    }
+
+    /// Takes them away: nothing is denied any more.
+    pub fn remove(self) -> Result<(), GuardError> {
+        Ok(self.pins.remove()?)
+    }
+
+    /// How often the kernel skipped one of them, since another task was in the middle of it on the same CPU. What was skipped
+    /// denied nothing.
+    pub fn skipped(&self) -> u64 {
+        self.step.programs().filter(|name| !name.contains("mkdir")).filter_map(|name| self.pins.skipped(name)).sum()
+    }
+
+    /// Cgroups that were to be under a policy and found no room.
+    pub fn cgroups_lost(&self) -> u64 {
+        let losses = maps::find(&self.object, "guard_losses")
+            .and_then(|map| maps::read::<guard_losses>(&map, "guard_losses", 0));
+        losses.map_or(0, |losses| losses.cgroups)
+    }
+
+    /// Which file a descriptor of this process is, as the kernel numbers it.
+    pub fn file_key(&self, file: BorrowedFd<'_>) -> Result<FileKey, GuardError> {
+        let asked = asked_file { pid: std::process::id(), descriptor: file.as_raw_fd().unsigned_abs() };
+        let map = maps::find(&self.object, "asked_files")?;
+        maps::write(&map, "asked_files", &0_u32.to_ne_bytes(), record::bytes(&asked))?;
+        let failed = |error: libbpf_rs::Error| GuardError::File(std::io::Error::other(error));
+        let program = self.object.progs_mut().find(|program| program.name().to_str() == Some(TELL_FILE));
+        let link =
+            program.unwrap_or_else(|| panic!("the object has no program {TELL_FILE}")).attach().map_err(failed)?;
+        let mut answer = Vec::new();
+        Iter::new(&link).map_err(failed)?.read_to_end(&mut answer).map_err(GuardError::File)?;
+        let key = record::read::<file_key>(&answer).map_err(|error| GuardError::File(std::io::Error::other(error)))?;
+        Ok(FileKey::from(key))
+    }
+
+    /// What is denied, from now on and what nobody has read yet. Each is given once, to whoever reads first.
+    pub fn denials(&self) -> Result<DenialReader, GuardError> {
+        let map = maps::find(&self.object, "denials")?;
+        DenialReader::new(&map).map_err(|source| GuardError::Map { map: "denials", why: source.to_string() })
+    }
+}
+
+const TELL_FILE: &str = "tell_file";
+
+/// Programs that are many: an argument says which.
+const PROGRAMS_OF_MANY: [&str; 5] = ["busybox", "busybox.static", "toybox", "coreutils", "box"];
+
+// SAFETY: each is made of fixed-width integers and arrays of them (`bpf/guard.h`).
+unsafe impl Plain for guard_facts {}
+// SAFETY: as above.
+unsafe impl Plain for guard_losses {}
+// SAFETY: as above (`guard_exec.bpf.c`).
+unsafe impl Plain for asked_file {}
+
+/// Whether a map is one that the guards and whoever comes later share.
+fn is_pinned(map: &str) -> bool {
+    !map.contains('.') && map != "asked_files"
+}
+
+fn open(hierarchy: &Hierarchy, key: [u64; 2]) -> Result<OpenObject, GuardError> {
+    let btf = Btf::from_vmlinux().map_err(GuardError::NoBtf)?;
+    let mut open = ObjectBuilder::default()
+        .name("ringfence_guard")
+        .and_then(|builder| builder.open_memory(OBJECT))
+        .map_err(|source| GuardError::Map { map: "of constants", why: source.to_string() })?;
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        if name.ends_with(".rodata.settings") {
+            // SAFETY: integers only; this struct alone is in that section, and the map is a value of it.
+            let settings = unsafe { initial_value::<settings>(&mut map) };
+            settings.hash_key = key;
+            settings.identity_is_v2.write(matches!(hierarchy, Hierarchy::Unified));
+            if let Hierarchy::Controller { name, id } = hierarchy {
+                settings.identity_hierarchy = *id;
+                settings.identity_controller =
+                    controller(&btf, name).ok_or_else(|| GuardError::NoController(name.clone()))?;
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn load_only(open: &mut OpenObject, wanted: &[&str]) {
+    for mut program in open.progs_mut() {
+        let is_wanted = program.name().to_str().is_some_and(|name| wanted.contains(&name));
+        program.set_autoload(is_wanted);
+    }
+}
+
+fn boot_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}

@@ -1,0 +1,135 @@
+#!/bin/sh
+# A program that may not run in one container: at each step of the ladder that this kernel has, blocked there however it is called,
+# and working in another container and on the host; still blocked when the container is started again with no ringfence there;
+# and working again when the policy is removed.
+# Needs RINGFENCE_BIN, and runc, jq, busybox and whoami on the machine. NEEDED: the steps that this kernel must have, the best first.
+set -eu
+
+work=$(mktemp -d)
+root=$work/rootfs
+needed=${NEEDED:-lsm fmod_ret}
+
+mkdir -p "$root/bin" "$root/usr/bin" "$root/proc" "$root/dev" "$root/sys" "$root/tmp" "$root/etc"
+cp "$(command -v busybox)" "$root/bin/busybox"
+ln -s busybox "$root/bin/id"
+for library in $(ldd /usr/bin/whoami | grep -o '/[^ ]*'); do
+    mkdir -p "$root$(dirname "$library")"
+    cp -L "$library" "$root$library"
+done
+cp -L /usr/bin/whoami "$root/usr/bin/whoami"
+loader=$(ldd /usr/bin/whoami | grep -o '/[^ ]*/ld-[^ ]*')
+echo root:x:0:0:root:/root:/bin/sh >"$root/etc/passwd"
+
+# stop NAME : ends it and waits until its cgroup is gone.
+stop() {
+    runc --root "$work/state" kill "$1" KILL 2>/dev/null || true
+    waited=0
+    until runc --root "$work/state" delete "$1" 2>/dev/null; do
+        waited=$((waited + 1))
+        [ $waited -lt 100 ] || { echo "$1 does not end"; exit 1; }
+        sleep 0.1
+    done
+}
+
+# start NAME : a container that sleeps.
+start() {
+    mkdir -p "$work/$1"
+    [ -f "$work/$1/config.json" ] || (cd "$work/$1" && runc spec)
+    jq --arg name "$1" --arg root "$root" '.process.terminal = false | .process.args = ["/bin/busybox", "sleep", "1000"]
+        | .root = {path: $root} | .linux.cgroupsPath = "/of-runc/" + $name
+        | .process.capabilities |= with_entries(.value += ["CAP_SYS_ADMIN"])' "$work/$1/config.json" >"$work/$1/config.new"
+    mv "$work/$1/config.new" "$work/$1/config.json"
+    runc --root "$work/state" run --detach --bundle "$work/$1" "$1" </dev/null >/dev/null 2>&1
+}
+
+# in NAME COMMAND... : runs it there.
+in_container() {
+    name=$1
+    shift
+    runc --root "$work/state" exec "$name" "$@" </dev/null
+}
+
+faults=0
+fault() {
+    echo "FAULT at step $step: $*"
+    faults=$((faults + 1))
+}
+
+# blocked WHAT COMMAND... : it must not say who it is.
+blocked() {
+    what=$1
+    shift
+    said=$(in_container here "$@" 2>/dev/null) || true
+    [ "$said" != root ] || fault "$what ran"
+}
+
+# Each way to run it, all by one program in the container, as starting one is slow here.
+cat >"$root/ways" <<WAYS
+#!/bin/busybox sh
+try() {
+    said=\$(/bin/busybox sh -c "\$2" 2>/dev/null)
+    [ "\$said" != root ] || echo "\$1"
+}
+try "by its path" 'exec /usr/bin/whoami'
+try "through a link" 'ln -sf /usr/bin/whoami /tmp/link; exec /tmp/link'
+try "with .." 'exec /usr/bin/../../usr/./bin/whoami'
+try "through /proc/self/root" 'exec /proc/self/root/usr/bin/whoami'
+try "by a hard link" 'ln -f /usr/bin/whoami /usr/bin/hard; exec /usr/bin/hard'
+try "through a bind mount" 'umount /tmp/bound 2>/dev/null; : >/tmp/bound; mount -o bind /usr/bin/whoami /tmp/bound; exec /tmp/bound'
+try "as an applet" 'exec /bin/busybox whoami'
+try "by its first argument" 'exec -a whoami /bin/busybox'
+try "as a login shell" 'exec -a -whoami /bin/busybox'
+try "as a script" 'printf "#!/bin/busybox sh\necho root\n" >/tmp/whoami; chmod +x /tmp/whoami; exec /tmp/whoami'
+try "by its loader" 'exec $loader /usr/bin/whoami'
+[ "\$1" = kill ] || try "by its loader, through a link" 'ln -sf /usr/bin/whoami /tmp/link; exec $loader /tmp/link'
+[ "\$1" = kill ] || try "as a script, through a link" 'ln -sf /tmp/whoami /tmp/other; exec /tmp/other'
+try "replaced" 'cp /usr/bin/whoami /usr/bin/new; mv /usr/bin/new /usr/bin/whoami; exec /usr/bin/whoami'
+# What is not denied goes on.
+echo "end of the ways for user \$(exec /bin/id -u), who may \$(exec /bin/busybox echo say whoami)"
+WAYS
+chmod +x "$root/ways"
+
+# works WHAT COMMAND...
+works() {
+    what=$1
+    shift
+    said=$("$@" 2>&1) || true
+    [ "$said" = root ] || fault "$what does not work: $said"
+}
+
+# Starting a program in a container takes seconds here: so few are.
+start here
+start elsewhere
+works "the container, before" in_container here whoami
+chosen=
+for step in $needed; do
+    ways=$(in_container here /ways "$step" 2>/dev/null | grep -vc "^end of") || true
+    [ "$ways" -ge 12 ] || fault "only $ways of the ways work without a block"
+    # The first is the one that is chosen.
+    # shellcheck disable=SC2086 # none or two words
+    if ! "$RINGFENCE_BIN" block --container here --exec whoami $chosen --once 2>"$work/said"; then
+        fault "it is not had: $(cat "$work/said")"
+        continue
+    fi
+    grep -q "step $step:" "$work/said" || fault "another step was taken: $(cat "$work/said")"
+    said=$(in_container here /ways "$step" 2>/dev/null) || true
+    [ "$said" = "end of the ways for user 0, who may say whoami" ] || fault "what ran: $said"
+    works "the other container" in_container elsewhere whoami
+    works "the host" /usr/bin/whoami
+    "$RINGFENCE_BIN" block --status --format json >"$work/status"
+    [ "$(jq -r .step "$work/status")" = "$step" ] || fault "the status is $(cat "$work/status")"
+    [ "$(jq '.policies[0].denied' "$work/status")" = "$ways" ] || fault "not each of $ways ways was counted: $(cat "$work/status")"
+    stop here
+    start here
+    blocked "in the container that was started again" whoami
+    "$RINGFENCE_BIN" policy remove 0 2>/dev/null
+    works "the container, afterwards" in_container here whoami
+    [ ! -e /sys/fs/bpf/ringfence ] || fault "something stays pinned"
+    echo "step $step done after $(cut -d' ' -f1 /proc/uptime) s"
+    following=${needed#*"$step"}
+    following=${following# }
+    chosen="--step ${following%% *}"
+done
+stop here
+stop elsewhere
+[ "$faults" = 0 ]
