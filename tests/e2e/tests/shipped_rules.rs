@@ -2,17 +2,17 @@
 //! same.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::bundle::Bundle;
 use e2e::command::must_within;
 use e2e::engines::{Docker, Engine, Wish};
 use e2e::machine::{alone, unique_name};
 use e2e::need;
 use e2e::overlay::Overlay;
-use e2e::recorder::ringfence;
 use e2e::rootfs;
 use e2e::runtime::Runtime;
 use e2e::sealed::LIMIT;
@@ -41,10 +41,18 @@ const CASES: [Case; 23] = [
     case("Program run from memory", "/bin/deeds memory", "cp /bin/busybox /dev/null; true"),
     case("Program run from a place for data", "cp /bin/busybox /tmp/true; /tmp/true", "cd /tmp; /bin/true"),
     case("Miner", "/bin/true -o stratum+tcp://pool:3333", "/bin/true -o tcp://pool:3333"),
-    case("Write to a system program or library", "echo x > /usr/bin/x", "echo x > /usr/share/x; cat /bin/busybox > /dev/null"),
-    case("Write to a file that decides who may do what", "echo x >> /etc/passwd", "cat /etc/passwd; echo x > /etc/motd"),
+    case(
+        "Write to a system program or library",
+        "echo x > /usr/bin/x",
+        "echo x > /usr/share/x; cat /bin/busybox > /dev/null",
+    ),
+    case(
+        "Write to a file that decides who may do what",
+        "echo x >> /etc/passwd",
+        "cat /etc/passwd; echo x > /etc/motd",
+    ),
     case("Write to what is run later", "echo x > /etc/crontab", "echo x > /etc/motd; cat /etc/crontab || true"),
-    case("Package manager", "/bin/dpkg -i nothing", "/bin/dpkg --version"),
+    case("Package manager", "/usr/bin/dpkg -i nothing || true", "/usr/bin/dpkg --version || true"),
     case("Log removed or emptied", "rm /var/log/x", "echo x >> /var/log/x; rm /tmp/log"),
     case("Reverse shell", "/bin/deeds wire 18081", "/bin/deeds meet 127.0.0.1 18082; cat 0< /etc/passwd"),
     case("Cloud metadata service", "/bin/deeds meet 169.254.169.254 80", "/bin/deeds meet 127.0.0.1 80"),
@@ -54,10 +62,14 @@ const CASES: [Case; 23] = [
     case("Shell of a server", "/usr/sbin/nginx shell", "/bin/deeds shell"),
     case(
         "Script from the network",
-        "sh -c 'wget -q -O - http://127.0.0.1:1/x | sh'",
-        "sh -c 'wget -q -O /tmp/x http://127.0.0.1:1/x || true'; sh -c 'echo true | sh'",
+        "/bin/sh -c 'wget -q -O - http://127.0.0.1:1/x | sh'",
+        "/bin/sh -c 'wget -q -O /tmp/x http://127.0.0.1:1/x || true'; /bin/sh -c 'echo true | sh'",
     ),
-    case("Decoded and run", "sh -c 'echo dHJ1ZQ== | base64 -d | sh'", "sh -c 'echo dHJ1ZQ== | base64 -d > /tmp/x'"),
+    case(
+        "Decoded and run",
+        "/bin/sh -c 'echo dHJ1ZQ== | base64 -d | sh'",
+        "/bin/sh -c 'echo dHJ1ZQ== | base64 -d > /tmp/x'",
+    ),
     case("Secrets read", "cat /etc/shadow", "cat /etc/passwd; ls -l /etc/shadow"),
     case("Escape by the kernel's helpers", "echo x > /tmp/release_agent", "cat /proc/sys/kernel/core_pattern"),
     case("Mount in a container", "/bin/deeds mount", "cat /proc/mounts"),
@@ -88,6 +100,7 @@ fn contain(id: &str, script: &str) -> Result<()> {
     let bundle = Bundle::new(&root, &["/bin/sh", "/work"])?
         .with_program("deeds", "/bin/deeds")?
         .with_program("deeds", "/usr/sbin/nginx")?
+        .with_program("deeds", "/usr/bin/dpkg")?
         .change(|config| {
             if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
                 namespaces.push(json!({"type": "network"}));
@@ -156,9 +169,20 @@ fn rules_about_what_an_engine_knows_are_fired_in_its_containers() -> Result<()> 
     let watching = Watching::detect_beside(&docker.socket(), "docker.sock", &arguments)?;
     let args = ["/bin/sh", "-c", "sleep 3"].map(String::from);
     let name = unique_name("rf-e2e-shipped");
-    for (with, more) in [("plain", vec![]), ("privileged", vec!["--privileged"]), ("host", vec!["--volume", "/etc:/host:ro"])] {
+    let mut is_privileged = true;
+    for (with, more) in
+        [("plain", vec![]), ("privileged", vec!["--privileged"]), ("host", vec!["--volume", "/etc:/host:ro"])]
+    {
         let name = format!("{name}-{with}");
-        docker.run(&Wish { name: &name, image: BUSYBOX_IMAGE, args: &args, mounts: &[], more: &more })?;
+        if let Err(error) =
+            docker.run(&Wish { name: &name, image: BUSYBOX_IMAGE, args: &args, mounts: &[], more: &more })
+        {
+            // On a machine that has not every capability itself there are no such containers.
+            ensure!(with == "privileged" && format!("{error:#}").contains("unable to apply caps"), "{error:#}");
+            is_privileged = false;
+            docker.remove(&name)?;
+            continue;
+        }
         if with == "plain" {
             // Without a terminal, and with one.
             docker.docker(&["exec", &name, "sh", "-c", "true"])?;
@@ -175,20 +199,24 @@ fn rules_about_what_an_engine_knows_are_fired_in_its_containers() -> Result<()> 
     let events = watching.stop()?.events()?;
 
     assert_eq!(fired(&events, &format!("{name}-plain")), BTreeSet::from(["Shell at a terminal"]));
-    assert_eq!(fired(&events, &format!("{name}-privileged")), BTreeSet::from(["Privileged container"]));
+    if is_privileged {
+        assert_eq!(fired(&events, &format!("{name}-privileged")), BTreeSet::from(["Privileged container"]));
+    }
     assert_eq!(fired(&events, &format!("{name}-host")), BTreeSet::from(["Container with a part of the host"]));
     Ok(())
 }
 
 #[test]
 fn every_rule_has_its_case() -> Result<()> {
-    let listed = ringfence(&["rules", "check", "--format", "json"], LIMIT)?;
-    let check: Value = serde_json::from_str(&listed.stdout())?;
-    let rules: BTreeSet<&str> =
-        check["rules"].as_array().context("rules")?.iter().filter_map(|rule| rule["name"].as_str()).collect();
+    let mut rules = BTreeSet::new();
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules"))? {
+        let text = std::fs::read_to_string(file?.path())?;
+        rules.extend(text.lines().filter_map(|line| line.strip_prefix("- rule: ")).map(str::to_owned));
+    }
 
     let with_engine = ["Shell at a terminal", "Privileged container", "Container with a part of the host"];
     let tried: BTreeSet<&str> = CASES.iter().map(|case| case.rule).chain(with_engine).collect();
+    let rules: BTreeSet<&str> = rules.iter().map(String::as_str).collect();
     assert_eq!(rules, tried);
     Ok(())
 }
