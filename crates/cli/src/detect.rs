@@ -87,7 +87,7 @@ pub(crate) struct DetectArgs {
     no_shipped_rules: bool,
 
     /// What is normal: reports or merged files, or containers' names, as `ringfence report` takes them; or `auto`, `auto=30m`: what
-    /// is seen in that time first [10m].
+    /// is seen in that time first (ten minutes).
     #[arg(long, value_name = "REPORT…|auto[=DURATION]", num_args = 1..)]
     baseline: Vec<OsString>,
 
@@ -305,7 +305,11 @@ fn comparison(args: &DetectArgs, state: &State) -> anyhow::Result<Option<Compari
         match name.to_str().map(|name| (name, name.strip_prefix("auto="))) {
             Some(("auto", _)) => learning = Some(LEARN),
             Some((_, Some(time))) => learning = Some(units::duration(time).map_err(anyhow::Error::msg)?),
-            _ => reports.extend(load_all(name, None)?),
+            _ => reports.extend(load_all(name, None).with_context(|| {
+                // Whoever writes `--baseline auto=1h web` means a container to be watched.
+                let name = event::Text::new(name.as_encoded_bytes());
+                format!("--baseline {}: containers to watch are named before --baseline", name.shown())
+            })?),
         }
     }
     let allowed: Vec<AllowedFact> = state.allowed()?.allowed;

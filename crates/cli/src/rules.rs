@@ -4,6 +4,7 @@ mod check;
 mod explain;
 pub(crate) mod files;
 mod list;
+mod page;
 pub(crate) mod shipped;
 mod test;
 

@@ -1,7 +1,7 @@
 //! Policies: what may not happen in which containers, and the guards of the kernel that see to it.
 //!
 //! A [`Policy`] names containers and programs. [`Enforcer`] puts it in force: it finds out what this kernel lets us do, by
-//! having a process of our own blocked ([`ladder`]), tells the guards whom and what a policy is about, and follows the containers
+//! having a process of our own blocked (`ladder`), tells the guards whom and what a policy is about, and follows the containers
 //! that come and go. The guards live on without this program; all that is known of a policy is kept with them, so that another
 //! process finds it there.
 //!

@@ -1,6 +1,6 @@
 //! Addresses and networks as rules write them.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// An address, or all that begin like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //!
 //! The value is serialized, but into nothing: what does not lie on the path is passed over before it is formatted.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 
 use event::Text;
 use serde::ser::{

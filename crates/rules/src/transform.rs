@@ -1,6 +1,6 @@
 //! What is done with a value before it is compared, and values that are kept to compare others with.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::eval::{compare, contains_in_any_case};
 use crate::operator::Operator;

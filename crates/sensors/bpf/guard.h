@@ -2,10 +2,10 @@
 /*
  * What every guard starts from: whom policies are about, what they deny, and what is told of it.
  *
- * Guards are an object of their own. They share no map with the sensors, as they are pinned and go on without ringfence.
- * Up to 64 policies are in force at once, so that any number of them is a mask of bits: those that a task is under, and those
- * that deny what it does. What both masks have is denied. Nothing is kept per CPU between two instructions: a task may lose
- * the CPU in the middle of a program on a security hook.
+ * Guards are an object of their own. They share no map with the sensors, as they are pinned and go on without
+ * ringfence. Up to 64 policies are in force at once, so that any number of them is a mask of bits: those that a task is
+ * under, and those that deny what it does. What both masks have is denied. Nothing is kept per CPU between two
+ * instructions: a task may lose the CPU in the middle of a program on a security hook.
  */
 #pragma once
 
@@ -36,11 +36,11 @@ EXPORT(enum, guard_limit);
 /* So many of them are told. */
 #define TOLD_STEPS 48
 /* Cgroups from a task's own up to the root. One at each such level knows by itself what it inherits. */
-#define CGROUP_STEPS 64
-#define ANCHOR_LEVELS 32
+#define CGROUP_STEPS	    64
+#define ANCHOR_LEVELS	    32
 #define PID_NAMESPACE_STEPS 32
-#define TEXT_CHUNK 64
-#define TEXT_CHUNKS 17
+#define TEXT_CHUNK	    64
+#define TEXT_CHUNKS	    17
 /* So many arguments are looked at. */
 #define ARGUMENTS 8
 

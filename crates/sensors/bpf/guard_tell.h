@@ -54,7 +54,8 @@ static __always_inline void write_names(struct denial *denial, struct file *file
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
 	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
 	struct task_struct *task = current_task();
-	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry), root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
+	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	struct mount *mount, *upper;
 	u32 used = 0;
 

@@ -41,13 +41,15 @@ __noinline u64 hash_of_name(u64 address_of_dentry)
 	return hash_of_bytes((u64)BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
 }
 
-/* The path of a file as the running task sees it, as a number over those of its names, leaf first; 0 if it cannot see it. */
+/* The path of a file as the running task sees it, as a number over those of its names, leaf first; 0 if it cannot see
+ * it. */
 __noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount)
 {
 	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
 	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
 	struct task_struct *task = current_task();
-	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry), root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
+	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	struct mount *mount, *upper;
 	struct sip_hash hash;
 
@@ -93,8 +95,8 @@ static __always_inline u64 mask_in(void *map, const void *key)
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 
 /*
- * The file system of the container's root, wherever the task's own root is: the mount below which all others are, but for the
- * one that every mount namespace begins with.
+ * The file system of the container's root, wherever the task's own root is: the mount below which all others are, but
+ * for the one that every mount namespace begins with.
  */
 static __always_inline struct super_block *root_of_container(void)
 {
@@ -112,9 +114,9 @@ static __always_inline struct super_block *root_of_container(void)
 }
 
 /*
- * Whether a file came with the image: it lies in the file system of the container's root, and its inode has nothing in the
- * layer that is written to. Where the root is not an overlay, or still the host's, as while a runtime sets the container up,
- * that cannot be told, and every file passes.
+ * Whether a file came with the image: it lies in the file system of the container's root, and its inode has nothing in
+ * the layer that is written to. Where the root is not an overlay, or still the host's, as while a runtime sets the
+ * container up, that cannot be told, and every file passes.
  */
 static __always_inline bool is_of_image(struct guard_facts *known, struct file *file)
 {
@@ -130,7 +132,8 @@ static __always_inline bool is_of_image(struct guard_facts *known, struct file *
 		return true;
 	if (BPF_CORE_READ(inode, i_sb) != root)
 		return false;
-	/* struct ovl_inode: behind the inode lies the dentry in the upper layer (fs/overlayfs/ovl_entry.h, 5.10 to 6.18). */
+	/* struct ovl_inode: behind the inode lies the dentry in the upper layer (fs/overlayfs/ovl_entry.h, 5.10
+	 * to 6.18). */
 	if (bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode)))
 		return false;
 	return !upper;

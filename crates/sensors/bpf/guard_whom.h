@@ -17,7 +17,8 @@ static __always_inline struct cgroup *identity_cgroup(struct task_struct *task)
 	return BPF_CORE_READ(state, cgroup);
 }
 
-/* The policies that a cgroup is under, by itself and by all above it. Not static, so that the verifier looks at it once. */
+/* The policies that a cgroup is under, by itself and by all above it. Not static, so that the verifier looks at it
+ * once. */
 __noinline u64 policies_of_cgroup(u64 address)
 {
 	struct cgroup *cgroup = (struct cgroup *)address;

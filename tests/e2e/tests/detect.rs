@@ -38,6 +38,14 @@ fn root(script: &str) -> Result<Overlay> {
     Ok(overlay)
 }
 
+/// Rules of this test's own, in the place of those that come with ringfence.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/sample.yaml");
+
+/// `ringfence detect` by the rules of this test.
+fn detect(args: &[&str]) -> Result<Watching> {
+    Watching::detect(&[&["--no-shipped-rules", "--rules", RULES], args].concat())
+}
+
 /// Runs a shell in a bare container from its creation to its end.
 fn contain(id: &str, script: &str) -> Result<()> {
     let overlay = root(script)?;
@@ -72,14 +80,14 @@ fn last_count(watched: &Watched, id: &Value) -> Result<Option<String>> {
 
 #[test]
 #[ignore = "needs root"]
-fn each_rule_that_comes_with_it_is_fired_by_a_real_action_and_told_once() -> Result<()> {
+fn each_rule_is_fired_by_a_real_action_and_told_once() -> Result<()> {
     need!("runc", "busybox", "gcc");
     let _alone = alone()?;
     let state = tempfile::tempdir()?;
     let (id, quiet) = (unique_name("rf-e2e-detect"), unique_name("rf-e2e-quiet"));
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port().to_string();
-    let watching = Watching::detect(&["--state", &state.path().display().to_string()])?;
+    let watching = detect(&["--state", &state.path().display().to_string()])?;
 
     contain(&quiet, WORK)?;
     // As a shell that somebody has elsewhere: its connection in the place of its streams. nc -e does that.
@@ -189,7 +197,7 @@ fn many_different_alerts_of_one_rule_are_limited_and_the_others_counted() -> Res
     let state = tempfile::tempdir()?;
     let id = unique_name("rf-e2e-many");
     let arguments = ["--rate", "5/1h", "--state", &state.path().display().to_string()];
-    let watching = Watching::detect(&arguments)?;
+    let watching = detect(&arguments)?;
     // Names that are not the same without their numbers.
     contain(&id, "for n in a b c d e f g h i j k l; do echo x > /etc/file-$n; done")?;
     watching.wait_for("/etc/file-e")?;
@@ -221,7 +229,7 @@ fn a_rule_alert_that_is_allowed_is_not_told_again_and_others_of_the_rule_are() -
     let state_path = state.path().display().to_string();
     let id = unique_name("rf-e2e-allow");
     let once = |script: &str, last: &str| {
-        let watching = Watching::detect(&["--state", &state_path])?;
+        let watching = detect(&["--state", &state_path])?;
         contain(&id, script)?;
         watching.wait_for(last)?;
         told(&watching.stop()?, &id)
@@ -263,7 +271,7 @@ fn a_dead_sink_delays_nothing_and_what_it_missed_is_said_and_waits_on_disk() -> 
         "--sink",
         "unix:/nowhere",
     ];
-    let watching = Watching::detect(&arguments)?;
+    let watching = detect(&arguments)?;
     let began = Instant::now();
     contain(&id, "echo x > /etc/one")?;
     watching.wait_for("/etc/one")?;
@@ -287,7 +295,8 @@ fn in_a_docker_container_alerts_name_it_and_what_was_learnt_is_normal() -> Resul
     let docker = Docker::start()?;
     docker.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
     let name = unique_name("rf-e2e-detected");
-    let arguments = ["--state", &state.path().display().to_string(), "--baseline", "auto=6s", &name];
+    let state_path = state.path().display().to_string();
+    let arguments = [&name, "--no-shipped-rules", "--rules", RULES, "--state", &state_path, "--baseline", "auto=6s"];
     let watching = Watching::detect_beside(&docker.socket(), "docker.sock", &arguments)?;
     let script = "n=0; while [ $n -lt 60 ]; do n=$((n+1)); echo $n > /tmp/count; cat /tmp/count > /dev/null; sleep 0.2; \
                   if [ $n = 50 ]; then mkdir -p /etc; echo x > /etc/evil; fi; done";

@@ -4,11 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use event::Text;
 use report::{Column, Fit, Style, lay_out};
 use rules::{Options, Rule, RuleSet, Status};
 
+use super::page::page;
 use super::{files, print};
 use crate::report::{terminal_width, wants_colour};
 
@@ -17,7 +18,8 @@ use crate::report::{terminal_width, wants_colour};
 #[command(after_help = "\
 Examples:
   ringfence rules list falco_rules.yaml
-  ringfence rules list rules.d/ --tag container --active")]
+  ringfence rules list rules.d/ --tag container --active
+  ringfence rules list --format markdown                the page about the rules that come with ringfence")]
 pub(crate) struct ListArgs {
     /// Rule files, or folders of files whose names end with .yaml or .yml; without any those that come with ringfence.
     #[arg(value_name = "FILE|DIR")]
@@ -30,6 +32,18 @@ pub(crate) struct ListArgs {
     /// Only rules that are active.
     #[arg(long)]
     active: bool,
+
+    /// How to show them.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table.
+    Text,
+    /// A page with what each is about and how to silence it.
+    Markdown,
 }
 
 pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
@@ -39,6 +53,11 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         (args.tag.is_empty() || rule.tags().iter().any(|tag| args.tag.contains(tag)))
             && (!args.active || *rule.status() == Status::Active)
     };
+    if args.format == Format::Markdown {
+        let rules: Vec<&Rule> = set.rules().iter().filter(is_wanted).collect();
+        print(&page(&rules))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let rows: Vec<Vec<String>> = set.rules().iter().filter(is_wanted).map(row).collect();
     let columns = [
         ("PRIORITY", Fit::Left, Style::Plain),

@@ -1,6 +1,6 @@
 //! `fd.*` and `fs.path.*`: what a system call is about.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use ::event::{Action, Direction, Endpoint, FileType, Payload, Protocol, SocketFamily};
 

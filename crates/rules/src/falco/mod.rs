@@ -9,8 +9,8 @@ mod event;
 mod process;
 mod table;
 
+use core::net::IpAddr;
 use std::cell::OnceCell;
-use std::net::IpAddr;
 
 use ::event::{Exec, ImageFacts, Payload, Rights};
 

@@ -2,19 +2,19 @@
 /*
  * Programs that may not run.
  *
- * On the security hooks, by BPF LSM or by the result of the kernel's function, the call fails with EPERM. Where neither can be
- * had, and for what only the new program's arguments tell, the process gets SIGKILL at the end of its exec, before the first
- * instruction of the program.
+ * On the security hooks, by BPF LSM or by the result of the kernel's function, the call fails with EPERM. Where neither
+ * can be had, and for what only the new program's arguments tell, the process gets SIGKILL at the end of its exec,
+ * before the first instruction of the program.
  */
 
 #include "guard_tell.h"
 
 #define PROT_EXEC 4
-#define SIGKILL 9
-#define ENDLESS (~0ULL)
+#define SIGKILL	  9
+#define ENDLESS	  (~0ULL)
 
-/* Where the last name of a text begins, 0 if it cannot be read, ENDLESS if it is too long to tell. Not static, so that the
- * verifier looks at it once.
+/* Where the last name of a text begins, 0 if it cannot be read, ENDLESS if it is too long to tell. Not static, so that
+ * the verifier looks at it once.
  */
 __noinline u64 last_name_of(u64 text, u32 is_argument)
 {
@@ -23,8 +23,8 @@ __noinline u64 last_name_of(u64 text, u32 is_argument)
 	bool is_option = false;
 
 	for (u32 i = 0; i < TEXT_CHUNKS; i++) {
-		long length = is_argument ? bpf_probe_read_user_str(chunk, sizeof(chunk), (const void *)at) :
-					    bpf_probe_read_kernel_str(chunk, sizeof(chunk), (const void *)at);
+		long length = is_argument ? bpf_probe_read_user_str(chunk, sizeof(chunk), (const void *)at)
+					  : bpf_probe_read_kernel_str(chunk, sizeof(chunk), (const void *)at);
 
 		if (length <= 0)
 			return 0;
@@ -53,8 +53,8 @@ __noinline u64 hash_of_text(u64 text, u32 is_argument)
 {
 	struct name_buffer buffer = {};
 	struct sip_hash hash;
-	long length = is_argument ? bpf_probe_read_user_str(buffer.words, NAME_BYTES + 1, (const void *)text) :
-				    bpf_probe_read_kernel_str(buffer.words, NAME_BYTES + 1, (const void *)text);
+	long length = is_argument ? bpf_probe_read_user_str(buffer.words, NAME_BYTES + 1, (const void *)text)
+				  : bpf_probe_read_kernel_str(buffer.words, NAME_BYTES + 1, (const void *)text);
 
 	if (length <= 0)
 		return 0;
@@ -103,8 +103,8 @@ static __always_inline bool is_loader(struct file *file)
 }
 
 /*
- * Those of these policies that deny what the arguments make of a program: of one of many the argument that picks it, of a
- * loader any argument. The arguments are those that the program will find: they were copied already.
+ * Those of these policies that deny what the arguments make of a program: of one of many the argument that picks it, of
+ * a loader any argument. The arguments are those that the program will find: they were copied already.
  */
 __noinline u64 denied_by_arguments(u64 mask, u32 of_loader)
 {
@@ -171,13 +171,13 @@ static __always_inline int refuse(u64 found, u8 reason, struct file *file, const
 }
 
 /* 6.12 looks at the range of what is returned, and loses it where the compiler negates. */
-#define VERDICT(denied)                              \
-	({                                           \
-		int __denied = denied;               \
-		asm volatile("" : "+r"(__denied));   \
-		if (__denied)                        \
-			return -EPERM;               \
-		0;                                   \
+#define VERDICT(denied)                            \
+	({                                         \
+		int __denied = denied;             \
+		asm volatile("" : "+r"(__denied)); \
+		if (__denied)                      \
+			return -EPERM;             \
+		0;                                 \
 	})
 
 static __always_inline int judge_program(struct linux_binprm *bprm)
@@ -347,7 +347,8 @@ struct asked_file {
 
 GUARD_MAP(asked_files, ARRAY, 1, u32, struct asked_file, 0);
 
-/* Which file a descriptor is, as the kernel itself numbers it: what stat says is another matter on some file systems. */
+/* Which file a descriptor is, as the kernel itself numbers it: what stat says is another matter on some file systems.
+ */
 SEC("iter/task_file")
 int tell_file(struct bpf_iter__task_file *ctx)
 {
