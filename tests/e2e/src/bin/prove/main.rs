@@ -43,6 +43,8 @@ const LIMIT: Duration = Duration::from_secs(3600);
 const READY: &str = "20s";
 /// How long a workload may take to stop: one that is deaf to SIGTERM, as node is, takes it at every start.
 const STOP: &str = "2s";
+/// How long one that ends by itself may take: postgresql takes longer than usual on a machine that does other things.
+const RUN: &str = "60s";
 const IMAGE: &str = "ringfence.test/proven:1";
 const BUSYBOX: &str = "ringfence.test/busybox:1";
 
@@ -140,6 +142,8 @@ impl Places {
             READY,
             "--stop",
             STOP,
+            "--for",
+            RUN,
             "--starts",
             &numbers[0],
             "--runs",
