@@ -39,8 +39,15 @@ usage: ./x prove [OPTION...]
 
 /// Longer than any row takes.
 const LIMIT: Duration = Duration::from_secs(3600);
+/// How long a check is tried: the whole of it where a call that is needed was taken away.
+const READY: &str = "20s";
+/// How long a workload may take to stop: one that is deaf to SIGTERM, as node is, takes it at every start.
+const STOP: &str = "2s";
+/// How long one that ends by itself may take: postgresql takes longer than usual on a machine that does other things.
+const RUN: &str = "60s";
 const IMAGE: &str = "ringfence.test/proven:1";
 const BUSYBOX: &str = "ringfence.test/busybox:1";
+
 /// What the command line asks for.
 struct Wish {
     runs: u32,
@@ -131,6 +138,12 @@ impl Places {
             "harden",
             "--no-new-privileges",
             setting,
+            "--ready",
+            READY,
+            "--stop",
+            STOP,
+            "--for",
+            RUN,
             "--starts",
             &numbers[0],
             "--runs",
@@ -241,6 +254,12 @@ fn result(row: &Row<'_>, proof: &Value, recommendation: &Value, took: Duration) 
         "observed": observed,
         "amended": allowed.iter().filter(|call| because(call, "denied")).count(),
         "capabilities": list(&recommendation["capabilities"]["add"]).len(),
+        "filter_now": recommendation["changes"]["filter"],
+        "calls_now": recommendation["changes"]["calls_now"],
+        "calls_after": recommendation["changes"]["calls_after"],
+        "capabilities_now": recommendation["changes"]["capabilities_now"],
+        "escapes_closed": recommendation["score"]["closed"],
+        "escapes_open": recommendation["score"]["open"],
         "runtime": proof["workload"]["runtime"],
         "engine": proof["workload"]["engine"],
         "kernel": proof["kernel_release"],

@@ -67,5 +67,32 @@ pub(crate) fn page(rows: &[&Value]) -> Result<(String, usize)> {
     if !why.is_empty() {
         writeln!(page, "\n{why}")?;
     }
+    page.push_str(&sizes(rows)?);
     Ok((page, failed))
+}
+
+/// What each workload may do with its engine's default settings, and under the recommendation.
+fn sizes(rows: &[&Value]) -> Result<String> {
+    let mut table = String::from(
+        "\n## Size\n\nWhat is open with the engine's default settings and under the recommendation, with no_new_privileges. The system calls \
+         are those of the tables that it used; the escapes are [those that ringfence knows](recommendation.md).\n\n\
+         | workload | by | runtime | system calls before | after | capabilities before | after | escapes closed | still open |\n\
+         |---|---|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for row in rows.iter().filter(|row| row["filter_now"] == "engine-default") {
+        let name = row["row"].as_str().unwrap_or_default();
+        let words: Vec<&str> = name.split(' ').collect();
+        let [workload, place, runtime, "nnp"] = words.as_slice() else { continue };
+        writeln!(
+            table,
+            "| {workload} | {place} | {runtime} | {} | {} | {} | {} | {} | {} |",
+            row["calls_now"],
+            row["calls_after"],
+            row["capabilities_now"],
+            row["capabilities"],
+            row["escapes_closed"],
+            row["escapes_open"],
+        )?;
+    }
+    Ok(table)
 }
