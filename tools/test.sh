@@ -124,7 +124,7 @@ stage_scripts() {
     tools/self-test
     if command -v shellcheck >/dev/null; then
         # With -a also the parts that these source.
-        shellcheck -x -a x .ci/run tools/record-example tools/vmlinux-headers tools/self-test tests/vm/boot.sh tests/vm/case.sh tests/vm/init \
+        shellcheck -x -a x .ci/run tools/record-example tools/record-attack tools/vmlinux-headers tools/self-test tests/vm/boot.sh tests/vm/case.sh tests/vm/init \
             tests/vm/cases/*.sh docs/example/group/client.sh
     else
         add_skip scripts::shellcheck "shellcheck is not here"

@@ -71,6 +71,11 @@ pub fn proven() -> Result<Rootfs> {
     debian_with(&PROVEN_PACKAGES)
 }
 
+/// What the walk-through of an attack needs.
+pub fn attacked() -> Result<Rootfs> {
+    debian_with(&["python3-minimal", "curl"])
+}
+
 fn debian_with(packages: &[&str]) -> Result<Rootfs> {
     cached(&format!("{RELEASE}-{}", packages.join("+")), |root| {
         let mut bootstrap = command("mmdebstrap", ["--variant=minbase"]);
