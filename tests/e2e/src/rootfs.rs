@@ -73,7 +73,7 @@ pub fn proven() -> Result<Rootfs> {
 
 /// What the walk-through of an attack needs.
 pub fn attacked() -> Result<Rootfs> {
-    debian_with(&["python3-minimal", "curl"])
+    debian_with(&["python3", "curl"])
 }
 
 fn debian_with(packages: &[&str]) -> Result<Rootfs> {
