@@ -298,7 +298,8 @@ fn main() -> Result<()> {
         all.get(&row.name()).is_some_and(|done| done["starts"].as_u64().is_some_and(|starts| starts >= u64::from(runs)))
     };
     let todo: Vec<&(Row<'_>, u32)> = rows.iter().filter(|(row, runs)| !is_done(row, *runs)).collect();
-    if !todo.is_empty() {
+    // With no time at all the page is written of what is there.
+    if !todo.is_empty() && wish.until.is_none_or(|until| Instant::now() < until) {
         let _alone = alone()?;
         let places = Places::of(&todo)?;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&wish.results)?;
@@ -317,8 +318,8 @@ fn main() -> Result<()> {
             all.insert(row.name(), line);
         }
     }
-    let rows: Vec<&Value> = rows.iter().filter_map(|(row, _)| all.get(&row.name())).collect();
-    let (page, failed) = page(&rows)?;
+    let done: Vec<&Value> = rows.iter().filter_map(|(row, _)| all.get(&row.name())).collect();
+    let (page, failed) = page(&done, rows.len())?;
     print!("{page}");
     if let Some(path) = &wish.write {
         std::fs::write(path, &page).with_context(|| format!("write {}", path.display()))?;

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use e2e::reports::list;
 use serde_json::Value;
 
-/// The table, and how many rows are not proved.
-pub(crate) fn page(rows: &[&Value]) -> Result<(String, usize)> {
+/// The table of the rows that are done, of so many, and how many are not proved.
+pub(crate) fn page(rows: &[&Value], asked: usize) -> Result<(String, usize)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut page = String::from(
         "# Proof\n\nWritten by `./x prove --write docs/proof.md`. Each row is a workload that was recorded, and then started so often under what \
@@ -51,7 +51,7 @@ pub(crate) fn page(rows: &[&Value]) -> Result<(String, usize)> {
     }
     writeln!(
         page,
-        "\n{} rows, {starts} starts: {} failed, {denials} denials; {failed} rows are not proved.\n",
+        "\n{} of {asked} rows are done, {starts} starts: {} failed, {denials} denials; {failed} rows are not proved.\n",
         rows.len(),
         starts - worked
     )?;
@@ -71,21 +71,23 @@ pub(crate) fn page(rows: &[&Value]) -> Result<(String, usize)> {
     Ok((page, failed))
 }
 
-/// What each workload may do with its engine's default settings, and under the recommendation.
+/// What each workload may do without the recommendation, and under it.
 fn sizes(rows: &[&Value]) -> Result<String> {
     let mut table = String::from(
-        "\n## Size\n\nWhat is open with the engine's default settings and under the recommendation, with no_new_privileges. The system calls \
+        "\n## Size\n\nWhat is open without the recommendation and under it, where both are known: a bundle has no filter, and is given docker's default \
+         capabilities here. The system calls \
          are those of the tables that it used; the escapes are [those that ringfence knows](recommendation.md).\n\n\
-         | workload | by | runtime | system calls before | after | capabilities before | after | escapes closed | still open |\n\
-         |---|---|---|---:|---:|---:|---:|---:|---:|\n",
+         | workload | by | runtime | no_new_privileges | system calls before | after | capabilities before | after | escapes closed | still open |\n\
+         |---|---|---|---|---:|---:|---:|---:|---:|---:|\n",
     );
-    for row in rows.iter().filter(|row| row["filter_now"] == "engine-default") {
+    for row in rows.iter().filter(|row| !row["calls_now"].is_null()) {
         let name = row["row"].as_str().unwrap_or_default();
         let words: Vec<&str> = name.split(' ').collect();
-        let [workload, place, runtime, "nnp"] = words.as_slice() else { continue };
+        let [workload, place, runtime, setting] = words.as_slice() else { continue };
+        let setting = if *setting == "nnp" { "yes" } else { "no" };
         writeln!(
             table,
-            "| {workload} | {place} | {runtime} | {} | {} | {} | {} | {} | {} |",
+            "| {workload} | {place} | {runtime} | {setting} | {} | {} | {} | {} | {} | {} |",
             row["calls_now"],
             row["calls_after"],
             row["capabilities_now"],
