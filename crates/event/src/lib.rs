@@ -22,6 +22,7 @@ mod resources;
 mod syscall;
 mod tally;
 mod text;
+mod utc;
 
 pub use action::*;
 pub use arch::Arch;
@@ -39,6 +40,7 @@ pub use resources::*;
 pub use syscall::{Syscall, SyscallNames, SyscallTableError};
 pub use tally::{CallTally, FailureTally, Tally};
 pub use text::{Text, decimal, is_unsafe_on_a_terminal};
+pub use utc::date_and_time;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -35,8 +35,8 @@ pub use merged::{MAX_MERGED_BYTES, MERGED_VERSION, MergeError, Merged, MergedFor
 pub use read::{MAX_BYTES, ParseError, Summary, parse_reports};
 pub use render::{
     Cell, Column, Fit, Page, PageSection, PageStyle, Style, TableOptions, address_and_port, bytes, code, count,
-    counted, csv, cut, duration, escaped, html, html_table, lay_out, markdown, program_line, quoted, short_id,
-    signal_name, table, width, wrap,
+    counted, csv, cut, duration, escaped, html, html_table, lay_out, markdown, markdown_text, program_line, quoted,
+    short_id, signal_name, table, width, wrap,
 };
 pub use runs::{Mismatch, Runs, Workload, called};
 pub use schema::{FormatVersion, schema};

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use event::Text;
+use report::markdown_text;
 use rules::Rule;
 
 use super::list::{status, wakes};
@@ -38,12 +39,5 @@ fn one_line(text: &str) -> String {
 
 /// Text of a rule file, so that it is nothing but text in Markdown.
 fn marked(text: &str) -> String {
-    let mut marked = String::new();
-    for c in Text::from(text).shown().chars() {
-        if matches!(c, '\\' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#') {
-            marked.push('\\');
-        }
-        marked.push(c);
-    }
-    marked
+    markdown_text(&Text::from(text).shown())
 }

@@ -272,7 +272,7 @@ fn health(report: &Report, out: &mut String) {
 }
 
 /// Text that Markdown leaves as it is, within a line; the input has no control characters.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     let mut rest = text.chars().peekable();

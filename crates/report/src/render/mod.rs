@@ -27,7 +27,7 @@ pub use columns::{Column, Fit, lay_out};
 pub use csv::csv;
 pub use facts::{quoted, short_id};
 pub use html::{Cell, Page, PageSection, PageStyle, code, escaped, html, html_table};
-pub use markdown::markdown;
+pub use markdown::{escaped as markdown_text, markdown};
 pub use network::address_and_port;
 pub use signal::name as signal_name;
 pub use style::Style;

@@ -45,9 +45,9 @@ pub(crate) enum Form {
     /// A register as what the kernel's constants of a call name.
     Words(&'static str, u8),
     /// A register as one of these.
-    OneOf(&'static [(u64, &'static str)], u8),
+    OneOf(&'static [(u32, &'static str)], u8),
     /// A register as some of these.
-    SomeOf(&'static [(u64, &'static str)], u8),
+    SomeOf(&'static [(u32, &'static str)], u8),
 }
 
 use Form::{
@@ -117,9 +117,13 @@ pub(super) fn arguments(call: &str) -> &'static [(&'static str, Form)] {
         "umount" => &[("res", Result), ("name", Path)],
         "umount2" => &[("res", Result), ("name", Path), ("flags", Hex(1))],
         "pivot_root" => &[("res", Result), ("new_root", Path), ("put_old", SecondPath)],
-        "ptrace" => {
-            &[("res", Result), ("addr", Hex(2)), ("data", Hex(3)), ("request", OneOf(PTRACE, 0)), ("pid", Number(1))]
-        }
+        "ptrace" => &[
+            ("res", Result),
+            ("addr", Hex(2)),
+            ("data", Hex(3)),
+            ("request", OneOf(constants::PTRACE, 0)),
+            ("pid", Number(1)),
+        ],
         "process_vm_readv" | "process_vm_writev" => &[("res", Result), ("pid", Number(0))],
         "socket" => &[("fd", Result), ("domain", Words("socket", 0)), ("type", Number(1)), ("proto", Number(2))],
         "socketpair" => &[("res", Result), ("domain", Words("socket", 0)), ("type", Number(1)), ("proto", Number(2))],
@@ -159,10 +163,10 @@ pub(super) fn arguments(call: &str) -> &'static [(&'static str, Form)] {
 }
 
 /// include/uapi/linux/fcntl.h, 6.18.
-const UNLINK: &[(u64, &str)] = &[(0x200, "AT_REMOVEDIR")];
+const UNLINK: &[(u32, &str)] = &[(0x200, "AT_REMOVEDIR")];
 
 /// include/uapi/linux/mount.h, 6.18.
-const MOUNT: &[(u64, &str)] = &[
+const MOUNT: &[(u32, &str)] = &[
     (1, "RDONLY"),
     (2, "NOSUID"),
     (4, "NODEV"),
@@ -171,36 +175,6 @@ const MOUNT: &[(u64, &str)] = &[
     (4096, "BIND"),
     (8192, "MOVE"),
     (16384, "REC"),
-];
-
-/// include/uapi/linux/ptrace.h and arch/x86/include/uapi/asm/ptrace-abi.h, 6.18; ARM's numbers below 12 are the same.
-const PTRACE: &[(u64, &str)] = &[
-    (0, "PTRACE_TRACEME"),
-    (1, "PTRACE_PEEKTEXT"),
-    (2, "PTRACE_PEEKDATA"),
-    (3, "PTRACE_PEEKUSR"),
-    (4, "PTRACE_POKETEXT"),
-    (5, "PTRACE_POKEDATA"),
-    (6, "PTRACE_POKEUSR"),
-    (7, "PTRACE_CONT"),
-    (8, "PTRACE_KILL"),
-    (9, "PTRACE_SINGLESTEP"),
-    (12, "PTRACE_GETREGS"),
-    (13, "PTRACE_SETREGS"),
-    (14, "PTRACE_GETFPREGS"),
-    (15, "PTRACE_SETFPREGS"),
-    (16, "PTRACE_ATTACH"),
-    (17, "PTRACE_DETACH"),
-    (24, "PTRACE_SYSCALL"),
-    (0x4200, "PTRACE_SETOPTIONS"),
-    (0x4201, "PTRACE_GETEVENTMSG"),
-    (0x4202, "PTRACE_GETSIGINFO"),
-    (0x4203, "PTRACE_SETSIGINFO"),
-    (0x4204, "PTRACE_GETREGSET"),
-    (0x4205, "PTRACE_SETREGSET"),
-    (0x4206, "PTRACE_SEIZE"),
-    (0x4207, "PTRACE_INTERRUPT"),
-    (0x4208, "PTRACE_LISTEN"),
 ];
 
 /// include/uapi/asm-generic/fcntl.h, 6.18; the lowest two bits are how, and not flags.
@@ -223,7 +197,7 @@ const OPEN: &[(u32, &str)] = &[
 ];
 
 /// include/uapi/linux/stat.h, 6.18.
-const MODE: &[(u64, &str)] = &[
+const MODE: &[(u32, &str)] = &[
     (0o1, "S_IXOTH"),
     (0o2, "S_IWOTH"),
     (0o4, "S_IROTH"),
@@ -332,7 +306,7 @@ impl Form {
                 "socket" => out.extend_from_slice(family(register(at)).as_bytes()),
                 _ => out.extend_from_slice(constants::words(call, register(at) as u32).as_bytes()),
             },
-            OneOf(known, at) => match known.iter().find(|(number, _)| *number == register(at)) {
+            OneOf(known, at) => match known.iter().find(|(number, _)| u64::from(*number) == register(at)) {
                 Some((_, name)) => out.extend_from_slice(name.as_bytes()),
                 None => hexadecimal(register(at), out),
             },
@@ -389,9 +363,9 @@ fn open_flags(flags: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn names(known: &[(u64, &str)], value: u64, out: &mut Vec<u8>) {
+fn names(known: &[(u32, &str)], value: u64, out: &mut Vec<u8>) {
     let mut is_first = true;
-    for (_, name) in known.iter().filter(|(flag, _)| value & flag != 0) {
+    for (_, name) in known.iter().filter(|(flag, _)| value & u64::from(*flag) != 0) {
         if !is_first {
             out.push(b'|');
         }

@@ -16,7 +16,6 @@ const O_TMPFILE: u32 = 0o20_000_000;
 const O_PATH: u32 = 0o10_000_000;
 
 const NS_PER_S: u64 = 1_000_000_000;
-const S_PER_DAY: u64 = 86_400;
 
 pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool {
     let event = &look.subject.event;
@@ -146,22 +145,12 @@ pub(crate) fn is_argument(argument: &Argument) -> bool {
 
 /// The time of day in UTC, to the nanosecond.
 fn time(unix_ns: u64) -> String {
-    let (seconds, rest) = (unix_ns / NS_PER_S % S_PER_DAY, unix_ns % NS_PER_S);
-    format!("{:02}:{:02}:{:02}.{rest:09}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!("{}.{:09}", ::event::date_and_time(unix_ns).1, unix_ns % NS_PER_S)
 }
 
-/// The day in UTC, in the calendar's cycle of 400 years.
+/// The day in UTC.
 fn day(unix_ns: u64) -> String {
-    // Days since the first of March of the year 0, so that a leap day is the last of its year.
-    let days = unix_ns / NS_PER_S / S_PER_DAY + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{of_month:02}")
+    ::event::date_and_time(unix_ns).0
 }
 
 #[cfg(test)]

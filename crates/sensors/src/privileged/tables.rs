@@ -1,6 +1,6 @@
 //! The kernel's names for what calls are passed, number by number.
 
-pub(super) use event::constants::{BPF, CLONE, KEYCTL, PRCTL};
+pub(super) use event::constants::{BPF, CLONE, KEYCTL, PRCTL, PTRACE};
 
 use crate::bpf::types::{elevation, executable_memory};
 
@@ -39,47 +39,6 @@ pub(super) const UNMOUNT: &[(u32, &str)] = &[
     (0x2, "MNT_DETACH"),
     (0x4, "MNT_EXPIRE"),
     (0x8, "UMOUNT_NOFOLLOW"),
-];
-
-/// include/uapi/linux/ptrace.h and, for 12 to 15, arch/x86/include/uapi/asm/ptrace-abi.h (6.18)
-pub(super) const PTRACE: &[(u32, &str)] = &[
-    (0, "PTRACE_TRACEME"),
-    (1, "PTRACE_PEEKTEXT"),
-    (1, "PTRACE_PEEKSIGINFO_SHARED"),
-    (2, "PTRACE_PEEKDATA"),
-    (3, "PTRACE_PEEKUSR"),
-    (4, "PTRACE_POKETEXT"),
-    (5, "PTRACE_POKEDATA"),
-    (6, "PTRACE_POKEUSR"),
-    (7, "PTRACE_CONT"),
-    (8, "PTRACE_KILL"),
-    (9, "PTRACE_SINGLESTEP"),
-    (12, "PTRACE_GETREGS"),
-    (13, "PTRACE_SETREGS"),
-    (14, "PTRACE_GETFPREGS"),
-    (15, "PTRACE_SETFPREGS"),
-    (16, "PTRACE_ATTACH"),
-    (17, "PTRACE_DETACH"),
-    (24, "PTRACE_SYSCALL"),
-    (0x4200, "PTRACE_SETOPTIONS"),
-    (0x4201, "PTRACE_GETEVENTMSG"),
-    (0x4202, "PTRACE_GETSIGINFO"),
-    (0x4203, "PTRACE_SETSIGINFO"),
-    (0x4204, "PTRACE_GETREGSET"),
-    (0x4205, "PTRACE_SETREGSET"),
-    (0x4206, "PTRACE_SEIZE"),
-    (0x4207, "PTRACE_INTERRUPT"),
-    (0x4208, "PTRACE_LISTEN"),
-    (0x4209, "PTRACE_PEEKSIGINFO"),
-    (0x420a, "PTRACE_GETSIGMASK"),
-    (0x420b, "PTRACE_SETSIGMASK"),
-    (0x420c, "PTRACE_SECCOMP_GET_FILTER"),
-    (0x420d, "PTRACE_SECCOMP_GET_METADATA"),
-    (0x420e, "PTRACE_GET_SYSCALL_INFO"),
-    (0x420f, "PTRACE_GET_RSEQ_CONFIGURATION"),
-    (0x4210, "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG"),
-    (0x4211, "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG"),
-    (0x4212, "PTRACE_SET_SYSCALL_INFO"),
 ];
 
 /// include/uapi/linux/prctl.h (6.18)
