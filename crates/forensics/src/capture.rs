@@ -12,6 +12,7 @@ use event::Text;
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, openat2};
 use sha2::{Digest as _, Sha256};
 
+use crate::ContentHash;
 use crate::evidence::{facts, read_at};
 use crate::incident::FileFacts;
 
@@ -62,7 +63,7 @@ pub(crate) enum Refused {
 /// What was read of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    pub(crate) sha256: String,
+    pub(crate) sha256: ContentHash,
     pub(crate) bytes: u64,
     /// Whether it changed meanwhile, so that this may be neither what it was nor what it is.
     pub(crate) changed: bool,
@@ -91,7 +92,7 @@ pub(crate) fn open_in(root: &OwnedFd, path: &Text) -> Result<(File, FileFacts), 
 /// Whether something is a regular file on a real file system.
 pub(crate) fn check(place: &impl AsFd, facts: &FileFacts) -> Result<(), Refused> {
     const TYPE: u32 = 0o170_000;
-    let mode = u32::from_str_radix(&facts.mode, 8).unwrap_or_default();
+    let mode = u32::from_str_radix(&facts.mode.shown(), 8).unwrap_or_default();
     let found = match mode & TYPE {
         0o100_000 => None,
         0o040_000 => Some("a directory"),
@@ -131,7 +132,7 @@ pub(crate) fn read(file: &File, most: u64, mut out: impl Write) -> Result<Conten
     }
     let after = facts(file).map_err(failed)?;
     let state = |it: &FileFacts| (it.size_bytes, it.modified, it.changed);
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = ContentHash::new(hash.finalize().into());
     Ok(Content { sha256, bytes: offset, changed: state(&before) != state(&after) || offset != before.size_bytes })
 }
 
@@ -161,7 +162,7 @@ mod tests {
         let content = read(&file, 3, &mut written).expect("it is read");
 
         let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!((content.sha256.as_str(), content.bytes, content.changed), (of_abc, 3, false));
+        assert_eq!((content.sha256.to_string().as_str(), content.bytes, content.changed), (of_abc, 3, false));
         assert_eq!((written, facts.size_bytes), (b"abc".to_vec(), 3));
         assert!(matches!(read(&file, 2, io::sink()), Err(Refused::TooLarge { most: 2 })));
     }

@@ -233,7 +233,7 @@ fn facts_of(it: &Statx) -> FileFacts {
         device: Device { major: it.stx_dev_major, minor: it.stx_dev_minor },
         inode: it.stx_ino,
         size_bytes: it.stx_size,
-        mode: format!("{:o}", it.stx_mode),
+        mode: format!("{:o}", it.stx_mode).into(),
         uid: it.stx_uid,
         gid: it.stx_gid,
         links: it.stx_nlink,

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ContentHash;
+
 /// The version of the format that this program writes, and the newest that it reads.
 pub const INCIDENT_VERSION: u32 = 1;
 
@@ -165,7 +167,7 @@ pub struct Executable {
     /// The file.
     pub file: FileFacts,
     /// The SHA-256 of its content; none if it could not be had, which `missing` explains.
-    pub sha256: Option<String>,
+    pub sha256: Option<ContentHash>,
 }
 
 /// What a file system knows of a file.
@@ -182,7 +184,7 @@ pub struct FileFacts {
     #[schemars(with = "event::decimal::Digits")]
     pub size_bytes: u64,
     /// Its type and permissions, in octal.
-    pub mode: String,
+    pub mode: Text,
     /// Its owner, as the first user namespace numbers it.
     pub uid: u32,
     /// Its group, in the same way.
@@ -401,7 +403,7 @@ pub struct KeptFile {
     /// What the file system knows of it; none if it could not be reached.
     pub file: Option<FileFacts>,
     /// The SHA-256 of its content, by which it lies in the folder `objects`; none if it was not kept.
-    pub sha256: Option<String>,
+    pub sha256: Option<ContentHash>,
     /// Why it was not kept, or what is doubtful about it.
     pub note: Option<Text>,
 }

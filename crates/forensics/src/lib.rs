@@ -12,6 +12,7 @@
 
 mod capture;
 mod collector;
+mod content_hash;
 mod evidence;
 mod family;
 mod grouping;
@@ -27,6 +28,7 @@ mod testing;
 mod worker;
 
 pub use collector::{AlertView, Collector, Evidence, Settings, Skipped, Summary};
+pub use content_hash::{ContentHash, ParseContentHashError};
 pub use grouping::{GROUP_WITHIN, Grouping, MAX_ALERTS, MAX_SPAN};
 pub use incident::{
     Alert, Container, Descriptor, DescriptorKind, Executable, FileKind, INCIDENT_VERSION, Incident, KeptFile, Library,

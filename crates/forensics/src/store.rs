@@ -12,7 +12,7 @@ use event::Text;
 use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
-use crate::{Incident, MAX_BYTES, ParseError};
+use crate::{ContentHash, Incident, MAX_BYTES, ParseError};
 
 const FILE: &str = "incident.json";
 const OBJECTS: &str = "objects";
@@ -156,9 +156,9 @@ impl Incidents {
     }
 
     /// Gives it its name. One that is there already has the same content.
-    pub(crate) fn keep(&self, id: &Text, object: NamedTempFile, sha256: &str) -> Result<(), IncidentsError> {
+    pub(crate) fn keep(&self, id: &Text, object: NamedTempFile, sha256: ContentHash) -> Result<(), IncidentsError> {
         let folder = self.folder(id)?.join(OBJECTS);
-        let path = folder.join(sha256);
+        let path = folder.join(sha256.to_string());
         let keep = || -> io::Result<()> {
             object.as_file().sync_all()?;
             object.persist(&path).map_err(|error| error.error)?;
@@ -168,8 +168,8 @@ impl Incidents {
     }
 
     /// Where the content of a file of an incident is.
-    pub fn object_path(&self, id: &Text, sha256: &str) -> PathBuf {
-        self.path.join(id.shown().as_ref()).join(OBJECTS).join(sha256)
+    pub fn object_path(&self, id: &Text, sha256: ContentHash) -> PathBuf {
+        self.path.join(id.shown().as_ref()).join(OBJECTS).join(sha256.to_string())
     }
 
     /// Reads one incident.

@@ -5,7 +5,7 @@ mod support;
 use std::process::{Child, Command, Stdio};
 
 use event::ProcessId;
-use forensics::{DescriptorKind, Evidence, FileKind, Incidents, Quota, Relation, Skipped, Source};
+use forensics::{ContentHash, DescriptorKind, Evidence, FileKind, Incidents, Quota, Relation, Skipped, Source};
 use support::{alert, exec, id_of, incident, note, settings, written};
 
 fn sleeper() -> Child {
@@ -23,9 +23,9 @@ fn end(mut child: Child) {
     child.wait().expect("it is reaped");
 }
 
-fn sha256sum(path: &str) -> String {
+fn sha256sum(path: &str) -> ContentHash {
     let output = Command::new("sha256sum").arg(path).output().expect("sha256sum");
-    String::from_utf8(output.stdout).expect("text")[..64].to_owned()
+    String::from_utf8(output.stdout).expect("text")[..64].parse().expect("a hash")
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_process_that_lives_is_described_by_itself_and_its_program_is_kept() {
     assert_eq!(process.argv, ["sleep".into(), "600".into()]);
     let executable = process.executable.as_ref().expect("its program");
     let known = sha256sum(&executable.path.shown());
-    assert_eq!(executable.sha256.as_deref(), Some(known.as_str()));
+    assert_eq!(executable.sha256, Some(known));
     assert!(!executable.deleted && !executable.from_memory);
     let own = process.tree.iter().find(|it| it.relation == Relation::Itself).expect("itself");
     assert_eq!((own.id, own.parent_pid), (id, std::process::id()));
@@ -70,13 +70,13 @@ fn a_process_that_lives_is_described_by_itself_and_its_program_is_kept() {
     assert!(environment.contains(&"DB_PASSWORD=[redacted]".into()), "{environment:?}");
     assert!(process.rights.is_some() && process.namespaces.is_some_and(|it| it.pid != 0));
 
-    let object = Incidents::to_read(Some(folder.path())).expect("a folder").object_path(&name, &known);
+    let object = Incidents::to_read(Some(folder.path())).expect("a folder").object_path(&name, known);
     assert_eq!(sha256sum(object.to_str().expect("text")), known);
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&object).expect("it is there"));
     assert_eq!(mode & 0o777, 0o600);
     let [program, passwd] = &incident.files[..] else { panic!("{:?}", incident.files) };
-    assert_eq!((program.kind, program.sha256.as_deref()), (FileKind::Executable, Some(known.as_str())));
-    assert_eq!((passwd.kind, &passwd.sha256), (FileKind::Written, &None));
+    assert_eq!((program.kind, program.sha256), (FileKind::Executable, Some(known)));
+    assert_eq!((passwd.kind, passwd.sha256), (FileKind::Written, None));
     assert!(passwd.note.as_ref().is_some_and(|note| note.shown().contains("the host's own root")), "{passwd:?}");
 }
 

@@ -76,3 +76,14 @@ fn what_is_no_incident_is_refused_with_the_place() {
         assert_eq!(Incident::parse(bytes).expect_err("it is none").to_string(), expected);
     }
 }
+
+/// What a path is made of, and what goes to a terminal as it is.
+#[test]
+fn a_hash_that_is_none_is_refused() {
+    let incident = String::from_utf8(HOSTILE.to_vec()).expect("text");
+    for wrong in ["../../../../etc/shadow", "\\u001b[2J"] {
+        let changed = incident.replace("9c1185a5c5e9fc54612808977ee8f548b2258d31fd2e5bd1ff44b1c5e8d2c3a0", wrong);
+        let error = Incident::parse(changed.as_bytes()).expect_err("it is none").to_string();
+        assert!(error.contains("64 digits of base 16"), "{error}");
+    }
+}

@@ -27,7 +27,7 @@ fn rows_are_done_once_and_the_page_tells_them() -> Result<()> {
     let told = std::fs::read_to_string(&page)?;
     ensure!(told == first.stdout() && told.contains("| short | bundle | runc "), "{told}");
     ensure!(told.contains("| yes | 3 | 3 | 0 | below 63.16 % |") && told.contains("| proved |"), "{told}");
-    ensure!(told.contains("1 rows, 3 starts: 0 failed, 0 denials; 0 rows are not proved."), "{told}");
+    ensure!(told.contains("1 of 1 rows are done, 3 starts: 0 failed, 0 denials; 0 rows are not proved."), "{told}");
 
     // What is there is not done again.
     let again = prove()?;

@@ -130,7 +130,7 @@ pub(super) fn of_file(file: &FileFacts) -> String {
     format!(
         "{}, mode {}, owner {}:{}, inode {} on {}, written {}",
         bytes(file.size_bytes),
-        mode(&file.mode),
+        mode(&file.mode.shown()),
         file.uid,
         file.gid,
         file.inode,

@@ -233,7 +233,7 @@ fn files(incident: &Incident) -> Option<PageSection> {
             Cell::Words(facts::kind(it).into()),
             Cell::Code(it.path.shown().into_owned()),
             Cell::Number(size, shown),
-            Cell::Code(it.sha256.clone().unwrap_or_default()),
+            Cell::Code(it.sha256.map(|hash| hash.to_string()).unwrap_or_default()),
             Cell::Number(it.process.pid.into(), it.process.pid.to_string()),
             Cell::Words(note),
         ]

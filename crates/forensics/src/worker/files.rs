@@ -85,7 +85,7 @@ fn program(settings: &WorkerSettings, open: &mut Open, process: &mut Process, fi
         let mut kept = entry(FileKind::Executable, path, process.id);
         kept.file = Some(executable.file.clone());
         keep(settings, open, file, &mut kept);
-        executable.sha256 = kept.sha256.clone();
+        executable.sha256 = kept.sha256;
         add(open, kept);
     }
     if executable.sha256.is_none() {
@@ -164,7 +164,7 @@ fn keep(settings: &WorkerSettings, open: &mut Open, file: &File, kept: &mut Kept
         let content = capture::read(file, most, &mut object)?;
         settings
             .folder
-            .keep(&id, object, &content.sha256)
+            .keep(&id, object, content.sha256)
             .map_err(|error| Refused::Write(io::Error::other(reason(&error))))?;
         Ok(content)
     });
