@@ -8,8 +8,11 @@ use report::Report;
 
 use crate::proof::{Denial, Denied};
 
-/// EPERM, EACCES, EROFS and ENOSYS: what taking something away makes of a call that worked.
-const SIGNS: [Errno; 4] = [Errno(1), Errno(13), Errno(30), Errno(38)];
+/// EPERM, EACCES, EROFS, ENOSYS and EMFILE: what taking something away, or a limit of open files, makes of a call that worked.
+const SIGNS: [Errno; 5] = [Errno(1), Errno(13), Errno(30), Errno(38), Errno(24)];
+/// The calls to which a limit of processes answers EAGAIN; from others it only says that there is nothing yet.
+const MAKE_TASKS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
+const EAGAIN: Errno = Errno(11);
 /// The sections of a report that denials are read from.
 const SECTIONS: [&str; 2] = ["capabilities", "syscalls"];
 
@@ -40,7 +43,7 @@ impl Seen {
             if used.phase == Phase::RuntimeInit || used.count == 0 {
                 continue;
             }
-            for failure in used.failures.iter().filter(|failure| SIGNS.contains(&failure.errno)) {
+            for failure in used.failures.iter().filter(|failure| is_sign(&used.name, failure.errno)) {
                 // What the filter refused with this errno is told above.
                 if failure.count > refused {
                     let denied = Denied::Failure { call: call.clone(), errno: failure.errno };
@@ -73,6 +76,11 @@ impl Seen {
         let call = Denied::Call { call: call.into() };
         self.denied.keys().any(|(denied, _)| *denied == call)
     }
+}
+
+/// Whether a failure may come from what was taken away, or from a limit.
+fn is_sign(call: &str, errno: Errno) -> bool {
+    SIGNS.contains(&errno) || errno == EAGAIN && MAKE_TASKS.contains(&call)
 }
 
 fn program(first: &Option<FirstUse>) -> Text {
@@ -158,6 +166,14 @@ mod tests {
         let told: Vec<_> =
             denials.iter().map(|one| (one.denied.clone(), one.count, one.starts, one.failed_starts)).collect();
         assert_eq!(told, [(call("fsync"), 3, 2, 1), (call("unlink"), 1, 1, 1)]);
+    }
+
+    #[test]
+    fn a_limit_is_told_from_having_nothing_to_read() {
+        let told = [("clone3", 11), ("vfork", 11), ("openat", 24), ("read", 11), ("clone", 12), ("openat", 2)]
+            .map(|(call, errno)| is_sign(call, Errno(errno)));
+
+        assert_eq!(told, [true, true, true, false, false, false]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::proof::{
     CapabilityTrial, Denial, FailedStart, NeededControl, Proof, RefusedControl, SettingResult, Verdict, digest,
     rate_below,
 };
-use crate::start::{Entry, Exit, Order, Outcome, Patience, StartError, Starter, describe_workload};
+use crate::start::{Entry, Exit, Order, Outcome, Patience, StartError, Starter, describe_workload, image_id};
 
 /// How often it is started without the recommendation.
 const PLAIN_STARTS: u32 = 2;
@@ -129,6 +129,7 @@ struct Trials {
 /// Starts the workload, with and without the recommendation, and says what that shows.
 pub fn verify(plan: &Plan<'_>, version: &str) -> Result<Proof, ProveError> {
     let begin = now();
+    let image_before = image_id(plan.starter);
     let folder = tempfile::Builder::new().prefix("ringfence-proof").tempdir().map_err(ProveError::Write)?;
     let (tried, kept) =
         observe(plan.stop, || Work { plan, folder: &folder, number: 0 }.all(), |report| Some(Seen::of(report)))?;
@@ -168,7 +169,8 @@ pub fn verify(plan: &Plan<'_>, version: &str) -> Result<Proof, ProveError> {
     };
     let plain_gap = plain.len() < trials.plain.len() || plain.iter().any(|seen| seen.gap.is_some());
     let recommended = plan.recommendation.no_new_privileges;
-    judge(&mut proof, recommended, plain_gap, kept.not_recorded);
+    let image_changed = image_before.is_some() && image_before != proof.workload.image_id;
+    judge(&mut proof, recommended, plain_gap, kept.not_recorded, image_changed);
     Ok(proof)
 }
 
@@ -246,7 +248,7 @@ fn refused_control(
 }
 
 /// What it all shows.
-fn judge(proof: &mut Proof, recommended: bool, plain_gap: bool, not_recorded: u64) {
+fn judge(proof: &mut Proof, recommended: bool, plain_gap: bool, not_recorded: u64, image_changed: bool) {
     let mut failed = Vec::new();
     let mut worthless = Vec::new();
     let mut denied = Vec::new();
@@ -281,6 +283,10 @@ fn judge(proof: &mut Proof, recommended: bool, plain_gap: bool, not_recorded: u6
     }
     if proof.workload.engine.is_some() && proof.workload.image_id.is_none() {
         worthless.push("the engine does not say which image it was".to_owned());
+    }
+    if image_changed {
+        worthless
+            .push("the image's name stood for another image in the end: not all starts were of the same".to_owned());
     }
     if plain_gap || not_recorded > 0 {
         worthless.push("what is denied without the recommendation could not be observed whole".to_owned());

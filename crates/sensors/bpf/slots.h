@@ -46,7 +46,9 @@ struct slot_state {
 	u64 outer_root;
 	u32 outer_mount_ns;
 	u32 outer_pid_ns;
-	/* Those of the workload's first program. */
+	/* Those of the workload's first program. The kernel gives a namespace's number again when it is gone: which of
+	 * them it is tells the one after it, 0 where that is not known. */
+	u64 mount_ns_id;
 	u32 mount_ns;
 	u32 pid_ns;
 	u32 user_ns;
@@ -170,6 +172,25 @@ static __always_inline u64 root_of(struct task_struct *task)
 static __always_inline u32 mount_ns_of(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+}
+
+/* kernel/nscommon.c (6.18): no other namespace ever has this number. Before it was mount namespaces that had one,
+ * fs/namespace.c (5.10). */
+struct ns_common___with_id {
+	u64 ns_id;
+};
+
+/* What tells the task's mount namespace from all that ever had its number; 0 if this kernel has no such thing. */
+static __always_inline u64 mount_ns_id_of(struct task_struct *task)
+{
+	struct mnt_namespace *space = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	struct ns_common___with_id *common = (void *)&space->ns;
+
+	if (bpf_core_field_exists(space->seq))
+		return BPF_CORE_READ(space, seq);
+	if (bpf_core_field_exists(common->ns_id))
+		return BPF_CORE_READ(common, ns_id);
+	return 0;
 }
 
 /* The pid namespace the task lives in (nsproxy has the one its children will get), and its number there. */

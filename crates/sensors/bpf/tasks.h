@@ -49,6 +49,9 @@ static __always_inline void enter_slot(struct task_struct *task, struct task_not
 	note->slot = number;
 	note->generation = slot->generation;
 	note->flags &= ~TASK_BORN_INSIDE;
+	/* Of a container that was there before, the first task that is seen tells. */
+	if (slot->mount_ns && !slot->mount_ns_id && mount_ns_of(task) == slot->mount_ns)
+		slot->mount_ns_id = mount_ns_id_of(task);
 	enter_phase(task, slot, &note->phase, &note->flags);
 	add(slot->tasks_entered, 1);
 }

@@ -286,8 +286,15 @@ impl Kernel {
             if slot.cgroup_id != 0 {
                 self.maps.cgroup_slots.delete(&slot.cgroup_id.to_ne_bytes()).or_else(missing_is_fine)?;
             }
-            if slot.mount_ns != 0 {
-                self.maps.namespace_slots.delete(&slot.mount_ns.to_ne_bytes()).or_else(missing_is_fine)?;
+            let mount_ns = slot.mount_ns.to_ne_bytes();
+            let named = self
+                .maps
+                .namespace_slots
+                .lookup(&mount_ns, MapFlags::ANY)
+                .map_err(|source| MapError::Map { map: "namespace_slots", source })?;
+            // Another container's namespace may have the number by now.
+            if named.is_some_and(|number| number == run.slot.to_ne_bytes()) {
+                self.maps.namespace_slots.delete(&mount_ns).or_else(missing_is_fine)?;
             }
             self.slots.end(run.slot, boot_ns());
         }

@@ -300,6 +300,15 @@ fn a_recommendation_is_proved_at_once_by_the_engine_that_was_recorded() -> Resul
 
     ensure!(said.starts_with("RECOMMENDATION") && said.contains("\nPROVED\n"), "{said}");
     ensure!(docker.docker(&["ps", "--all", "--quiet"])?.is_empty(), "containers are left behind");
+
+    // Half of the starts are of another image that has the name by then.
+    docker.import(&rootfs::busybox()?, "ringfence.test/other:1")?;
+    let moves = format!("{} tag ringfence.test/other:1 {BUSYBOX_IMAGE}", docker.words());
+    let mut verify = usual()?;
+    verify.args(["verify", &format!("{folder}/recommendation.json"), "--runs", "1", "--check", &moves]);
+    let finished = finish(&mut verify, LIMIT)?;
+    ensure!(finished.stdout().contains("the image's name stood for another image in the end"), "{}", finished.stdout());
+    ensure!(finished.status.code() == Some(1), "{}", finished.status);
     Ok(())
 }
 

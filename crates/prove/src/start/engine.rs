@@ -183,11 +183,7 @@ impl EngineStarter {
 
     /// What is started, as far as the engine says.
     pub(super) fn describe(&self) -> Workload {
-        let said = |args: &[&str]| {
-            let said = self.client(args).ok().filter(|said| said.status.success())?;
-            let line = said.stdout.lines().next()?.trim().to_owned();
-            (!line.is_empty()).then(|| Text::from(line))
-        };
+        let said = |args: &[&str]| self.said(args);
         let (version, runtime) = match self.client {
             Client::Docker => ("{{.Server.Version}}", "{{.DefaultRuntime}}"),
             Client::Podman => ("{{.Client.Version}}", "{{.Host.OCIRuntime.Name}}"),
@@ -199,7 +195,7 @@ impl EngineStarter {
         };
         Workload {
             image: self.image.as_str().into(),
-            image_id: said(&["image", "inspect", "--format", "{{.Id}}", &self.image]),
+            image_id: self.image_id(),
             command: command.iter().map(|word| word.as_str().into()).collect(),
             engine: Some(Software {
                 name: self.client.name().into(),
@@ -207,6 +203,18 @@ impl EngineStarter {
             }),
             runtime: runtime.map(|name| Software { version: version_of(&mut Command::new(&*name.shown())), name }),
         }
+    }
+
+    /// What the image's name stands for at this moment; none if it is not there.
+    pub(super) fn image_id(&self) -> Option<Text> {
+        self.said(&["image", "inspect", "--format", "{{.Id}}", &self.image])
+    }
+
+    /// The first line of what the client says.
+    fn said(&self, args: &[&str]) -> Option<Text> {
+        let said = self.client(args).ok().filter(|said| said.status.success())?;
+        let line = said.stdout.lines().next()?.trim().to_owned();
+        (!line.is_empty()).then(|| Text::from(line))
     }
 
     fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {

@@ -155,6 +155,14 @@ impl Starter {
     }
 }
 
+/// The image's id now; none of a bundle, and of an image that is not there yet.
+pub(crate) fn image_id(starter: &Starter) -> Option<Text> {
+    match starter {
+        Starter::Engine(engine) => engine.image_id(),
+        Starter::Bundle(_) => None,
+    }
+}
+
 /// What is started, as far as its engine and runtime say.
 pub fn describe_workload(starter: &Starter) -> Workload {
     match starter {

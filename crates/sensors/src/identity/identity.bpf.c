@@ -93,7 +93,7 @@ HOOK("cgroup_mkdir", on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
-	u32 number;
+	u32 number, *named;
 	struct slot_state *slot;
 
 	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
@@ -104,7 +104,9 @@ HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	/* A cgroup that only shares its parent's slot ends nothing. */
 	if (!slot || slot->cgroup_id != id)
 		return 0;
-	if (slot->mount_ns)
+	/* Another container's may have the number by now. */
+	named = slot->mount_ns ? bpf_map_lookup_elem(&namespace_slots, &slot->mount_ns) : 0;
+	if (named && *named == number)
 		bpf_map_delete_elem(&namespace_slots, &slot->mount_ns);
 	slot->ended_ns = bpf_ktime_get_boot_ns();
 	slot->status = SLOT_ENDED;
@@ -255,6 +257,7 @@ static __always_inline void begin_phase(struct slot_state *slot, struct task_not
 static __always_inline void start_container(struct slot_state *slot, u32 number, struct task_struct *task)
 {
 	slot->mount_ns = mount_ns_of(task);
+	slot->mount_ns_id = mount_ns_id_of(task);
 	slot->pid_ns = pid_ns_of(task);
 	slot->user_ns = BPF_CORE_READ(task, real_cred, user_ns, ns.inum);
 	slot->init_pid = BPF_CORE_READ(task, tgid);
@@ -276,19 +279,32 @@ static __always_inline bool starts_workload(struct slot_state *slot, u32 number,
 	return slot->flags & SLOT_NAMED || root_of(task) != slot->outer_root || pid_ns_of(task) != slot->outer_pid_ns;
 }
 
+/* Whether the mount namespace that the task is in is that of a container; gives its slot. */
+static __always_inline bool slot_by_mount_ns(struct task_struct *task, u32 mount_ns, u32 *number)
+{
+	u32 *known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
+	struct slot_state *slot;
+
+	if (!known)
+		return false;
+	*number = *known;
+	slot = slot_at(*known);
+	return slot && (!slot->mount_ns_id || slot->mount_ns_id == mount_ns_id_of(task));
+}
+
 /* A program in a mount namespace and a root of its own, in no cgroup of ours. */
 static __always_inline void enter_by_namespace(struct task_struct *task)
 {
 	u32 mount_ns = mount_ns_of(task);
 	struct task_note *note;
 	struct slot_state *slot = 0;
-	u32 *known, number, number_of_note;
+	u32 number, number_of_note;
+	bool known;
 
 	if (!shared.look_for_namespaces || mount_ns == shared.host_mount_ns || mount_ns == shared.own_mount_ns)
 		return;
-	known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
+	known = slot_by_mount_ns(task, mount_ns, &number);
 	if (known) {
-		number = *known;
 		slot = slot_at(number);
 	} else {
 		u64 root = root_of(task);
