@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
-use e2e::command::{Finished, command, must_within};
+use e2e::command::{Finished, command, finish, must_within};
 use e2e::engines::{Docker, Engine, Podman};
 use e2e::machine::{alone, free_port, unique_name};
 use e2e::overlay::Overlay;
