@@ -57,11 +57,11 @@ static __always_inline void write_names(struct denial *denial, struct file *file
 	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
 	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	struct mount *mount, *upper;
-	u32 used = 0;
 
 	denial->path_is_cut = 1;
+	denial->path_bytes = 0;
 	for (u32 i = 0; i < TOLD_STEPS; i++) {
-		u32 length;
+		u32 length, used;
 
 		if ((u64)dentry == root_dentry && (u64)vfsmount == root_mount) {
 			denial->path_is_cut = 0;
@@ -77,21 +77,21 @@ static __always_inline void write_names(struct denial *denial, struct file *file
 			continue;
 		}
 		length = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES;
+		/* What was written there is any number to the verifier: it need not look at each. */
+		used = *(volatile u32 *)&denial->path_bytes;
 		if (used + 1 + length >= DENIAL_PATH_BYTES)
 			break;
-		/* So that the verifier knows of every round the same: it need not look at each. */
-		barrier_var(used);
+		barrier_var(used); /* the verifier must see the very number that is cut */
 		used &= DENIAL_PATH_BYTES - 1;
 		denial->path[used] = length;
 		if (bpf_probe_read_kernel(denial->path + used + 1, length, BPF_CORE_READ(dentry, d_name.name)))
 			break;
-		used += 1 + length;
+		denial->path_bytes = used + 1 + length;
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (parent == dentry)
 			break;
 		dentry = parent;
 	}
-	denial->path_bytes = used;
 }
 
 static __always_inline void count_untold(u32 policy)
@@ -110,9 +110,10 @@ static __always_inline void count_failed(u32 policy)
 		add(tally->failed, 1);
 }
 
-/* One event for what was denied, or would have been. */
-static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+/* One event for what was denied, or would have been. As above. */
+__noinline int write_denial(u32 policy, u32 reason, u32 action, u64 address_of_file, u64 called)
 {
+	struct file *file = (struct file *)address_of_file;
 	struct task_struct *task = current_task(), *parent = BPF_CORE_READ(task, real_parent);
 	struct denial *denial = bpf_ringbuf_reserve(&denials, sizeof(*denial), 0);
 	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
@@ -122,7 +123,7 @@ static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *
 
 	if (!denial) {
 		count_untold(policy);
-		return;
+		return 0;
 	}
 	own = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 	      BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
@@ -145,7 +146,13 @@ static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *
 	BPF_CORE_READ_INTO(&denial->parent_comm, parent, comm);
 	denial->called[0] = 0;
 	if (called)
-		bpf_probe_read_kernel_str(denial->called, sizeof(denial->called), called);
+		bpf_probe_read_kernel_str(denial->called, sizeof(denial->called), (const void *)called);
 	write_names(denial, file);
 	bpf_ringbuf_submit(denial, 0);
+	return 0;
+}
+
+static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+{
+	write_denial(policy, reason, action, number_of(file), (u64)called);
 }
