@@ -456,12 +456,18 @@ fn what_matches_nothing_or_the_host_is_refused_and_leaves_nothing() -> Result<()
         (&["--container", "docker", "--exec", "id"], "a cgroup of the host"),
         (&["--container", "system.slice", "--later", "--exec", "id"], "a cgroup of the host"),
         (&["--container", "../x", "--exec", "id"], "no name or id"),
+        (&["--container", "rf-there-is-none", "--later", "--step", "kill", "--file", "/etc"], "only running a program"),
     ] {
         let refused = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(refused.status.code() == Some(3), "{args:?} ends with {}: {}", refused.status, refused.stderr());
         ensure!(refused.stderr().contains(why), "{args:?} says: {}", refused.stderr());
     }
-    for args in [&["--container", "x"][..], &["--exec", "id"], &["--container", "x", "--exec", "../id"]] {
+    for args in [
+        &["--container", "x"][..],
+        &["--exec", "id"],
+        &["--container", "x", "--exec", "../id"],
+        &["--container", "x", "--file", "etc"],
+    ] {
         let wrong = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(wrong.status.code() == Some(2), "{args:?} ends with {}", wrong.status);
     }
