@@ -286,7 +286,8 @@ for step in $needed; do
     if [ -z "$chosen" ]; then
         echo go >"$root/tmp/go"
         cat "$root/tmp/went" >"$work/went"
-        grep -q '^kept' "$work/went" && grep -q 'not permitted' "$work/went" || fault "of what was open before: $(cat "$work/went")"
+        grep -q '^kept' "$work/went" || fault "what was open before does not work: $(cat "$work/went")"
+        grep -q 'not permitted' "$work/went" || fault "what was open before is opened anew: $(cat "$work/went")"
         ways elsewhere works
     fi
     [ "$(cat "$root/data/secret")" = kept ] || fault "the host cannot read it"
@@ -309,7 +310,7 @@ for step in $needed; do
     following=${following# }
     chosen="--step ${following%% *}"
 done
-step=kill
+step='kill'
 status=0
 "$RINGFENCE_BIN" block --container here --file /data --step kill --once 2>"$work/said" || status=$?
 [ $status = 3 ] || fault "it ended with $status: $(cat "$work/said")"
