@@ -456,6 +456,10 @@ fn what_matches_nothing_or_the_host_is_refused_and_leaves_nothing() -> Result<()
         (&["--container", "docker", "--exec", "id"], "a cgroup of the host"),
         (&["--container", "system.slice", "--later", "--exec", "id"], "a cgroup of the host"),
         (&["--container", "../x", "--exec", "id"], "no name or id"),
+        (
+            &["--container", "rf-there-is-none", "--later", "--step", "kill", "--exec", "id", "--connect", "*:25"],
+            "connecting cannot be denied at the step kill",
+        ),
     ] {
         let refused = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(refused.status.code() == Some(3), "{args:?} ends with {}: {}", refused.status, refused.stderr());

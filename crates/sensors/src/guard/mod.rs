@@ -127,13 +127,8 @@ pub enum GuardError {
         log: String,
     },
     /// The step cannot deny it.
-    #[error("at the step {step} {} cannot be denied, only running a program", .deed.description())]
-    NotAtStep {
-        /// What was to be denied.
-        deed: Deed,
-        /// The step.
-        step: Step,
-    },
+    #[error("only running a program can be denied there, by ending the process")]
+    NotAtStep,
     /// What is pinned is not what this program knows.
     #[error("the guards in {folder} cannot be used by this version of ringfence{}", said_by_libbpf(.log))]
     Foreign {
@@ -231,7 +226,7 @@ impl Guards {
             return Ok(false);
         }
         let step = self.step;
-        let programs = deed.programs(step).ok_or(GuardError::NotAtStep { deed, step })?;
+        let programs = deed.programs(step).ok_or(GuardError::NotAtStep)?;
         let mut wanted = programs.to_vec();
         if deed.is_of_runtimes() && !known.iter().any(|known| known.is_of_runtimes()) {
             wanted.extend(NEWCOMERS);
