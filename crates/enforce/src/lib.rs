@@ -11,9 +11,11 @@ mod attempt;
 mod canary;
 mod files;
 mod follow;
+mod held;
 mod ladder;
 mod lock;
 mod network;
+mod place;
 mod policy;
 mod running;
 mod store;
@@ -23,8 +25,11 @@ pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary
 pub use follow::{Follower, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
 pub use network::{Peer, Port, capability};
+pub use place::FileRule;
 pub use policy::{Policy, PolicyError, Program};
 pub use running::matching;
-pub use sensors::guard::{Action, Deed, Denial, DenialReader, Details, FileKey, GuardError, PolicyState, Reason, Step, Tally};
+pub use sensors::guard::{
+    Action, Deed, Denial, DenialReader, Details, FileAct, FileKey, GuardError, PolicyState, Reason, Step, Tally,
+};
 pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
 pub use target::Target;

@@ -56,7 +56,8 @@ impl FromStr for Peer {
                 None => (text, None),
             },
         };
-        let port = port.map(|port| parse_port(port).ok_or_else(|| wrong(format!("{port:?} is no port from 1 to 65535"))));
+        let port =
+            port.map(|port| parse_port(port).ok_or_else(|| wrong(format!("{port:?} is no port from 1 to 65535"))));
         let network = match network {
             "*" => None,
             network => Some(parse_network(network).map_err(wrong)?),
@@ -206,8 +207,25 @@ mod tests {
     #[test]
     fn what_is_no_peer_is_refused() {
         for wrong in [
-            "", ":80", "*:", "*:0", "*:65536", "*:+1", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "example.org",
-            "example.org:80", "[10.0.0.1]:80", "[::1", "[::1]80", "::1/129", "2001:db8::1/32", "*/8", "10.0.0.1:80:80",
+            "",
+            ":80",
+            "*:",
+            "*:0",
+            "*:65536",
+            "*:+1",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "example.org",
+            "example.org:80",
+            "[10.0.0.1]:80",
+            "[::1",
+            "[::1]80",
+            "::1/129",
+            "2001:db8::1/32",
+            "*/8",
+            "10.0.0.1:80:80",
         ] {
             assert_eq!(canonical(wrong), None, "{wrong}");
         }
@@ -219,10 +237,10 @@ mod tests {
     fn all_peers_are_those_of_both_families() {
         let all: Peer = "*:25".parse().expect("a peer");
         let networks = all.networks();
-        assert_eq!(networks.iter().map(|network| (network.address.is_ipv4(), network.bits)).collect::<Vec<_>>(), [
-            (true, 0),
-            (false, 0)
-        ]);
+        assert_eq!(
+            networks.iter().map(|network| (network.address.is_ipv4(), network.bits)).collect::<Vec<_>>(),
+            [(true, 0), (false, 0)]
+        );
         assert_eq!(all.port(), Some(25));
     }
 

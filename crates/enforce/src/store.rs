@@ -11,8 +11,10 @@ use containers::proc::{Proc, ReadError};
 use sensors::guard::{Deed, DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
+use crate::files;
 use crate::ladder::{Climb, LadderError, climb, hierarchy};
 use crate::lock::Lock;
+use crate::place::{FileRule, above};
 use crate::policy::{Policy, PolicyError};
 use crate::running::running_now;
 use crate::target::cgroup_names;
@@ -77,6 +79,12 @@ pub enum EnforceError {
         /// The container's id.
         id: String,
     },
+    /// Its files cannot be told from the host's.
+    #[error("the root of {id} is the host's: its files cannot be told from those of the host")]
+    HostRoot {
+        /// The container's id.
+        id: String,
+    },
     /// There is no room.
     #[error(
         "{} policies are in force, and there is no room for more: remove one with `ringfence policy remove`",
@@ -106,6 +114,7 @@ impl EnforceError {
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
+                | EnforceError::HostRoot { .. }
                 | EnforceError::Ladder(LadderError::NoStep(_))
                 | EnforceError::Full
         )
@@ -160,6 +169,9 @@ pub struct Enforcer {
     climb: Climb,
     lock: PathBuf,
 }
+
+/// No runtime takes as long to make a container.
+const MAKING: Duration = Duration::from_secs(20);
 
 /// What is held while guards are changed.
 const LOCK: &str = "/run/ringfence/guards.lock";
@@ -296,6 +308,12 @@ impl Enforcer {
             let root = std::fs::File::open("/").map_err(GuardError::File)?;
             self.guards.deny_what_is_not_of_the_image(self.guards.file_key(root.as_fd())?, number)?;
         }
+        if !policy.file.is_empty() {
+            for container in matching {
+                self.has_own_root(container)?;
+            }
+            self.deny_files(&policy.file, number)?;
+        }
         for peer in &policy.connect {
             for network in peer.networks() {
                 self.guards.deny_peer(network, peer.port(), number)?;
@@ -342,6 +360,28 @@ impl Enforcer {
         match containers::proc::root_mount(&mounts) {
             Some(root) if root.fs_type == b"overlay" => Ok(()),
             _ => Err(EnforceError::NoOverlay { id: container.id.clone() }),
+        }
+    }
+
+    /// Files by their paths as they are written, and the folders above; what lies there in each container is looked up later.
+    fn deny_files(&self, rules: &[FileRule], number: u32) -> Result<(), EnforceError> {
+        for rule in rules {
+            let path = rule.path().as_bytes();
+            self.guards.deny_place(path, rule.access(), number)?;
+            above(path).try_for_each(|folder| self.guards.fix_place(folder, number))?;
+        }
+        let root = std::fs::File::open("/").map_err(GuardError::File)?;
+        Ok(self.guards.watch_files(self.guards.file_key(root.as_fd())?, number)?)
+    }
+
+    /// Whether the container's files can be told from the host's by now: one that has just begun has yet to get a root of its own.
+    pub(crate) fn has_own_root(&self, container: &Running) -> Result<bool, EnforceError> {
+        let is_new = boot_ns().saturating_sub(container.init.start_ns) < MAKING.as_nanos() as u64;
+        match files::has_our_root(container.init.pid) {
+            Ok(true) if !is_new => Err(EnforceError::HostRoot { id: container.id.clone() }),
+            Ok(is_ours) => Ok(!is_ours),
+            // It has ended.
+            Err(_) => Ok(false),
         }
     }
 

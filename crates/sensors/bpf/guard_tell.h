@@ -163,15 +163,15 @@ static __always_inline void write_file(struct denial *denial, struct file *file,
 	write_names(denial, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
 }
 
-/* One event for a program that was denied, or would have been. As above. */
+/* One event for a program that was denied, or would have been. Not static, as above. */
 __noinline int write_denial(u32 policy, u32 reason, u32 action, u64 address_of_file, u64 called)
 {
 	struct denial *denial = begin_denial(policy, DEED_EXEC, reason, action);
 
-	if (!denial)
-		return 0;
-	write_file(denial, (struct file *)address_of_file, (const char *)called);
-	bpf_ringbuf_submit(denial, 0);
+	if (denial) {
+		write_file(denial, (struct file *)address_of_file, (const char *)called);
+		bpf_ringbuf_submit(denial, 0);
+	}
 	return 0;
 }
 

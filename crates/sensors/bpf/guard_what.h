@@ -61,9 +61,18 @@ __noinline u64 hash_with(u64 before, u64 number)
 	return end_hash(&hash);
 }
 
-/* The path of a file as the running task sees it, as a number over those of its names, leaf first; 0 if it cannot see
- * it. As above. */
-__noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount)
+/* By which way a path leads to a file. */
+enum route {
+	/* Over mounts, from the root of the running task: as it sees the file. */
+	ROUTE_FROM_ROOT,
+	/* Over mounts, from the top of the mount namespace. */
+	ROUTE_FROM_TOP,
+	/* In the file system that it lies in, wherever that is mounted. */
+	ROUTE_WITHIN,
+};
+
+/* The path of a file as a number over those of its names, leaf first; 0 if there is none by this route. As above. */
+__noinline u64 hash_of_route(u64 address_of_dentry, u64 address_of_mount, u32 route)
 {
 	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
 	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
@@ -74,20 +83,20 @@ __noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount)
 	u64 hash = hash_with(0, 0);
 
 	for (u32 i = 0; i < PLACE_STEPS; i++) {
-		if ((u64)dentry == root_dentry && (u64)vfsmount == root_mount)
+		if (route == ROUTE_FROM_ROOT && (u64)dentry == root_dentry && (u64)vfsmount == root_mount)
 			return hash;
-		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
+		if (route != ROUTE_WITHIN && dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
 			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 			upper = BPF_CORE_READ(mount, mnt_parent);
 			if (upper == mount)
-				return 0;
+				return route == ROUTE_FROM_TOP ? hash : 0;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			vfsmount = (void *)upper + bpf_core_field_offset(struct mount, mnt);
 			continue;
 		}
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (parent == dentry)
-			return 0;
+			return route == ROUTE_WITHIN ? hash : 0;
 		hash = hash_with(hash, hash_of_name((u64)dentry));
 		dentry = parent;
 	}
@@ -171,7 +180,7 @@ static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reaso
 	*reason = DENY_NAME;
 	if (found)
 		return found;
-	number = hash_of_place((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt));
+	number = hash_of_route((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt), ROUTE_FROM_ROOT);
 	found = mask & mask_in(&denied_paths, &number);
 	*reason = DENY_PATH;
 	if (found)

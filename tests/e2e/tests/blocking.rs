@@ -500,12 +500,18 @@ fn what_matches_nothing_or_the_host_is_refused_and_leaves_nothing() -> Result<()
             &["--container", "rf-there-is-none", "--later", "--step", "kill", "--exec", "id", "--connect", "*:25"],
             "connecting cannot be denied at the step kill",
         ),
+        (&["--container", "rf-there-is-none", "--later", "--step", "kill", "--file", "/etc"], "only running a program"),
     ] {
         let refused = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(refused.status.code() == Some(3), "{args:?} ends with {}: {}", refused.status, refused.stderr());
         ensure!(refused.stderr().contains(why), "{args:?} says: {}", refused.stderr());
     }
-    for args in [&["--container", "x"][..], &["--exec", "id"], &["--container", "x", "--exec", "../id"]] {
+    for args in [
+        &["--container", "x"][..],
+        &["--exec", "id"],
+        &["--container", "x", "--exec", "../id"],
+        &["--container", "x", "--file", "etc"],
+    ] {
         let wrong = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(wrong.status.code() == Some(2), "{args:?} ends with {}", wrong.status);
     }

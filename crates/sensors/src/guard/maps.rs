@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 10] = [
+const MASKS: [&str; 17] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -81,6 +81,13 @@ const MASKS: [&str; 10] = [
     "denied_names",
     "denied_texts",
     "many_files",
+    "unreadable_paths",
+    "unwritable_paths",
+    "unreadable_files",
+    "unwritable_files",
+    "fixed_paths",
+    "fixed_files",
+    "ruled_names",
     "denied_peers",
     "denied_ports",
 ];
@@ -128,6 +135,7 @@ impl Guards {
         self.change_facts(|facts| {
             facts.naming &= !bit(number);
             facts.image_only &= !bit(number);
+            facts.filing &= !bit(number);
         })?;
         let none = policy_tally::default();
         write(&find(self.object(), "policy_tallies")?, "policy_tallies", &number.to_ne_bytes(), record::bytes(&none))
@@ -245,7 +253,7 @@ impl Guards {
         write(&handle, map, key, &(old | bit(number)).to_ne_bytes())
     }
 
-    fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+    pub(super) fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
         let handle = find(self.object(), map)?;
         let Some(old) = look_up(&handle, map, key)? else { return Ok(()) };
         let left = mask_of(&old) & !bit(number);
@@ -265,7 +273,7 @@ impl Guards {
 }
 
 impl file_key {
-    fn of(file: FileKey) -> file_key {
+    pub(super) fn of(file: FileKey) -> file_key {
         file_key { inode: file.inode, device: file.device, ..file_key::default() }
     }
 }
