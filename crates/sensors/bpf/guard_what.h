@@ -34,6 +34,8 @@ __noinline u64 hash_of_text(u64 text, u32 is_argument)
 				goto end;
 			add_to_hash(&hash, words[i]);
 		}
+		if (got < NAME_PART)
+			break;
 	}
 end:
 	add_to_hash(&hash, length);

@@ -129,13 +129,8 @@ pub enum GuardError {
         log: String,
     },
     /// The step cannot deny it.
-    #[error("at the step {step} {} cannot be denied, only running a program", .deed.description())]
-    NotAtStep {
-        /// What was to be denied.
-        deed: Deed,
-        /// The step.
-        step: Step,
-    },
+    #[error("only running a program can be denied there, by ending the process")]
+    NotAtStep,
     /// What is pinned is not what this program knows.
     #[error("the guards in {folder} cannot be used by this version of ringfence{}", said_by_libbpf(.log))]
     Foreign {
@@ -233,7 +228,7 @@ impl Guards {
             return Ok(false);
         }
         let step = self.step;
-        let programs = deed.programs(step).ok_or(GuardError::NotAtStep { deed, step })?;
+        let programs = deed.programs(step).ok_or(GuardError::NotAtStep)?;
         let takes_structures = takes_structures()?;
         let can_be_had = |name: &&str| takes_structures || !WITH_STRUCTURES.contains(name);
         let mut wanted: Vec<&str> = programs.iter().copied().filter(can_be_had).collect();
