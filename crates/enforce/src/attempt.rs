@@ -1,12 +1,13 @@
 //! What a canary does, to find out whether it is denied: nothing of it changes the machine, whether it is or not.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create, open, openat};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::io::Errno;
 use rustix::mount::mount_move;
 use sensors::guard::{Access, Deed, GuardError, Guards, Network};
 
@@ -62,13 +63,14 @@ pub(crate) fn attempt(deed: Deed) -> io::Result<bool> {
         Deed::Ptrace => {
             let parent = rustix::process::getppid().ok_or_else(|| io::Error::other("it has no parent"))?;
             let memory = format!("/proc/{}/mem", parent.as_raw_nonzero());
-            vec![
-                open(memory.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .map(drop)
-                    .map_err(io::Error::from),
-            ]
+            // The kernel says so whatever the answer was that it got.
+            let answer = match open(memory.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+                Err(Errno::ACCESS) => Err(Errno::PERM),
+                other => other.map(drop),
+            };
+            vec![answer.map_err(io::Error::from)]
         }
-        Deed::Module => vec![load_nothing()],
+        Deed::Module => vec![load_from_file(), rustix::system::init_module(&NO_MODULE, c"").map_err(io::Error::from)],
     };
     let refused = attempts.iter().filter(|done| matches!(done, Err(error) if is_refusal(error))).count();
     match refused {
@@ -110,16 +112,19 @@ fn with_files() -> Vec<io::Result<()>> {
     ]
 }
 
-/// A file without a byte is no module; the kernel asks first whether one may load it.
-fn load_nothing() -> io::Result<()> {
-    let writable = memfd_create("nothing", MemfdFlags::CLOEXEC)?;
-    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writable));
-    let file = openat(CWD, again.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+/// What is no module, though as long as the beginning of one: the kernel looks at it only after it has asked who may.
+const NO_MODULE: [u8; 64] = [0; 64];
+
+fn load_from_file() -> io::Result<()> {
+    let writable = File::from(memfd_create("no-module", MemfdFlags::CLOEXEC)?);
+    (&writable).write_all(&NO_MODULE)?;
+    let again = format!("/proc/self/fd/{}", writable.as_raw_fd());
+    let file = open(again.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     // Whoever may write a file keeps it from being read as a module.
     drop(writable);
     Ok(rustix::system::finit_module(&file, c"", 0)?)
 }
 
 fn is_refusal(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error())
+    error.raw_os_error() == Some(Errno::PERM.raw_os_error())
 }
