@@ -14,6 +14,7 @@ use sensors::guard::FileKey;
 
 use crate::Status;
 use crate::files::{self, Stat};
+use crate::held::Held;
 use crate::store::{EnforceError, Enforcer, boot_ns};
 
 /// What a look at the containers found.
@@ -66,6 +67,7 @@ struct Followed {
     name: Option<String>,
     denied: BTreeMap<Stat, FileKey>,
     many: BTreeSet<Stat>,
+    held: Held,
     is_unseen: bool,
 }
 
@@ -126,6 +128,7 @@ impl Follower {
                 for file in followed.denied.values() {
                     enforcer.guards.allow_file(*file, key.0)?;
                 }
+                followed.held.forget(&enforcer.guards, key.0)?;
             }
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
         }
@@ -181,7 +184,14 @@ impl Followed {
             None => Place::Namespace(container.namespaces.mount),
         };
         let name = container.metadata.as_deref().and_then(|known| known.name.clone());
-        Followed { place, name, denied: BTreeMap::new(), many: BTreeSet::new(), is_unseen: false }
+        Followed {
+            place,
+            name,
+            denied: BTreeMap::new(),
+            many: BTreeSet::new(),
+            held: Held::default(),
+            is_unseen: false,
+        }
     }
 
     /// Looks up what the policy means in the container now: a program that was replaced is another file.
@@ -191,8 +201,15 @@ impl Followed {
         if status.policy.image_binaries_only {
             enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
         }
-        let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
         let guards = &enforcer.guards;
+        if !status.policy.file.is_empty() {
+            let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
+            if has_own_root {
+                let pid = container.init.pid;
+                self.held.renew(guards, &status.policy.file, pid, number).map_err(|error| said(&error))?;
+            }
+        }
+        let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
         for path in &meant.paths {
             guards.deny_path(path, number).map_err(|error| said(&error))?;
         }

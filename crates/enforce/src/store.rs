@@ -8,11 +8,13 @@ use containers::cgroupfs::{Layout, LayoutError};
 use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
 use containers::list::Running;
 use containers::proc::{Proc, ReadError};
-use sensors::guard::{DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
+use sensors::guard::{Deed, DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
+use crate::files;
 use crate::ladder::{Climb, LadderError, climb, hierarchy};
 use crate::lock::Lock;
+use crate::place::{FileRule, above};
 use crate::policy::{Policy, PolicyError};
 use crate::running::running_now;
 use crate::target::cgroup_names;
@@ -49,6 +51,16 @@ pub enum EnforceError {
     /// It is no policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The guards that are in place do not deny what the policy asks for.
+    #[error("{} cannot be denied at the step {step}, which is active here", .deed.description())]
+    Deed {
+        /// What was to be denied.
+        deed: Deed,
+        /// The step.
+        step: Step,
+        /// Why.
+        source: DeedError,
+    },
     /// No container is meant.
     #[error("no container matches {whom}: nothing is blocked; with --later it is blocked when it comes")]
     NoContainer {
@@ -64,6 +76,12 @@ pub enum EnforceError {
     /// What came with its image cannot be told.
     #[error("the root of {id} is no overlay: what came with its image cannot be told from what was written since")]
     NoOverlay {
+        /// The container's id.
+        id: String,
+    },
+    /// Its files cannot be told from the host's.
+    #[error("the root of {id} is the host's: its files cannot be told from those of the host")]
+    HostRoot {
         /// The container's id.
         id: String,
     },
@@ -92,13 +110,26 @@ impl EnforceError {
         matches!(
             self,
             EnforceError::Policy(_)
+                | EnforceError::Deed { .. }
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
+                | EnforceError::HostRoot { .. }
                 | EnforceError::Ladder(LadderError::NoStep(_))
                 | EnforceError::Full
         )
     }
+}
+
+/// Why a kind of deed cannot be denied.
+#[derive(Debug, thiserror::Error)]
+pub enum DeedError {
+    /// The guards have no programs for it, or the kernel refused them.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// It was not denied to a process of our own.
+    #[error(transparent)]
+    Canary(#[from] CanaryError),
 }
 
 /// A policy that was put in force.
@@ -138,6 +169,9 @@ pub struct Enforcer {
     climb: Climb,
     lock: PathBuf,
 }
+
+/// No runtime takes as long to make a container.
+const MAKING: Duration = Duration::from_secs(20);
 
 /// What is held while guards are changed.
 const LOCK: &str = "/run/ringfence/guards.lock";
@@ -212,11 +246,43 @@ impl Enforcer {
             return Err(EnforceError::NoContainer { whom: policy.whom() });
         }
         let number = self.free_number()?;
-        let applied = self.fill(number, policy, limit, &matching, &known, later);
+        let applied = policy
+            .deeds()
+            .into_iter()
+            .try_for_each(|deed| self.have(deed))
+            .and_then(|()| self.fill(number, policy, limit, &matching, &known, later));
         if applied.is_err() {
             self.guards.clear_policy(number)?;
+            self.drop_unused_deeds()?;
         }
         applied
+    }
+
+    /// Sees to it that this kind of deed can be denied: a canary was denied it when this returns.
+    fn have(&self, deed: Deed) -> Result<(), EnforceError> {
+        let step = self.guards.step();
+        let refused = |source: DeedError| EnforceError::Deed { deed, step, source };
+        if !self.guards.add(deed).map_err(|error| refused(error.into()))? {
+            return Ok(());
+        }
+        let tried = canary::check_deed(&self.guards, &self.layout, deed);
+        if let Err(error) = tried {
+            self.guards.drop_deed(deed)?;
+            return Err(refused(error.into()));
+        }
+        Ok(())
+    }
+
+    /// Takes the guards of deeds away that no policy denies any more.
+    fn drop_unused_deeds(&self) -> Result<(), EnforceError> {
+        // Of a policy that another version made it is not known what it denies.
+        let Ok(policies) = self.policies() else { return Ok(()) };
+        let used: Vec<Deed> = policies.iter().flat_map(|status| status.policy.deeds()).collect();
+        // Those of programs are the ground for all others.
+        for deed in self.guards.deeds()?.into_iter().filter(|deed| *deed != Deed::Exec && !used.contains(deed)) {
+            self.guards.drop_deed(deed)?;
+        }
+        Ok(())
     }
 
     fn fill(
@@ -241,6 +307,30 @@ impl Enforcer {
             }
             let root = std::fs::File::open("/").map_err(GuardError::File)?;
             self.guards.deny_what_is_not_of_the_image(self.guards.file_key(root.as_fd())?, number)?;
+        }
+        if !policy.file.is_empty() {
+            for container in matching {
+                self.has_own_root(container)?;
+            }
+            self.deny_files(&policy.file, number)?;
+        }
+        for peer in &policy.connect {
+            for network in peer.networks() {
+                self.guards.deny_peer(network, peer.port(), number)?;
+            }
+        }
+        for port in &policy.listen {
+            self.guards.deny_port(port.0, number)?;
+        }
+        for capability in &policy.capability {
+            self.guards.deny_capability(capability.number(), number)?;
+        }
+        for (is_denied, deed) in
+            [(policy.mount, Deed::Mount), (policy.ptrace, Deed::Ptrace), (policy.module, Deed::Module)]
+        {
+            if is_denied {
+                self.guards.deny_kind(deed, number)?;
+            }
         }
         let record = PolicyRecord {
             state: if policy.audit { PolicyState::Audit } else { PolicyState::Enforce },
@@ -270,6 +360,28 @@ impl Enforcer {
         match containers::proc::root_mount(&mounts) {
             Some(root) if root.fs_type == b"overlay" => Ok(()),
             _ => Err(EnforceError::NoOverlay { id: container.id.clone() }),
+        }
+    }
+
+    /// Files by their paths as they are written, and the folders above; what lies there in each container is looked up later.
+    fn deny_files(&self, rules: &[FileRule], number: u32) -> Result<(), EnforceError> {
+        for rule in rules {
+            let path = rule.path().as_bytes();
+            self.guards.deny_place(path, rule.access(), number)?;
+            above(path).try_for_each(|folder| self.guards.fix_place(folder, number))?;
+        }
+        let root = std::fs::File::open("/").map_err(GuardError::File)?;
+        Ok(self.guards.watch_files(self.guards.file_key(root.as_fd())?, number)?)
+    }
+
+    /// Whether the container's files can be told from the host's by now: one that has just begun has yet to get a root of its own.
+    pub(crate) fn has_own_root(&self, container: &Running) -> Result<bool, EnforceError> {
+        let is_new = boot_ns().saturating_sub(container.init.start_ns) < MAKING.as_nanos() as u64;
+        match files::has_our_root(container.init.pid) {
+            Ok(true) if !is_new => Err(EnforceError::HostRoot { id: container.id.clone() }),
+            Ok(is_ours) => Ok(!is_ours),
+            // It has ended.
+            Err(_) => Ok(false),
         }
     }
 
@@ -375,6 +487,7 @@ impl Enforcer {
         let _lock = lock(&self.lock)?;
         let status = self.policy(number)?;
         self.guards.clear_policy(number)?;
+        self.drop_unused_deeds()?;
         Ok(status)
     }
 

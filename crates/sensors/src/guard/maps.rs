@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 8] = [
+const MASKS: [&str; 17] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -81,6 +81,15 @@ const MASKS: [&str; 8] = [
     "denied_names",
     "denied_texts",
     "many_files",
+    "unreadable_paths",
+    "unwritable_paths",
+    "unreadable_files",
+    "unwritable_files",
+    "fixed_paths",
+    "fixed_files",
+    "ruled_names",
+    "denied_peers",
+    "denied_ports",
 ];
 
 impl Guards {
@@ -122,9 +131,11 @@ impl Guards {
         for map in MASKS {
             self.forget(map, number)?;
         }
+        self.forget_rules(number)?;
         self.change_facts(|facts| {
             facts.naming &= !bit(number);
             facts.image_only &= !bit(number);
+            facts.filing &= !bit(number);
         })?;
         let none = policy_tally::default();
         write(&find(self.object(), "policy_tallies")?, "policy_tallies", &number.to_ne_bytes(), record::bytes(&none))
@@ -230,19 +241,19 @@ impl Guards {
         read(&find(self.object(), map)?, map, number)
     }
 
-    fn change_facts(&self, change: impl FnOnce(&mut guard_facts)) -> Result<(), GuardError> {
+    pub(super) fn change_facts(&self, change: impl FnOnce(&mut guard_facts)) -> Result<(), GuardError> {
         let mut facts: guard_facts = self.read("guard_facts", 0)?;
         change(&mut facts);
         write(&find(self.object(), "guard_facts")?, "guard_facts", &0_u32.to_ne_bytes(), record::bytes(&facts))
     }
 
-    fn mark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+    pub(super) fn mark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
         let handle = find(self.object(), map)?;
         let old = look_up(&handle, map, key)?.map_or(0, |mask| mask_of(&mask));
         write(&handle, map, key, &(old | bit(number)).to_ne_bytes())
     }
 
-    fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+    pub(super) fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
         let handle = find(self.object(), map)?;
         let Some(old) = look_up(&handle, map, key)? else { return Ok(()) };
         let left = mask_of(&old) & !bit(number);
@@ -262,7 +273,7 @@ impl Guards {
 }
 
 impl file_key {
-    fn of(file: FileKey) -> file_key {
+    pub(super) fn of(file: FileKey) -> file_key {
         file_key { inode: file.inode, device: file.device, ..file_key::default() }
     }
 }
@@ -280,7 +291,7 @@ fn bit(number: u32) -> u64 {
     1 << number
 }
 
-fn mask_of(value: &[u8]) -> u64 {
+pub(super) fn mask_of(value: &[u8]) -> u64 {
     value.try_into().map_or(0, u64::from_ne_bytes)
 }
 
@@ -303,7 +314,7 @@ pub(super) fn read<T: Plain>(map: &MapHandle, name: &'static str, number: u32) -
     record::read(&value).map_err(|error| GuardError::Map { map: name, why: error.to_string() })
 }
 
-fn look_up(map: &MapHandle, name: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, GuardError> {
+pub(super) fn look_up(map: &MapHandle, name: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, GuardError> {
     map.lookup(key, MapFlags::ANY).map_err(|error| changed(name, &error))
 }
 
