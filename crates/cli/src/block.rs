@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use event::Text;
 
 use crate::signals::Signals;
-use crate::{exit, privilege, units};
+use crate::{exit, policy_file, privilege, units};
 use shown::{Names, Shown};
 
 /// Block programs in containers.
@@ -35,17 +35,8 @@ Examples:
   ringfence block --container web --later --exec whoami   also if it is yet to come
   ringfence block --status                                what is blocked, and how")]
 pub(crate) struct BlockArgs {
-    /// A container by name, id or beginning of the id (at least 4 characters).
-    #[arg(long, value_name = "NAME|ID")]
-    container: Vec<String>,
-
-    /// Containers whose image matches; `*` stands for anything.
-    #[arg(long, value_name = "PATTERN")]
-    image: Vec<String>,
-
-    /// Containers with this label.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
-    label: Vec<(String, String)>,
+    #[command(flatten)]
+    whom: Whom,
 
     /// A program that may not run: its name, wherever it lies, or its whole path in the container.
     #[arg(long, value_name = "PROGRAM")]
@@ -87,6 +78,35 @@ pub(crate) struct BlockArgs {
     /// Show what is blocked on this machine, how, and what it has come to.
     #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "policy", "audit", "limit", "later", "once", "step"])]
     status: bool,
+}
+
+/// Which containers.
+#[derive(Args)]
+pub(crate) struct Whom {
+    /// A container by name, id or beginning of the id (at least 4 characters).
+    #[arg(long, value_name = "NAME|ID")]
+    container: Vec<String>,
+
+    /// Containers whose image matches; `*` stands for anything.
+    #[arg(long, value_name = "PATTERN")]
+    image: Vec<String>,
+
+    /// Containers with this label.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+}
+
+impl Whom {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.container.is_empty() && self.image.is_empty() && self.label.is_empty()
+    }
+
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let named = self.container.iter().cloned().map(Target::Container);
+        let of_images = self.image.iter().cloned().map(Target::Image);
+        let labelled = self.label.iter().cloned().map(|(key, value)| Target::Label(key, value));
+        named.chain(of_images).chain(labelled).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -153,14 +173,39 @@ fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
     }
     let policy = args.policy()?;
     policy.check().map_err(EnforceError::Policy)?;
+    put_in_force(&Force {
+        policy: &policy,
+        only: args.step.map(Step::from),
+        limit: args.limit,
+        later: args.later,
+        once: args.once,
+        format: args.format,
+    })
+}
+
+/// How a policy is put in force.
+pub(crate) struct Force<'a> {
+    pub(crate) policy: &'a Policy,
+    /// At this step alone.
+    pub(crate) only: Option<Step>,
+    pub(crate) limit: Option<Duration>,
+    /// Also if no container matches yet.
+    pub(crate) later: bool,
+    /// Without following the containers.
+    pub(crate) once: bool,
+    pub(crate) format: Format,
+}
+
+/// Puts a policy in force, says how, and shows what it denies.
+pub(crate) fn put_in_force(force: &Force<'_>) -> anyhow::Result<ExitCode> {
+    let policy = force.policy;
     let signals = Signals::catch().context("cannot catch signals")?;
-    let only = args.step.map(Step::from);
-    let enforcer = Enforcer::start(only).map_err(explain)?;
+    let enforcer = Enforcer::start(force.only).map_err(explain)?;
     let step = enforcer.climb().step;
-    if let Some(only) = only {
+    if let Some(only) = force.only {
         ensure!(step == only, "guards are in place at the step {step}, not {only}: remove their policies first");
     }
-    let applied = match enforcer.apply(&policy, args.limit, args.later) {
+    let applied = match enforcer.apply(policy, force.limit, force.later) {
         Ok(applied) => applied,
         Err(error) => {
             // Guards that deny nothing are not left behind.
@@ -168,28 +213,16 @@ fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
             return Err(error.into());
         }
     };
-    say(&policy, &applied, args.limit);
-    follow(args.format, args.once, enforcer, Some(applied.number), signals)
+    say(policy, &applied, force.limit);
+    follow(force.format, force.once, enforcer, Some(applied.number), signals)
 }
 
 impl BlockArgs {
     fn policy(&self) -> anyhow::Result<Policy> {
         if let Some(path) = &self.policy {
-            let shown = Text::from(path.to_string_lossy().as_ref());
-            let json = std::fs::read(path).with_context(|| format!("cannot read {}", shown.shown()))?;
-            return Policy::parse(&json).map_err(EnforceError::Policy).with_context(|| format!("{}", shown.shown()));
+            return policy_file::read(path);
         }
-        let containers = self
-            .container
-            .iter()
-            .cloned()
-            .map(Target::Container)
-            .chain(self.image.iter().cloned().map(Target::Image))
-            .chain(self.label.iter().cloned().map(|(key, value)| Target::Label(key, value)));
-        ensure!(
-            !(self.container.is_empty() && self.image.is_empty() && self.label.is_empty()),
-            "say which containers: --container, --image, --label, or --policy with a file"
-        );
+        ensure!(!self.whom.is_empty(), "say which containers: --container, --image, --label, or --policy with a file");
         ensure!(
             !self.exec.is_empty() || self.image_binaries_only,
             "say what is blocked: --exec PROGRAM or --image-binaries-only"
@@ -197,9 +230,10 @@ impl BlockArgs {
         Ok(Policy {
             schema_version: Policy::SCHEMA_VERSION,
             name: None,
-            containers: containers.collect(),
+            containers: self.whom.targets(),
             exec: self.exec.clone(),
             image_binaries_only: self.image_binaries_only,
+            only: None,
             audit: self.audit,
         })
     }

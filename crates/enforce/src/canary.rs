@@ -14,6 +14,8 @@ use containers::cgroupfs::{Layout, Sandbox, SandboxError};
 use rustix::process::{Pid, Signal, WaitOptions};
 use sensors::guard::{GuardError, Guards, PolicyRecord, PolicyState, Step};
 
+use crate::store::host_root;
+
 /// The hidden subcommand that a canary runs.
 pub const SUBCOMMAND: &str = "guard-canary";
 
@@ -86,6 +88,14 @@ fn try_in(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError> {
     }
     let own = File::open(OWN_PROGRAM)?;
     guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
+    must_be_blocked(guards, sandbox)?;
+    // By a list that it is not on.
+    guards.clear_policy(Guards::CANARY)?;
+    guards.allow_only_what_is_listed(host_root(guards)?, Guards::CANARY)?;
+    must_be_blocked(guards, sandbox)
+}
+
+fn must_be_blocked(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError> {
     guards.watch_cgroup(sandbox.id().0, Guards::CANARY)?;
     let record = PolicyRecord { state: PolicyState::Enforce, expires_boot_ns: None, text: b"{}".to_vec() };
     guards.set_policy(Guards::CANARY, &record)?;

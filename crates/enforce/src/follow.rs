@@ -14,6 +14,7 @@ use sensors::guard::FileKey;
 
 use crate::Status;
 use crate::files::{self, Stat};
+use crate::listed::ListedThere;
 use crate::store::{EnforceError, Enforcer, boot_ns};
 
 /// What a look at the containers found.
@@ -66,6 +67,7 @@ struct Followed {
     name: Option<String>,
     denied: BTreeMap<Stat, FileKey>,
     many: BTreeSet<Stat>,
+    listed: ListedThere,
     is_unseen: bool,
 }
 
@@ -126,6 +128,7 @@ impl Follower {
                 for file in followed.denied.values() {
                     enforcer.guards.allow_file(*file, key.0)?;
                 }
+                followed.listed.forget(&enforcer.guards, key.0)?;
             }
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
         }
@@ -181,7 +184,14 @@ impl Followed {
             None => Place::Namespace(container.namespaces.mount),
         };
         let name = container.metadata.as_deref().and_then(|known| known.name.clone());
-        Followed { place, name, denied: BTreeMap::new(), many: BTreeSet::new(), is_unseen: false }
+        Followed {
+            place,
+            name,
+            denied: BTreeMap::new(),
+            many: BTreeSet::new(),
+            listed: ListedThere::default(),
+            is_unseen: false,
+        }
     }
 
     /// Looks up what the policy means in the container now: a program that was replaced is another file.
@@ -190,6 +200,10 @@ impl Followed {
         let said = |error: &dyn std::error::Error| error.to_string();
         if status.policy.image_binaries_only {
             enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
+        }
+        if let Some(only) = &status.policy.only {
+            enforcer.must_have_a_root(container).map_err(|error| said(&error))?;
+            self.listed.renew(only, container.init.pid, &enforcer.guards, number)?;
         }
         let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
         let guards = &enforcer.guards;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Target;
+use crate::{Listed, Target};
 
 /// Why a policy is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +12,11 @@ pub enum PolicyError {
     #[error("the policy names no container: say which with `containers`")]
     NoTarget,
     /// It denies nothing.
-    #[error("the policy denies nothing: say what with `exec` or `image_binaries_only`")]
+    #[error("the policy denies nothing: say what with `exec`, `image_binaries_only` or `only`")]
     NoRule,
+    /// It lets nothing run at all.
+    #[error("the policy lists no program that may run: nothing could be started")]
+    NothingListed,
     /// A container is named by a word that may be something of the host.
     #[error("{0} would be a cgroup of the host, or of many containers: name one container")]
     Host(String),
@@ -28,7 +31,7 @@ pub enum PolicyError {
         /// What is wrong.
         why: &'static str,
     },
-    /// It is no JSON of a policy.
+    /// It is no policy, by what it is written in.
     #[error("this is no policy: {0}")]
     Json(String),
 }
@@ -52,6 +55,9 @@ pub struct Policy {
     /// was changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image_binaries_only: bool,
+    /// Only these programs may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Listed>,
     /// Deny nothing; count and tell what would have been denied.
     #[serde(default)]
     pub audit: bool,
@@ -63,7 +69,15 @@ impl Policy {
 
     /// Reads one from JSON, checked.
     pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
-        let policy: Policy = serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?;
+        Policy::checked(serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?)
+    }
+
+    /// Makes one of a value that was read from something else, checked.
+    pub fn from_value(value: serde_json::Value) -> Result<Policy, PolicyError> {
+        Policy::checked(serde_json::from_value(value).map_err(|error| PolicyError::Json(error.to_string()))?)
+    }
+
+    fn checked(policy: Policy) -> Result<Policy, PolicyError> {
         if policy.schema_version != Policy::SCHEMA_VERSION {
             return Err(PolicyError::Json(format!(
                 "its schema_version is {}, and this program reads {}",
@@ -80,8 +94,11 @@ impl Policy {
         if self.containers.is_empty() {
             return Err(PolicyError::NoTarget);
         }
-        if self.exec.is_empty() && !self.image_binaries_only {
+        if self.exec.is_empty() && !self.image_binaries_only && self.only.is_none() {
             return Err(PolicyError::NoRule);
+        }
+        if let Some(only) = &self.only {
+            only.check()?;
         }
         self.containers.iter().try_for_each(Target::check)
     }
@@ -101,7 +118,8 @@ impl Policy {
     /// The programs that it denies, in one line.
     pub fn what(&self) -> String {
         let image = self.image_binaries_only.then_some("all programs that are not of the image");
-        self.exec.iter().map(Program::as_str).chain(image).collect::<Vec<_>>().join(", ")
+        let only = self.only.as_ref().map(Listed::what);
+        self.exec.iter().map(Program::as_str).chain(image).chain(only.as_deref()).collect::<Vec<_>>().join(", ")
     }
 
     /// The containers that it is about, in one line.
@@ -110,8 +128,8 @@ impl Policy {
     }
 }
 
-/// A program that may not run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Program(String);
@@ -220,6 +238,7 @@ mod tests {
             containers: vec![Target::Image("web:*".into()), Target::Label("a".into(), "b".into())],
             exec: vec![Program::parse("whoami").expect("it is a name")],
             image_binaries_only: true,
+            only: None,
             audit: true,
         };
 

@@ -8,9 +8,10 @@ use containers::cgroupfs::{Layout, LayoutError};
 use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
 use containers::list::Running;
 use containers::proc::{Proc, ReadError};
-use sensors::guard::{DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
+use sensors::guard::{DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
+use crate::files::{self, Stat};
 use crate::ladder::{Climb, LadderError, climb, hierarchy};
 use crate::lock::Lock;
 use crate::policy::{Policy, PolicyError};
@@ -67,6 +68,14 @@ pub enum EnforceError {
         /// The container's id.
         id: String,
     },
+    /// What a runtime does while it sets the container up cannot be told from what runs in it.
+    #[error(
+        "the root of {id} is that of the host, where what a runtime runs is not judged: nothing but what is listed cannot be asked for"
+    )]
+    HostRoot {
+        /// The container's id.
+        id: String,
+    },
     /// There is no room.
     #[error(
         "{} policies are in force, and there is no room for more: remove one with `ringfence policy remove`",
@@ -95,6 +104,7 @@ impl EnforceError {
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
+                | EnforceError::HostRoot { .. }
                 | EnforceError::Ladder(LadderError::NoStep(_))
                 | EnforceError::Full
         )
@@ -239,8 +249,13 @@ impl Enforcer {
             for container in matching {
                 self.must_be_overlay(container)?;
             }
-            let root = std::fs::File::open("/").map_err(GuardError::File)?;
-            self.guards.deny_what_is_not_of_the_image(self.guards.file_key(root.as_fd())?, number)?;
+            self.guards.deny_what_is_not_of_the_image(host_root(&self.guards)?, number)?;
+        }
+        if let Some(only) = &policy.only {
+            for container in matching {
+                self.must_have_a_root(container)?;
+            }
+            only.apply(&self.guards, host_root(&self.guards)?, number)?;
         }
         let record = PolicyRecord {
             state: if policy.audit { PolicyState::Audit } else { PolicyState::Enforce },
@@ -270,6 +285,17 @@ impl Enforcer {
         match containers::proc::root_mount(&mounts) {
             Some(root) if root.fs_type == b"overlay" => Ok(()),
             _ => Err(EnforceError::NoOverlay { id: container.id.clone() }),
+        }
+    }
+
+    /// Whether what a runtime runs to set it up can be told from what runs in it.
+    pub(crate) fn must_have_a_root(&self, container: &Running) -> Result<(), EnforceError> {
+        let own = files::root_of(container.init.pid).map_err(GuardError::File)?;
+        let host = files::root_of(std::process::id()).map_err(GuardError::File)?;
+        let stat = |root: std::os::fd::OwnedFd| Stat::of(root.as_fd()).map_err(GuardError::File);
+        match stat(own)? == stat(host)? {
+            true => Err(EnforceError::HostRoot { id: container.id.clone() }),
+            false => Ok(()),
         }
     }
 
@@ -419,6 +445,12 @@ impl Policy {
         ids.dedup();
         ids
     }
+}
+
+/// The folder that is the root of the host.
+pub(crate) fn host_root(guards: &Guards) -> Result<FileKey, GuardError> {
+    let root = std::fs::File::open("/").map_err(GuardError::File)?;
+    guards.file_key(root.as_fd())
 }
 
 fn prepare() -> Result<(Proc, Layout, Lock), EnforceError> {

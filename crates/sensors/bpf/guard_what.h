@@ -41,15 +41,11 @@ __noinline u64 hash_of_name(u64 address_of_dentry)
 	return hash_of_bytes((u64)BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
 }
 
-/* The path of a file as the running task sees it, as a number over those of its names, leaf first; 0 if it cannot see
- * it. */
-__noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount)
+/* The path of a file below a root, as a number over those of its names, leaf first; 0 if it does not lie there. */
+__noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount, u64 root_dentry, u64 root_mount)
 {
 	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
 	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
-	struct task_struct *task = current_task();
-	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
-	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	struct mount *mount, *upper;
 	struct sip_hash hash;
 
@@ -143,6 +139,7 @@ static __always_inline bool is_of_image(struct guard_facts *known, struct file *
 static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reason)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct task_struct *task = current_task();
 	struct guard_facts *known;
 	struct file_key key;
 	u64 number, found;
@@ -152,7 +149,9 @@ static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reaso
 	*reason = DENY_NAME;
 	if (found)
 		return found;
-	number = hash_of_place((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt));
+	/* As the running task sees it. */
+	number = hash_of_place((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt),
+			       (u64)BPF_CORE_READ(task, fs, root.dentry), (u64)BPF_CORE_READ(task, fs, root.mnt));
 	found = mask & mask_in(&denied_paths, &number);
 	*reason = DENY_PATH;
 	if (found)

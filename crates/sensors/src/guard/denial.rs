@@ -31,6 +31,8 @@ pub enum Reason {
     Mapped,
     /// The file did not come with the image.
     NotOfImage,
+    /// The program is none of those that are listed.
+    NotListed,
 }
 
 impl Reason {
@@ -45,6 +47,7 @@ impl Reason {
             Reason::Loader => "loader",
             Reason::Mapped => "mapped",
             Reason::NotOfImage => "not_of_image",
+            Reason::NotListed => "not_listed",
         }
     }
 
@@ -58,6 +61,7 @@ impl Reason {
             deny_reason::DENY_LOADER => Some(Reason::Loader),
             deny_reason::DENY_MAPPED => Some(Reason::Mapped),
             deny_reason::DENY_NOT_OF_IMAGE => Some(Reason::NotOfImage),
+            deny_reason::DENY_NOT_LISTED => Some(Reason::NotListed),
             _ => None,
         }
     }

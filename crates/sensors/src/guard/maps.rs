@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 8] = [
+const MASKS: [&str; 12] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -81,6 +81,10 @@ const MASKS: [&str; 8] = [
     "denied_names",
     "denied_texts",
     "many_files",
+    "listed_files",
+    "listed_paths",
+    "listed_texts",
+    "listed_applets",
 ];
 
 impl Guards {
@@ -119,6 +123,7 @@ impl Guards {
     pub fn clear_policy(&self, number: u32) -> Result<(), GuardError> {
         let zero = policy::default();
         write(&find(self.object(), "policies")?, "policies", &number.to_ne_bytes(), record::bytes(&zero))?;
+        self.list_nothing_more(number)?;
         for map in MASKS {
             self.forget(map, number)?;
         }
@@ -226,7 +231,7 @@ impl Guards {
         self.mark("many_files", record::bytes(&file_key::of(file)), number)
     }
 
-    fn read<T: Plain>(&self, map: &'static str, number: u32) -> Result<T, GuardError> {
+    pub(super) fn read<T: Plain>(&self, map: &'static str, number: u32) -> Result<T, GuardError> {
         read(&find(self.object(), map)?, map, number)
     }
 
@@ -236,13 +241,13 @@ impl Guards {
         write(&find(self.object(), "guard_facts")?, "guard_facts", &0_u32.to_ne_bytes(), record::bytes(&facts))
     }
 
-    fn mark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+    pub(super) fn mark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
         let handle = find(self.object(), map)?;
         let old = look_up(&handle, map, key)?.map_or(0, |mask| mask_of(&mask));
         write(&handle, map, key, &(old | bit(number)).to_ne_bytes())
     }
 
-    fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+    pub(super) fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
         let handle = find(self.object(), map)?;
         let Some(old) = look_up(&handle, map, key)? else { return Ok(()) };
         let left = mask_of(&old) & !bit(number);
@@ -262,7 +267,7 @@ impl Guards {
 }
 
 impl file_key {
-    fn of(file: FileKey) -> file_key {
+    pub(super) fn of(file: FileKey) -> file_key {
         file_key { inode: file.inode, device: file.device, ..file_key::default() }
     }
 }
@@ -276,7 +281,7 @@ fn cgroup_key(name: &str) -> Option<cgroup_name> {
     })
 }
 
-fn bit(number: u32) -> u64 {
+pub(super) fn bit(number: u32) -> u64 {
     1 << number
 }
 

@@ -6,6 +6,7 @@
 
 mod denial;
 mod hash;
+mod listed;
 mod maps;
 mod pins;
 
@@ -80,11 +81,13 @@ impl Step {
     /// The programs that are attached for it.
     fn programs(self) -> impl Iterator<Item = &'static str> {
         let own: &[&str] = match self {
-            Step::Lsm => &["lsm_program", "lsm_mapping"],
-            Step::FmodRet => &["result_of_program", "result_of_mapping"],
+            Step::Lsm => &["lsm_program", "lsm_listed", "lsm_mapping"],
+            Step::FmodRet => &["result_of_program", "result_of_listed", "result_of_mapping"],
             Step::Kill => &[],
         };
-        own.iter().copied().chain(["on_exec_guard", "on_mkdir_guard", "on_mkdir_guard_again", "on_rmdir_guard"])
+        // What is denied is judged before what is not listed.
+        let all = ["on_exec_guard", "on_exec_listed", "on_mkdir_guard", "on_mkdir_guard_again", "on_rmdir_guard"];
+        own.iter().copied().chain(all)
     }
 }
 
