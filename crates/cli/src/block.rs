@@ -8,20 +8,23 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use ::enforce::{Applied, Denial, EnforceError, Enforcer, Follower, Notice, Policy, Program, Status, Step, Target};
+use ::enforce::{
+    Applied, Denial, EnforceError, Enforcer, Follower, Notice, Peer, Policy, Port, Program, Status, Step, Target,
+};
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
-use event::Text;
+use event::{Capability, Text};
 
 use crate::signals::Signals;
 use crate::{exit, policy_file, privilege, units};
 use shown::{Names, Shown};
 
-/// Block programs in containers.
+/// Block programs, connections and other deeds in containers.
 ///
 /// What is blocked fails in the containers that are named, and works in all others and on the host. The block is tried
 /// first, on a process of our own, and how it is done on this kernel is said: the call fails with EPERM (by BPF LSM, else by
-/// fmod_ret), or the process is killed before the first instruction of the program.
+/// fmod_ret), or the process is killed before the first instruction of the program. Where only that can be had, only programs can
+/// be blocked, and the rest is refused.
 ///
 /// The block stays when this program ends, however it ends, until its time is over, `ringfence policy remove` takes it away, or the
 /// machine stops. While this program runs it prints each denial, holds containers to the policy that are made anew, and has the block
@@ -32,6 +35,9 @@ Examples:
   ringfence block --container web --exec whoami           no whoami in the container web
   ringfence block --image 'php:*' --exec sh --exec bash    no shell, in all containers of these images
   ringfence block --container web --exec /usr/bin/curl --audit   count who would be blocked
+  ringfence block --container web --connect 169.254.169.254 --connect '*:25'   no cloud metadata, no mail
+  ringfence block --label tier=web --listen 4444 --ptrace --module   no listener there, no tracing, no modules
+  ringfence block --container web --capability net_raw --mount       nobody uses it, nobody mounts
   ringfence block --container web --later --exec whoami   also if it is yet to come
   ringfence block --status                                what is blocked, and how")]
 pub(crate) struct BlockArgs {
@@ -47,8 +53,33 @@ pub(crate) struct BlockArgs {
     #[arg(long)]
     image_binaries_only: bool,
 
+    /// Whom nobody may connect or send to: an address, a network or `*`, and a port of it if not all are meant; IPv6 with a port
+    /// in brackets, `[2001:db8::/32]:443`.
+    #[arg(long, value_name = "CIDR[:PORT]")]
+    connect: Vec<Peer>,
+
+    /// A port that nobody may listen on, or `*`.
+    #[arg(long, value_name = "PORT")]
+    listen: Vec<Port>,
+
+    /// A capability that nobody may use, such as `net_raw`.
+    #[arg(long, value_name = "NAME", value_parser = ::enforce::capability)]
+    capability: Vec<Capability>,
+
+    /// Nobody may mount, unmount or move mounts.
+    #[arg(long)]
+    mount: bool,
+
+    /// Nobody may trace another process, or read or write its memory.
+    #[arg(long)]
+    ptrace: bool,
+
+    /// Nobody may load a module into the kernel, or have one loaded.
+    #[arg(long)]
+    module: bool,
+
     /// Take the policy from this file (docs/blocking.md says what stands in it) instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "audit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "connect", "listen", "capability", "mount", "ptrace", "module", "audit"])]
     policy: Option<PathBuf>,
 
     /// Deny nothing: count what would be denied, and say by whom.
@@ -76,7 +107,7 @@ pub(crate) struct BlockArgs {
     format: Format,
 
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "policy", "audit", "limit", "later", "once", "step"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step"])]
     status: bool,
 }
 
@@ -223,19 +254,26 @@ impl BlockArgs {
             return policy_file::read(path);
         }
         ensure!(!self.whom.is_empty(), "say which containers: --container, --image, --label, or --policy with a file");
-        ensure!(
-            !self.exec.is_empty() || self.image_binaries_only,
-            "say what is blocked: --exec PROGRAM or --image-binaries-only"
-        );
-        Ok(Policy {
+        let policy = Policy {
             schema_version: Policy::SCHEMA_VERSION,
             name: None,
             containers: self.whom.targets(),
             exec: self.exec.clone(),
             image_binaries_only: self.image_binaries_only,
             only: None,
+            connect: self.connect.clone(),
+            listen: self.listen.clone(),
+            capability: self.capability.clone(),
+            mount: self.mount,
+            ptrace: self.ptrace,
+            module: self.module,
             audit: self.audit,
-        })
+        };
+        ensure!(
+            !policy.deeds().is_empty(),
+            "say what is blocked: --exec PROGRAM, --image-binaries-only, --connect, --listen, --capability, --mount, --ptrace or --module"
+        );
+        Ok(policy)
     }
 }
 

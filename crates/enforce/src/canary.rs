@@ -1,7 +1,7 @@
 //! A process of our own that must really be blocked, before anybody is told that something is.
 //!
 //! The canary waits, is moved to a cgroup of its own, and then starts our own program again. Without a policy that works; with
-//! one that denies this program in this cgroup it must not.
+//! one that denies this program in this cgroup it must not. For other deeds than programs, that program does the deed.
 
 use std::fs::File;
 use std::io;
@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 
 use containers::cgroupfs::{Layout, Sandbox, SandboxError};
 use rustix::process::{Pid, Signal, WaitOptions};
-use sensors::guard::{GuardError, Guards, PolicyRecord, PolicyState, Step};
+use sensors::guard::{Deed, GuardError, Guards, PolicyRecord, PolicyState, Step};
 
+use crate::attempt;
 use crate::store::host_root;
 
 /// The hidden subcommand that a canary runs.
 pub const SUBCOMMAND: &str = "guard-canary";
 
-const WAIT: &str = "wait";
+/// Before what it does behind that.
+const WAIT: &str = "wait-";
 const LIVE: &str = "live";
 /// Ourselves, even if the file has been replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -54,52 +56,66 @@ pub enum CanaryError {
 
 /// What the hidden subcommand does.
 pub fn run(act: &str) -> ExitCode {
-    match act {
-        LIVE => ExitCode::SUCCESS,
-        WAIT => {
-            // Should ringfence be killed now, a stopped process would be left behind for ever.
-            let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-            if rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).is_err() {
-                return ExitCode::from(BROKEN);
-            }
-            let error = Command::new(OWN_PROGRAM).args([SUBCOMMAND, LIVE]).exec();
-            let is_refused = error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error());
-            ExitCode::from(if is_refused { REFUSED } else { BROKEN })
+    if act == LIVE {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(next) = act.strip_prefix(WAIT) {
+        // Should ringfence be killed now, a stopped process would be left behind for ever.
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        if rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).is_err() {
+            return ExitCode::from(BROKEN);
         }
-        _ => ExitCode::from(BROKEN),
+        let error = Command::new(OWN_PROGRAM).args([SUBCOMMAND, next]).exec();
+        let is_refused = error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error());
+        return ExitCode::from(if is_refused { REFUSED } else { BROKEN });
+    }
+    let deed = Deed::ALL.into_iter().find(|deed| deed.name() == act);
+    match deed.map(attempt::attempt) {
+        Some(Ok(true)) => ExitCode::from(REFUSED),
+        Some(Ok(false)) => ExitCode::SUCCESS,
+        Some(Err(_)) | None => ExitCode::from(BROKEN),
     }
 }
 
-/// Whether something is really blocked, in the way that the guards' step says.
+/// Whether everything that the guards can deny is really blocked, in the way that their step says.
 pub(crate) fn check(guards: &Guards, layout: &Layout) -> Result<(), CanaryError> {
+    guards.deeds()?.into_iter().try_for_each(|deed| check_deed(guards, layout, deed))
+}
+
+/// The same of one kind of deed.
+pub(crate) fn check_deed(guards: &Guards, layout: &Layout, deed: Deed) -> Result<(), CanaryError> {
     let sandbox = Sandbox::create(layout.identity(), &format!("canary-{}", std::process::id()))?;
-    let outcome = try_in(guards, &sandbox);
+    let outcome = try_in(guards, &sandbox, deed);
     let cleared = guards.clear_policy(Guards::CANARY);
     sandbox.remove(LIMIT)?;
     outcome?;
     Ok(cleared?)
 }
 
-fn try_in(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError> {
+fn try_in(guards: &Guards, sandbox: &Sandbox, deed: Deed) -> Result<(), CanaryError> {
     guards.clear_policy(Guards::CANARY)?;
-    let control = send(sandbox)?;
+    let act = if deed == Deed::Exec { LIVE } else { deed.name() };
+    let control = send(sandbox, act)?;
     if !control.success() {
         return Err(CanaryError::Control(control));
     }
-    let own = File::open(OWN_PROGRAM)?;
-    guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
-    must_be_blocked(guards, sandbox)?;
-    // By a list that it is not on.
-    guards.clear_policy(Guards::CANARY)?;
-    guards.allow_only_what_is_listed(host_root(guards)?, Guards::CANARY)?;
-    must_be_blocked(guards, sandbox)
+    if deed == Deed::Exec {
+        let own = File::open(OWN_PROGRAM)?;
+        guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
+        must_be_blocked(guards, sandbox, act)?;
+        // By a list that it is not on.
+        guards.clear_policy(Guards::CANARY)?;
+        guards.allow_only_what_is_listed(host_root(guards)?, Guards::CANARY)?;
+    }
+    attempt::deny(guards, deed)?;
+    must_be_blocked(guards, sandbox, act)
 }
 
-fn must_be_blocked(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError> {
+fn must_be_blocked(guards: &Guards, sandbox: &Sandbox, act: &str) -> Result<(), CanaryError> {
     guards.watch_cgroup(sandbox.id().0, Guards::CANARY)?;
     let record = PolicyRecord { state: PolicyState::Enforce, expires_boot_ns: None, text: b"{}".to_vec() };
     guards.set_policy(Guards::CANARY, &record)?;
-    let status = send(sandbox)?;
+    let status = send(sandbox, act)?;
     let is_blocked = match guards.step() {
         Step::Lsm | Step::FmodRet => status.code() == Some(i32::from(REFUSED)),
         Step::Kill => status.signal() == Some(Signal::KILL.as_raw()),
@@ -113,10 +129,11 @@ fn must_be_blocked(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError
     }
 }
 
-/// Has a canary start our own program in the cgroup, and tells how it ended.
-fn send(sandbox: &Sandbox) -> Result<ExitStatus, CanaryError> {
+/// Has a canary do something in the cgroup, and tells how it ended.
+fn send(sandbox: &Sandbox, act: &str) -> Result<ExitStatus, CanaryError> {
     let mut command = Command::new(OWN_PROGRAM);
-    command.args([SUBCOMMAND, WAIT]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let act = format!("{WAIT}{act}");
+    command.args([SUBCOMMAND, &act]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = Running(command.spawn()?);
     let end = Instant::now() + LIMIT;
     loop {

@@ -1,18 +1,20 @@
 //! Policies: what may not happen in which containers, and the guards of the kernel that see to it.
 //!
-//! A [`Policy`] names containers and programs. [`Enforcer`] puts it in force: it finds out what this kernel lets us do, by
+//! A [`Policy`] names containers and what may not be done in them. [`Enforcer`] puts it in force: it finds out what this kernel lets us do, by
 //! having a process of our own blocked (`ladder`), tells the guards whom and what a policy is about, and follows the containers
 //! that come and go. The guards live on without this program; all that is known of a policy is kept with them, so that another
 //! process finds it there.
 //!
 //! Nothing here prints, and nothing here decides what a container is: that is for the crate `containers`.
 
+mod attempt;
 mod canary;
 mod files;
 mod follow;
 mod ladder;
 mod listed;
 mod lock;
+mod network;
 mod policy;
 mod running;
 mod store;
@@ -22,8 +24,11 @@ pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary
 pub use follow::{Follower, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
 pub use listed::{Listed, Script};
+pub use network::{Peer, Port, capability};
 pub use policy::{Policy, PolicyError, Program};
 pub use running::matching;
-pub use sensors::guard::{Action, Denial, DenialReader, FileKey, GuardError, PolicyState, Reason, Step, Tally};
-pub use store::{Applied, EnforceError, Enforcer, Status};
+pub use sensors::guard::{
+    Action, Deed, Denial, DenialReader, Details, FileKey, GuardError, PolicyState, Reason, Step, Tally,
+};
+pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
 pub use target::Target;

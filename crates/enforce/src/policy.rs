@@ -1,8 +1,11 @@
 //! What may not happen, and where: as somebody wrote it, checked.
 
+use event::Capability;
 use schemars::JsonSchema;
+use sensors::guard::Deed;
 use serde::{Deserialize, Serialize};
 
+use crate::network::{Peer, Port};
 use crate::{Listed, Target};
 
 /// Why a policy is none.
@@ -12,7 +15,7 @@ pub enum PolicyError {
     #[error("the policy names no container: say which with `containers`")]
     NoTarget,
     /// It denies nothing.
-    #[error("the policy denies nothing: say what with `exec`, `image_binaries_only` or `only`")]
+    #[error("the policy denies nothing: say what, as with `exec` or `connect`")]
     NoRule,
     /// It lets nothing run at all.
     #[error("the policy lists no program that may run: nothing could be started")]
@@ -31,6 +34,20 @@ pub enum PolicyError {
         /// What is wrong.
         why: &'static str,
     },
+    /// What nobody may connect to is no address.
+    #[error("{peer:?} cannot be connected to: {why}")]
+    Peer {
+        /// What was written.
+        peer: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// What nobody may listen on is no port.
+    #[error("{0:?} is no port: write a number from 1 to 65535, or `*` for all")]
+    Port(String),
+    /// It is no capability.
+    #[error("{0:?} is no capability: write its name, such as CAP_NET_RAW or net_raw")]
+    Capability(String),
     /// It is no policy, by what it is written in.
     #[error("this is no policy: {0}")]
     Json(String),
@@ -58,6 +75,24 @@ pub struct Policy {
     /// Only these programs may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Listed>,
+    /// Addresses that nobody may connect or send to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<Peer>,
+    /// Ports that nobody may listen on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<Port>,
+    /// Capabilities that nobody may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capability: Vec<Capability>,
+    /// Nobody may mount, unmount or move mounts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mount: bool,
+    /// Nobody may trace another process, or read or write its memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ptrace: bool,
+    /// Nobody may load a module into the kernel, or have one loaded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub module: bool,
     /// Deny nothing; count and tell what would have been denied.
     #[serde(default)]
     pub audit: bool,
@@ -94,7 +129,7 @@ impl Policy {
         if self.containers.is_empty() {
             return Err(PolicyError::NoTarget);
         }
-        if self.exec.is_empty() && !self.image_binaries_only && self.only.is_none() {
+        if self.deeds().is_empty() {
             return Err(PolicyError::NoRule);
         }
         if let Some(only) = &self.only {
@@ -115,11 +150,32 @@ impl Policy {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The programs that it denies, in one line.
+    /// The kinds of deeds that it denies.
+    pub fn deeds(&self) -> Vec<Deed> {
+        let denies = |deed: &Deed| match deed {
+            Deed::Exec => !self.exec.is_empty() || self.image_binaries_only || self.only.is_some(),
+            Deed::Connect => !self.connect.is_empty(),
+            Deed::Listen => !self.listen.is_empty(),
+            Deed::Capability => !self.capability.is_empty(),
+            Deed::Mount => self.mount,
+            Deed::Ptrace => self.ptrace,
+            Deed::Module => self.module,
+        };
+        Deed::ALL.into_iter().filter(denies).collect()
+    }
+
+    /// What it denies, in one line.
     pub fn what(&self) -> String {
-        let image = self.image_binaries_only.then_some("all programs that are not of the image");
-        let only = self.only.as_ref().map(Listed::what);
-        self.exec.iter().map(Program::as_str).chain(image).chain(only.as_deref()).collect::<Vec<_>>().join(", ")
+        let mut all: Vec<String> = self.exec.iter().map(|program| program.as_str().to_owned()).collect();
+        all.extend(self.image_binaries_only.then(|| "all programs that are not of the image".to_owned()));
+        all.extend(self.only.as_ref().map(Listed::what));
+        all.extend(self.connect.iter().map(|peer| format!("connect {}", String::from(peer.clone()))));
+        all.extend(self.listen.iter().map(|port| format!("listen {}", String::from(*port))));
+        all.extend(self.capability.iter().map(ToString::to_string));
+        for (is_denied, deed) in [(self.mount, Deed::Mount), (self.ptrace, Deed::Ptrace), (self.module, Deed::Module)] {
+            all.extend(is_denied.then(|| deed.name().to_owned()));
+        }
+        all.join(", ")
     }
 
     /// The containers that it is about, in one line.
@@ -239,8 +295,18 @@ mod tests {
             exec: vec![Program::parse("whoami").expect("it is a name")],
             image_binaries_only: true,
             only: None,
+            connect: vec!["10.0.0.0/8:443".parse().expect("it is a peer"), "*:25".parse().expect("it is a peer")],
+            listen: vec!["*".parse().expect("it is a port"), "80".parse().expect("it is a port")],
+            capability: vec!["CAP_NET_RAW".parse().expect("it is a capability")],
+            mount: true,
+            ptrace: true,
+            module: true,
             audit: true,
         };
+        let what = "whoami, all programs that are not of the image, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
+                    CAP_NET_RAW, mount, ptrace, module";
+        assert_eq!(policy.what(), what);
+        assert_eq!(policy.deeds(), Deed::ALL);
 
         assert_eq!(Policy::parse(policy.to_json().as_bytes()), Ok(policy));
     }

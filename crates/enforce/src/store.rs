@@ -8,7 +8,7 @@ use containers::cgroupfs::{Layout, LayoutError};
 use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
 use containers::list::Running;
 use containers::proc::{Proc, ReadError};
-use sensors::guard::{DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
+use sensors::guard::{Deed, DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
 use crate::files::{self, Stat};
@@ -50,6 +50,16 @@ pub enum EnforceError {
     /// It is no policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The guards that are in place do not deny what the policy asks for.
+    #[error("{} cannot be denied at the step {step}, which is active here", .deed.description())]
+    Deed {
+        /// What was to be denied.
+        deed: Deed,
+        /// The step.
+        step: Step,
+        /// Why.
+        source: DeedError,
+    },
     /// No container is meant.
     #[error("no container matches {whom}: nothing is blocked; with --later it is blocked when it comes")]
     NoContainer {
@@ -101,6 +111,7 @@ impl EnforceError {
         matches!(
             self,
             EnforceError::Policy(_)
+                | EnforceError::Deed { .. }
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
@@ -109,6 +120,17 @@ impl EnforceError {
                 | EnforceError::Full
         )
     }
+}
+
+/// Why a kind of deed cannot be denied.
+#[derive(Debug, thiserror::Error)]
+pub enum DeedError {
+    /// The guards have no programs for it, or the kernel refused them.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// It was not denied to a process of our own.
+    #[error(transparent)]
+    Canary(#[from] CanaryError),
 }
 
 /// A policy that was put in force.
@@ -222,11 +244,43 @@ impl Enforcer {
             return Err(EnforceError::NoContainer { whom: policy.whom() });
         }
         let number = self.free_number()?;
-        let applied = self.fill(number, policy, limit, &matching, &known, later);
+        let applied = policy
+            .deeds()
+            .into_iter()
+            .try_for_each(|deed| self.have(deed))
+            .and_then(|()| self.fill(number, policy, limit, &matching, &known, later));
         if applied.is_err() {
             self.guards.clear_policy(number)?;
+            self.drop_unused_deeds()?;
         }
         applied
+    }
+
+    /// Sees to it that this kind of deed can be denied: a canary was denied it when this returns.
+    fn have(&self, deed: Deed) -> Result<(), EnforceError> {
+        let step = self.guards.step();
+        let refused = |source: DeedError| EnforceError::Deed { deed, step, source };
+        if !self.guards.add(deed).map_err(|error| refused(error.into()))? {
+            return Ok(());
+        }
+        let tried = canary::check_deed(&self.guards, &self.layout, deed);
+        if let Err(error) = tried {
+            self.guards.drop_deed(deed)?;
+            return Err(refused(error.into()));
+        }
+        Ok(())
+    }
+
+    /// Takes the guards of deeds away that no policy denies any more.
+    fn drop_unused_deeds(&self) -> Result<(), EnforceError> {
+        // Of a policy that another version made it is not known what it denies.
+        let Ok(policies) = self.policies() else { return Ok(()) };
+        let used: Vec<Deed> = policies.iter().flat_map(|status| status.policy.deeds()).collect();
+        // Those of programs are the ground for all others.
+        for deed in self.guards.deeds()?.into_iter().filter(|deed| *deed != Deed::Exec && !used.contains(deed)) {
+            self.guards.drop_deed(deed)?;
+        }
+        Ok(())
     }
 
     fn fill(
@@ -256,6 +310,24 @@ impl Enforcer {
                 self.must_have_a_root(container)?;
             }
             only.apply(&self.guards, host_root(&self.guards)?, number)?;
+        }
+        for peer in &policy.connect {
+            for network in peer.networks() {
+                self.guards.deny_peer(network, peer.port(), number)?;
+            }
+        }
+        for port in &policy.listen {
+            self.guards.deny_port(port.0, number)?;
+        }
+        for capability in &policy.capability {
+            self.guards.deny_capability(capability.number(), number)?;
+        }
+        for (is_denied, deed) in
+            [(policy.mount, Deed::Mount), (policy.ptrace, Deed::Ptrace), (policy.module, Deed::Module)]
+        {
+            if is_denied {
+                self.guards.deny_kind(deed, number)?;
+            }
         }
         let record = PolicyRecord {
             state: if policy.audit { PolicyState::Audit } else { PolicyState::Enforce },
@@ -401,6 +473,7 @@ impl Enforcer {
         let _lock = lock(&self.lock)?;
         let status = self.policy(number)?;
         self.guards.clear_policy(number)?;
+        self.drop_unused_deeds()?;
         Ok(status)
     }
 

@@ -24,6 +24,8 @@ enum guard_limit {
 	DENIAL_CALLED_BYTES = 256,
 	/* A power of two that has room for every reason. */
 	DENY_REASON_SLOTS = 16,
+	/* The same for every kind of deed. */
+	DEED_SLOTS = 16,
 };
 EXPORT(enum, guard_limit);
 
@@ -51,6 +53,19 @@ enum policy_state {
 };
 EXPORT(enum, policy_state);
 
+/* The kinds of deeds that can be denied. */
+enum deed {
+	DEED_EXEC,
+	DEED_FILE,
+	DEED_CONNECT,
+	DEED_LISTEN,
+	DEED_CAPABILITY,
+	DEED_MOUNT,
+	DEED_PTRACE,
+	DEED_MODULE,
+};
+EXPORT(enum, deed);
+
 /* Why something was denied. */
 enum deny_reason {
 	/* The file's path, as the task sees it. */
@@ -71,6 +86,14 @@ enum deny_reason {
 	DENY_NOT_OF_IMAGE,
 	/* The program is none of those that are listed. */
 	DENY_NOT_LISTED,
+	/* Deeds of this kind are. */
+	DENY_KIND,
+	/* The other side's address. */
+	DENY_ADDRESS,
+	/* The own port. */
+	DENY_PORT,
+	/* The kernel was to choose the port. */
+	DENY_UNBOUND,
 };
 EXPORT(enum, deny_reason);
 
@@ -124,7 +147,8 @@ struct guard_facts {
 	u64 image_only;
 	/* The file system of the host's root. */
 	u32 host_root_device;
-	u32 pad2;
+	/* The kinds of deeds whose programs are attached and pinned: a bit for each. */
+	u32 deeds;
 };
 
 /* What only the kernel side writes. */
@@ -159,7 +183,14 @@ struct denial {
 	u8 reason;
 	u8 action;
 	u8 path_is_cut;
-	u8 pad;
+	u8 deed;
+	/* Of a connection the other side: an IPv4 address as one that is mapped. */
+	u8 address[16];
+	/* The number of the capability, or the process that was to be traced. */
+	u32 number;
+	/* Of the other side, or the own of a listener; 0 where the kernel chooses. */
+	u16 port;
+	u16 pad;
 	u8 comm[COMM_BYTES];
 	u8 parent_comm[COMM_BYTES];
 	u8 called[DENIAL_CALLED_BYTES];

@@ -49,11 +49,10 @@ __noinline u32 first_of(u64 mask)
 }
 
 /* Writes the names of a file, leaf first, up to the root of the running task. */
-static __always_inline void write_names(struct denial *denial, struct file *file)
+static __always_inline void write_names(struct denial *denial, struct dentry *dentry, struct vfsmount *vfsmount)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
-	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
 	struct task_struct *task = current_task();
+	struct dentry *parent;
 	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
 	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	struct mount *mount, *upper;
@@ -110,27 +109,23 @@ static __always_inline void count_failed(u32 policy)
 		add(tally->failed, 1);
 }
 
-/* One event for what was denied, or would have been. */
-static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+/* Begins an event for what was denied, or would have been: who it was. */
+static __always_inline struct denial *begin_denial(u32 policy, u8 deed, u8 reason, u8 action)
 {
 	struct task_struct *task = current_task(), *parent = BPF_CORE_READ(task, real_parent);
 	struct denial *denial = bpf_ringbuf_reserve(&denials, sizeof(*denial), 0);
 	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
 	struct cgroup *cgroup = identity_cgroup(task);
-	struct file_key key;
 	struct upid *own;
 
 	if (!denial) {
 		count_untold(policy);
-		return;
+		return 0;
 	}
 	own = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 	      BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
-	key_of(file, &key);
 	denial->boot_ns = bpf_ktime_get_boot_ns();
 	denial->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
-	denial->inode = key.inode;
-	denial->device = key.device;
 	denial->policy = policy;
 	denial->pid = BPF_CORE_READ(task, tgid);
 	denial->tid = BPF_CORE_READ(task, pid);
@@ -138,14 +133,43 @@ static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *
 	denial->ppid = BPF_CORE_READ(parent, tgid);
 	denial->uid = BPF_CORE_READ(task, cred, uid.val);
 	denial->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	denial->deed = deed;
 	denial->reason = reason;
 	denial->action = action;
+	denial->inode = 0;
+	denial->device = 0;
+	denial->path_bytes = 0;
+	denial->path_is_cut = 0;
+	denial->number = 0;
+	denial->port = 0;
 	denial->pad = 0;
+	denial->called[0] = 0;
+	__builtin_memset(denial->address, 0, sizeof(denial->address));
 	BPF_CORE_READ_INTO(&denial->comm, task, comm);
 	BPF_CORE_READ_INTO(&denial->parent_comm, parent, comm);
-	denial->called[0] = 0;
+	return denial;
+}
+
+/* Writes which file it was about, and what the caller called it. */
+static __always_inline void write_file(struct denial *denial, struct file *file, const char *called)
+{
+	struct file_key key;
+
+	key_of(file, &key);
+	denial->inode = key.inode;
+	denial->device = key.device;
 	if (called)
 		bpf_probe_read_kernel_str(denial->called, sizeof(denial->called), called);
-	write_names(denial, file);
+	write_names(denial, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+}
+
+/* One event for a program that was denied, or would have been. */
+static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+{
+	struct denial *denial = begin_denial(policy, DEED_EXEC, reason, action);
+
+	if (!denial)
+		return;
+	write_file(denial, file, called);
 	bpf_ringbuf_submit(denial, 0);
 }

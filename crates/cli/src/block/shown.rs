@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ::enforce::{Denial, EnforceError, Enforcer, Follower, Place, Status};
+use ::enforce::{Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Status};
 use event::Text;
 use jiff::tz::TimeZone;
 use report::Timestamp;
@@ -53,12 +53,65 @@ pub(crate) struct DenialLine<'a> {
     /// `refused`: the call failed with EPERM. `killed`: before the first instruction of the program. `audited`: it was only
     /// counted. `failed`: it ran, as the kernel sent no signal.
     action: &'static str,
-    /// `path`, `file`, `name`, `called`, `applet`, `loader` or `mapped`.
+    /// What it was: `exec`, `connect`, `listen`, `capability`, `mount`, `ptrace` or `module`.
+    deed: &'static str,
+    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of connections `address`; of
+    /// listeners `port`, or `unbound` if the kernel was to choose the port; of others `kind`, as all of the kind are denied.
     reason: &'static str,
     policy: PolicyLine<'a>,
     container: Option<ContainerLine<'a>>,
     process: ProcessLine<'a>,
-    program: ProgramLine<'a>,
+    /// Of `exec`: what was to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<ProgramLine<'a>>,
+    /// Of `connect`: the other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<PeerLine>,
+    /// Of `listen`; 0 if the kernel was to choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    /// Of `capability`: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capability: Option<String>,
+    /// Of `mount`: where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount: Option<MountLine<'a>>,
+    /// Of `ptrace`: the process that was to be traced; of one that asked to be traced, who was to trace it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traced: Option<TracedLine>,
+    /// Of `module`: what was to be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<ModuleLine<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PeerLine {
+    /// An IPv4 address that is mapped into IPv6 stands as IPv4.
+    address: String,
+    port: u16,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct MountLine<'a> {
+    /// The place, as the container sees it.
+    path: &'a Text,
+    /// Whether the beginning of the path is missing.
+    is_path_cut: bool,
+    /// The type of the file system, so far as the caller named one.
+    kind: &'a Text,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TracedLine {
+    pid: u32,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ModuleLine<'a> {
+    /// The file, as the container sees it; empty if it was to be loaded from memory, or by the kernel itself.
+    path: &'a Text,
+    /// The name that the kernel itself wanted to load.
+    name: &'a Text,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -128,6 +181,7 @@ impl Shown {
             schema_version: report::FormatVersion,
             time: Timestamp::from_unix_ns(self.ahead_ns + denial.boot_ns),
             action: denial.action.name(),
+            deed: denial.deed.name(),
             reason: denial.reason.name(),
             policy: PolicyLine { number: denial.policy, name: names.policy(denial.policy) },
             container: names.container(denial).map(|(id, name)| ContainerLine { id, name }),
@@ -139,13 +193,35 @@ impl Shown {
                 comm: &denial.comm,
                 parent: ParentLine { pid: denial.ppid, comm: &denial.parent_comm },
             },
-            program: ProgramLine {
+            program: (denial.deed == Deed::Exec).then_some(ProgramLine {
                 path: &denial.path,
                 is_path_cut: denial.is_path_cut,
                 called: &denial.called,
                 device: denial.file.device,
                 inode: denial.file.inode,
+            }),
+            peer: match denial.details {
+                Details::Peer(peer) => Some(PeerLine { address: peer.ip().to_string(), port: peer.port() }),
+                _ => None,
             },
+            port: match denial.details {
+                Details::Port(port) => Some(port),
+                _ => None,
+            },
+            capability: match denial.details {
+                Details::Capability(number) => Some(capability(number)),
+                _ => None,
+            },
+            mount: (denial.deed == Deed::Mount).then_some(MountLine {
+                path: &denial.path,
+                is_path_cut: denial.is_path_cut,
+                kind: &denial.called,
+            }),
+            traced: match denial.details {
+                Details::Process(pid) => Some(TracedLine { pid }),
+                _ => None,
+            },
+            module: (denial.deed == Deed::Module).then_some(ModuleLine { path: &denial.path, name: &denial.called }),
         }
     }
 
@@ -158,16 +234,11 @@ impl Shown {
             Some((id, None)) => short(id).to_owned(),
             None => format!("cgroup {}", denial.cgroup_id),
         };
-        let called = if denial.called.is_empty() || denial.called == denial.path {
-            String::new()
-        } else {
-            format!(", called {}", report::quoted(&denial.called))
-        };
         format!(
-            "{time} {:<8} {}  {}{called}  by pid {} ({} inside) of {} (pid {}), uid {}  policy {}: {}",
+            "{time} {:<8} {}  {}  by pid {} ({} inside) of {} (pid {}), uid {}  policy {}: {}",
             denial.action.name(),
             Text::from(container.as_str()).shown(),
-            report::quoted(&denial.path),
+            what(denial),
             denial.pid,
             denial.pid_inside,
             report::quoted(&denial.parent_comm),
@@ -177,6 +248,35 @@ impl Shown {
             denial.reason.name(),
         )
     }
+}
+
+/// The deed, in a few words.
+fn what(denial: &Denial) -> String {
+    let path = report::quoted(&denial.path);
+    let called = report::quoted(&denial.called);
+    let comm = report::quoted(&denial.comm);
+    match denial.details {
+        Details::Peer(peer) => return format!("connect {peer} ({comm})"),
+        Details::Port(0) => return format!("listen on any port ({comm})"),
+        Details::Port(port) => return format!("listen {port} ({comm})"),
+        Details::Capability(number) => return format!("{} ({comm})", capability(number)),
+        Details::Process(pid) => return format!("ptrace pid {pid} ({comm})"),
+        Details::Nothing => {}
+    }
+    match denial.deed {
+        Deed::Mount if denial.called.is_empty() => format!("mount {path} ({comm})"),
+        Deed::Mount => format!("mount {called} at {path} ({comm})"),
+        Deed::Module if !denial.called.is_empty() => format!("module {called} ({comm})"),
+        Deed::Module if denial.path.is_empty() => format!("module from memory ({comm})"),
+        Deed::Module => format!("module {path} ({comm})"),
+        _ if denial.called.is_empty() || denial.called == denial.path => path.to_string(),
+        _ => format!("{path}, called {called}"),
+    }
+}
+
+fn capability(number: u32) -> String {
+    let known = u8::try_from(number).ok().and_then(event::Capability::new);
+    known.map_or_else(|| format!("CAP_{number}"), |known| known.to_string())
 }
 
 fn now_ns(clock: rustix::time::ClockId) -> u64 {
@@ -340,6 +440,8 @@ mod tests {
         Denial {
             boot_ns: 5_000_000_000,
             policy: 3,
+            deed: Deed::Exec,
+            details: Details::Nothing,
             reason: Reason::Name,
             action: Action::Killed,
             cgroup_id: 77,
@@ -388,6 +490,35 @@ mod tests {
         assert_eq!(value["program"]["inode"], "1152921504606846976");
         assert_eq!(value["process"]["parent"]["pid"], 1200);
         assert!(!line.contains('\x1b'), "{line}");
+    }
+
+    #[test]
+    fn each_kind_of_deed_says_what_it_was_about() {
+        let line = |deed, details, path: &str, called: &str| {
+            let (path, called) = (Text::from(path), Text::from(called));
+            let denial = Denial { deed, details, path, called, comm: Text::from("n\x1bc"), ..denial() };
+            assert!(!shown(Format::Text).line(&denial, &names()).contains('\x1b'));
+            let json = shown(Format::Json).line(&denial, &names());
+            let value: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+            assert_eq!(value["deed"], deed.name());
+            (what(&denial), value)
+        };
+        let peer = Details::Peer("[2001:db8::1]:443".parse().expect("an address"));
+
+        let (text, json) = line(Deed::Connect, peer, "", "");
+        assert_eq!(text, "connect [2001:db8::1]:443 ('n\\u{1b}c')");
+        assert_eq!((&json["peer"]["address"], &json["peer"]["port"]), (&"2001:db8::1".into(), &443.into()));
+        let (text, json) = line(Deed::Listen, Details::Port(80), "", "");
+        assert_eq!((text.as_str(), &json["port"]), ("listen 80 ('n\\u{1b}c')", &80.into()));
+        let (text, json) = line(Deed::Capability, Details::Capability(13), "", "");
+        assert_eq!((text.as_str(), &json["capability"]), ("CAP_NET_RAW ('n\\u{1b}c')", &"CAP_NET_RAW".into()));
+        let (text, json) = line(Deed::Ptrace, Details::Process(7), "", "");
+        assert_eq!((text.as_str(), &json["traced"]["pid"]), ("ptrace pid 7 ('n\\u{1b}c')", &7.into()));
+        let (text, json) = line(Deed::Mount, Details::Nothing, "/mnt", "tmpfs");
+        assert_eq!((text.as_str(), &json["mount"]["path"]), ("mount tmpfs at /mnt ('n\\u{1b}c')", &"/mnt".into()));
+        let (text, json) = line(Deed::Module, Details::Nothing, "/x.ko", "");
+        assert_eq!((text.as_str(), &json["module"]["path"]), ("module /x.ko ('n\\u{1b}c')", &"/x.ko".into()));
+        assert!(json.get("program").is_none() && json.get("peer").is_none());
     }
 
     fn check_schema(name: &str, title: &str, mut schema: schemars::Schema) {

@@ -75,6 +75,12 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
         exec: Vec::new(),
         image_binaries_only: args.image_binaries_only,
         only: Some(listed),
+        connect: Vec::new(),
+        listen: Vec::new(),
+        capability: Vec::new(),
+        mount: false,
+        ptrace: false,
+        module: false,
         audit: args.audit,
     };
     policy.check().map_err(EnforceError::Policy)?;

@@ -1,13 +1,14 @@
 //! What was denied: records of the guards' ring -> denials.
 
 use std::cell::RefCell;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use event::Text;
 use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
 
-use super::FileKey;
+use super::{Deed, FileKey};
 use crate::guard_bpf::types::{denial, deny_action, deny_reason};
 use crate::record::{self, DecodeError, Plain};
 use crate::ring;
@@ -33,6 +34,14 @@ pub enum Reason {
     NotOfImage,
     /// The program is none of those that are listed.
     NotListed,
+    /// All deeds of the kind are denied.
+    Kind,
+    /// The other side's address.
+    Address,
+    /// The own port.
+    Port,
+    /// The kernel was to choose the port.
+    Unbound,
 }
 
 impl Reason {
@@ -48,6 +57,10 @@ impl Reason {
             Reason::Mapped => "mapped",
             Reason::NotOfImage => "not_of_image",
             Reason::NotListed => "not_listed",
+            Reason::Kind => "kind",
+            Reason::Address => "address",
+            Reason::Port => "port",
+            Reason::Unbound => "unbound",
         }
     }
 
@@ -62,6 +75,10 @@ impl Reason {
             deny_reason::DENY_MAPPED => Some(Reason::Mapped),
             deny_reason::DENY_NOT_OF_IMAGE => Some(Reason::NotOfImage),
             deny_reason::DENY_NOT_LISTED => Some(Reason::NotListed),
+            deny_reason::DENY_KIND => Some(Reason::Kind),
+            deny_reason::DENY_ADDRESS => Some(Reason::Address),
+            deny_reason::DENY_PORT => Some(Reason::Port),
+            deny_reason::DENY_UNBOUND => Some(Reason::Unbound),
             _ => None,
         }
     }
@@ -102,6 +119,33 @@ impl Action {
     }
 }
 
+/// What there is to say of a deed beside files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// Nothing.
+    Nothing,
+    /// Of a connection: the other side.
+    Peer(SocketAddr),
+    /// Of a listener: its port; 0 if the kernel was to choose.
+    Port(u16),
+    /// Its number.
+    Capability(u32),
+    /// The process that was to be traced, or to trace.
+    Process(u32),
+}
+
+impl Details {
+    fn of(deed: Deed, raw: &denial) -> Details {
+        match deed {
+            Deed::Connect => Details::Peer(SocketAddr::new(Ipv6Addr::from(raw.address).to_canonical(), raw.port)),
+            Deed::Listen => Details::Port(raw.port),
+            Deed::Capability => Details::Capability(raw.number),
+            Deed::Ptrace => Details::Process(raw.number),
+            Deed::Exec | Deed::Mount | Deed::Module => Details::Nothing,
+        }
+    }
+}
+
 /// One thing that was denied, or would have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -109,6 +153,10 @@ pub struct Denial {
     pub boot_ns: u64,
     /// The number of the policy that decided.
     pub policy: u32,
+    /// The kind of deed.
+    pub deed: Deed,
+    /// What there is to say of it beside files.
+    pub details: Details,
     /// Why.
     pub reason: Reason,
     /// What became of it.
@@ -131,9 +179,10 @@ pub struct Denial {
     pub comm: Text,
     /// Its parent's name.
     pub parent_comm: Text,
-    /// What the caller named the program by; empty where nothing was called.
+    /// What the caller named the program by, the type of what was to be mounted, or the name of a module; empty where nothing
+    /// was called.
     pub called: Text,
-    /// The file, as the task sees it.
+    /// The file, or where something was to be mounted, as the task sees it; empty where it was about no file.
     pub path: Text,
     /// Whether the beginning of the path is missing: it is too long, or the task cannot see it.
     pub is_path_cut: bool,
@@ -147,10 +196,13 @@ unsafe impl Plain for denial {}
 /// One record -> one denial. Whatever the bytes are, it does not panic.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Denial, DecodeError> {
     let raw = record::read::<denial>(bytes)?;
+    let deed = Deed::from_number(raw.deed).ok_or(DecodeError::UnknownValue(raw.deed))?;
     let reason = Reason::from_number(deny_reason(u32::from(raw.reason)));
     Ok(Denial {
         boot_ns: raw.boot_ns,
         policy: raw.policy,
+        deed,
+        details: Details::of(deed, &raw),
         reason: reason.ok_or(DecodeError::UnknownValue(raw.reason))?,
         action: Action::from_number(raw.action).ok_or(DecodeError::UnknownValue(raw.action))?,
         cgroup_id: raw.cgroup_id,
@@ -163,7 +215,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Denial, DecodeError> {
         comm: Text::new(record::until_nul(&raw.comm)),
         parent_comm: Text::new(record::until_nul(&raw.parent_comm)),
         called: Text::new(record::until_nul(&raw.called)),
-        path: path(&raw.path, raw.path_bytes as usize, raw.path_is_cut != 0),
+        path: match path(&raw.path, raw.path_bytes as usize, raw.path_is_cut != 0) {
+            root if deed == Deed::Mount && root.is_empty() => Text::from("/"),
+            path => path,
+        },
         is_path_cut: raw.path_is_cut != 0,
         file: FileKey { device: raw.device, inode: raw.inode },
     })

@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 12] = [
+const MASKS: [&str; 14] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -85,6 +85,8 @@ const MASKS: [&str; 12] = [
     "listed_paths",
     "listed_texts",
     "listed_applets",
+    "denied_peers",
+    "denied_ports",
 ];
 
 impl Guards {
@@ -127,6 +129,7 @@ impl Guards {
         for map in MASKS {
             self.forget(map, number)?;
         }
+        self.forget_rules(number)?;
         self.change_facts(|facts| {
             facts.naming &= !bit(number);
             facts.image_only &= !bit(number);
@@ -235,7 +238,7 @@ impl Guards {
         read(&find(self.object(), map)?, map, number)
     }
 
-    fn change_facts(&self, change: impl FnOnce(&mut guard_facts)) -> Result<(), GuardError> {
+    pub(super) fn change_facts(&self, change: impl FnOnce(&mut guard_facts)) -> Result<(), GuardError> {
         let mut facts: guard_facts = self.read("guard_facts", 0)?;
         change(&mut facts);
         write(&find(self.object(), "guard_facts")?, "guard_facts", &0_u32.to_ne_bytes(), record::bytes(&facts))
@@ -285,7 +288,7 @@ pub(super) fn bit(number: u32) -> u64 {
     1 << number
 }
 
-fn mask_of(value: &[u8]) -> u64 {
+pub(super) fn mask_of(value: &[u8]) -> u64 {
     value.try_into().map_or(0, u64::from_ne_bytes)
 }
 
@@ -308,7 +311,7 @@ pub(super) fn read<T: Plain>(map: &MapHandle, name: &'static str, number: u32) -
     record::read(&value).map_err(|error| GuardError::Map { map: name, why: error.to_string() })
 }
 
-fn look_up(map: &MapHandle, name: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, GuardError> {
+pub(super) fn look_up(map: &MapHandle, name: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, GuardError> {
     map.lookup(key, MapFlags::ANY).map_err(|error| changed(name, &error))
 }
 

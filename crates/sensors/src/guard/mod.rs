@@ -1,14 +1,17 @@
 //! Guards: programs that deny. They are pinned, and so go on without ringfence.
 //!
 //! All guards are one BPF object, `src/guard_<name>/guard_<name>.bpf.c`, apart from that of the sensors. Its maps, programs and
-//! links lie in a folder of the BPF file system; whoever comes later finds all there is to know in these maps. What a policy is
+//! links lie in a folder of the BPF file system. Only programs of the kinds of deeds that some policy denies are loaded and
+//! attached, and those of others are added to them when they are needed ([`Guards::add`]). Whoever comes later finds all there is to know in these maps. What a policy is
 //! called, and whom it is about, is decided elsewhere: here it is a number below [`Guards::POLICIES`].
 
+mod deed;
 mod denial;
 mod hash;
 mod listed;
 mod maps;
 mod pins;
+mod rules;
 
 use std::fmt;
 use std::io::Read as _;
@@ -18,15 +21,18 @@ use std::path::{Path, PathBuf};
 use libbpf_rs::btf::Btf;
 use libbpf_rs::{Iter, Link, MapCore as _, Object, ObjectBuilder, OpenObject};
 
-pub use denial::{Action, Denial, DenialReader, Reason};
+pub use deed::Deed;
+pub use denial::{Action, Denial, DenialReader, Details, Reason};
 pub use maps::{FileKey, PolicyRecord, PolicyState, Tally};
 pub use pins::{PinError, Pins};
+pub use rules::Network;
 
 use crate::configure::{controller, initial_value};
 use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, guard_losses, settings};
 use crate::libbpf_log::{capture, said};
 use crate::load::{Hierarchy, said_by_libbpf};
 use crate::record::{self, Plain};
+use deed::{NEWCOMERS, SHARED};
 use hash::HashKey;
 
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guards.bpf.o"));
@@ -78,16 +84,9 @@ impl Step {
         Step::LADDER.into_iter().find(|step| step.number() == number)
     }
 
-    /// The programs that are attached for it.
+    /// The programs that are attached for it from the beginning.
     fn programs(self) -> impl Iterator<Item = &'static str> {
-        let own: &[&str] = match self {
-            Step::Lsm => &["lsm_program", "lsm_listed", "lsm_mapping"],
-            Step::FmodRet => &["result_of_program", "result_of_listed", "result_of_mapping"],
-            Step::Kill => &[],
-        };
-        // What is denied is judged before what is not listed.
-        let all = ["on_exec_guard", "on_exec_listed", "on_mkdir_guard", "on_mkdir_guard_again", "on_rmdir_guard"];
-        own.iter().copied().chain(all)
+        Deed::Exec.programs(self).unwrap_or_default().iter().copied().chain(SHARED)
     }
 }
 
@@ -115,6 +114,26 @@ pub enum GuardError {
         source: libbpf_rs::Error,
         /// The last lines that libbpf said.
         log: String,
+    },
+    /// The kernel refused the programs of one kind of deed.
+    #[error("the kernel refused the guards of {deed} at the step {step}{}", said_by_libbpf(.log))]
+    DeedRefused {
+        /// Which.
+        deed: Deed,
+        /// At which step.
+        step: Step,
+        /// The kernel's answer.
+        source: libbpf_rs::Error,
+        /// The last lines that libbpf said.
+        log: String,
+    },
+    /// The step cannot deny it.
+    #[error("at the step {step} {} cannot be denied, only running a program", .deed.description())]
+    NotAtStep {
+        /// What was to be denied.
+        deed: Deed,
+        /// The step.
+        step: Step,
     },
     /// What is pinned is not what this program knows.
     #[error("the guards in {folder} cannot be used by this version of ringfence{}", said_by_libbpf(.log))]
@@ -146,7 +165,7 @@ impl GuardError {
     /// What the verifier did not like, if it said so.
     pub fn objection(&self) -> Option<&str> {
         match self {
-            GuardError::Refused { log, .. } => crate::load::objection(log),
+            GuardError::Refused { log, .. } | GuardError::DeedRefused { log, .. } => crate::load::objection(log),
             _ => None,
         }
     }
@@ -156,6 +175,7 @@ impl GuardError {
 pub struct Guards {
     object: Object,
     pins: Pins,
+    hierarchy: Hierarchy,
     step: Step,
     key: HashKey,
 }
@@ -175,18 +195,9 @@ impl Guards {
             pins.remove()?;
             return Ok(None);
         };
-        capture();
-        let mut open = open(hierarchy, facts.hash_key)?;
         let foreign = |source| GuardError::Foreign { folder: pins.folder().to_owned(), source, log: said() };
-        for mut map in open.maps_mut() {
-            let name = map.name().to_string_lossy().into_owned();
-            if is_pinned(&name) {
-                map.reuse_pinned_map(pins.map(&name)).map_err(foreign)?;
-            }
-        }
-        load_only(&mut open, &[TELL_FILE]);
-        let object = open.load().map_err(foreign)?;
-        Ok(Some(Guards { object, key: HashKey(facts.hash_key), pins, step }))
+        let object = load_beside(&pins, hierarchy, facts.hash_key, &[TELL_FILE], foreign)?;
+        Ok(Some(Guards { object, key: HashKey(facts.hash_key), pins, hierarchy: hierarchy.clone(), step }))
     }
 
     /// Loads, attaches and pins them at this step. Nothing is denied until a policy says so.
@@ -204,7 +215,46 @@ impl Guards {
             pins.remove()?;
             return Err(error);
         }
-        Ok(Guards { object, key: HashKey(key), pins, step })
+        Ok(Guards { object, key: HashKey(key), pins, hierarchy: hierarchy.clone(), step })
+    }
+
+    /// The kinds of deeds whose programs are attached.
+    pub fn deeds(&self) -> Result<Vec<Deed>, GuardError> {
+        let facts: guard_facts = maps::read(&maps::find(&self.object, "guard_facts")?, "guard_facts", 0)?;
+        Ok(Deed::ALL.into_iter().filter(|deed| facts.deeds & deed.bit() != 0).collect())
+    }
+
+    /// Adds the programs of this kind of deed to what is pinned, if they are not there yet; gives whether they were not. Whether
+    /// they deny anything is to be tried.
+    pub fn add(&self, deed: Deed) -> Result<bool, GuardError> {
+        let known = self.deeds()?;
+        if known.contains(&deed) {
+            return Ok(false);
+        }
+        let step = self.step;
+        let programs = deed.programs(step).ok_or(GuardError::NotAtStep { deed, step })?;
+        let mut wanted = programs.to_vec();
+        if deed.is_of_runtimes() && !known.iter().any(|known| known.is_of_runtimes()) {
+            wanted.extend(NEWCOMERS);
+        }
+        let refused = |source| GuardError::DeedRefused { deed, step, source, log: said() };
+        let mut object = load_beside(&self.pins, &self.hierarchy, self.key.0, &wanted, refused)?;
+        if let Err(error) = attach_and_pin(&mut object, &self.pins, &wanted, refused) {
+            self.pins.forget(&wanted)?;
+            return Err(error);
+        }
+        self.change_facts(|facts| facts.deeds |= deed.bit())?;
+        Ok(true)
+    }
+
+    /// Takes the programs of this kind of deed away.
+    pub fn drop_deed(&self, deed: Deed) -> Result<(), GuardError> {
+        self.change_facts(|facts| facts.deeds &= !deed.bit())?;
+        let mut gone = deed.programs(self.step).unwrap_or_default().to_vec();
+        if !self.deeds()?.iter().any(|known| known.is_of_runtimes()) {
+            gone.extend(NEWCOMERS);
+        }
+        Ok(self.pins.forget(&gone)?)
     }
 
     fn object(&self) -> &Object {
@@ -229,13 +279,7 @@ impl Guards {
                 map.pin(pins.map(&name)).map_err(|source| PinError::pin(pins.map(&name), source))?;
             }
         }
-        for name in step.programs() {
-            let program = object.progs_mut().find(|program| program.name().to_str() == Some(name));
-            let mut program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
-            program.pin(pins.program(name)).map_err(|source| PinError::pin(pins.program(name), source))?;
-            let mut link: Link = program.attach().map_err(refused)?;
-            link.pin(pins.link(name)).map_err(|source| PinError::pin(pins.link(name), source))?;
-        }
+        attach_and_pin(object, pins, &step.programs().collect::<Vec<_>>(), refused)?;
         for name in PROGRAMS_OF_MANY {
             let map = maps::find(object, "many_names")?;
             maps::write(
@@ -256,6 +300,7 @@ impl Guards {
             step: step.number(),
             identity_is_v2: is_v2,
             identity_hierarchy: hierarchy,
+            deeds: Deed::Exec.bit(),
             ..guard_facts::default()
         };
         let map = maps::find(object, "guard_facts")?;
@@ -280,7 +325,9 @@ impl Guards {
     /// How often the kernel skipped one of them, since another task was in the middle of it on the same CPU. What was skipped
     /// denied nothing.
     pub fn skipped(&self) -> u64 {
-        self.step.programs().filter(|name| !name.contains("mkdir")).filter_map(|name| self.pins.skipped(name)).sum()
+        let deeds = self.deeds().unwrap_or_default();
+        let programs = deeds.into_iter().filter_map(|deed| deed.programs(self.step)).flatten().copied();
+        programs.chain(["on_rmdir_guard"]).filter_map(|name| self.pins.skipped(name)).sum()
     }
 
     /// Cgroups that were to be under a policy and found no room.
@@ -350,6 +397,42 @@ fn open(hierarchy: &Hierarchy, key: [u64; 2]) -> Result<OpenObject, GuardError> 
         }
     }
     Ok(open)
+}
+
+/// Some programs of the object, with the maps that are pinned.
+fn load_beside(
+    pins: &Pins,
+    hierarchy: &Hierarchy,
+    key: [u64; 2],
+    programs: &[&str],
+    refused: impl Fn(libbpf_rs::Error) -> GuardError,
+) -> Result<Object, GuardError> {
+    capture();
+    let mut open = open(hierarchy, key)?;
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        if is_pinned(&name) {
+            map.reuse_pinned_map(pins.map(&name)).map_err(&refused)?;
+        }
+    }
+    load_only(&mut open, programs);
+    open.load().map_err(refused)
+}
+
+fn attach_and_pin(
+    object: &mut Object,
+    pins: &Pins,
+    programs: &[&str],
+    refused: impl Fn(libbpf_rs::Error) -> GuardError,
+) -> Result<(), GuardError> {
+    for name in programs {
+        let program = object.progs_mut().find(|program| program.name().to_str() == Some(name));
+        let mut program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+        program.pin(pins.program(name)).map_err(|source| PinError::pin(pins.program(name), source))?;
+        let mut link: Link = program.attach().map_err(&refused)?;
+        link.pin(pins.link(name)).map_err(|source| PinError::pin(pins.link(name), source))?;
+    }
+    Ok(())
 }
 
 fn load_only(open: &mut OpenObject, wanted: &[&str]) {

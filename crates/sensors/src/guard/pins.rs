@@ -77,7 +77,7 @@ impl Pins {
     /// The usual place.
     pub const FILE_SYSTEM: &str = "/sys/fs/bpf";
     /// The folder in it. Its name has the version of what lies in it: another version of ringfence leaves it alone.
-    pub const FOLDER: &str = "ringfence/guards-1";
+    pub const FOLDER: &str = "ringfence/guards-2";
 
     /// Below this BPF file system, which is mounted when it is needed.
     pub fn at(file_system: &Path) -> Pins {
@@ -137,6 +137,19 @@ impl Pins {
         maps::read(&map, "guard_facts", 0)
             .map(Some)
             .map_err(|error| PinError::Read { path, source: libbpf_rs::Error::from(io::Error::other(error)) })
+    }
+
+    /// Takes these programs away, so far as they are there.
+    pub(super) fn forget(&self, programs: &[&str]) -> Result<(), PinError> {
+        for path in programs.iter().map(|name| self.link(name)).chain(programs.iter().map(|name| self.program(name))) {
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(PinError::Remove { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Takes all of it away.

@@ -7,7 +7,7 @@
  * before the first instruction of the program.
  */
 
-#include "guard_tell.h"
+#include "guard_deed.h"
 
 #define PROT_EXEC 4
 #define SIGKILL	  9
@@ -169,16 +169,6 @@ static __always_inline int refuse(u64 found, u8 reason, struct file *file, const
 	tell(first_of(denying ? denying : auditing), reason, denying ? ACTION_REFUSED : ACTION_AUDITED, file, called);
 	return denying != 0;
 }
-
-/* 6.12 looks at the range of what is returned, and loses it where the compiler negates. */
-#define VERDICT(denied)                            \
-	({                                         \
-		int __denied = denied;             \
-		asm volatile("" : "+r"(__denied)); \
-		if (__denied)                      \
-			return -EPERM;             \
-		0;                                 \
-	})
 
 static __always_inline int judge_program(struct linux_binprm *bprm)
 {
