@@ -1,6 +1,7 @@
 //! `ringfence block`.
 
 pub(crate) mod shown;
+mod via;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use event::{Capability, Text};
 use crate::signals::Signals;
 use crate::{exit, policy_file, privilege, units};
 use shown::{Names, Shown};
+use via::Via;
 
 /// Block programs, connections and other deeds in containers.
 ///
@@ -39,6 +41,7 @@ Examples:
   ringfence block --label tier=web --listen 4444 --ptrace --module   no listener there, no tracing, no modules
   ringfence block --container web --capability net_raw --mount       nobody uses it, nobody mounts
   ringfence block --container web --later --exec whoami   also if it is yet to come
+  ringfence block --ptrace --capability net_raw --via docker --out web.json   flags for the next start, without guards
   ringfence block --status                                what is blocked, and how")]
 pub(crate) struct BlockArgs {
     #[command(flatten)]
@@ -106,8 +109,16 @@ pub(crate) struct BlockArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
+    /// Block nothing: print what an engine can deny by itself at a container's next start.
+    #[arg(long, value_enum, value_name = "BY", conflicts_with_all = ["container", "image", "label", "policy", "audit", "limit", "later", "once", "step", "format"])]
+    via: Option<Via>,
+
+    /// With --via: the file that the profile is written to; an older one is replaced.
+    #[arg(long, value_name = "FILE", requires = "via")]
+    out: Option<PathBuf>,
+
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step", "via"])]
     status: bool,
 }
 
@@ -202,6 +213,9 @@ fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
     if args.status {
         return status(args.format);
     }
+    if let Some(via) = args.via {
+        return via::run(via, &args.denied()?, args.out.as_deref());
+    }
     let policy = args.policy()?;
     policy.check().map_err(EnforceError::Policy)?;
     put_in_force(&Force {
@@ -254,6 +268,11 @@ impl BlockArgs {
             return policy_file::read(path);
         }
         ensure!(!self.whom.is_empty(), "say which containers: --container, --image, --label, or --policy with a file");
+        self.denied()
+    }
+
+    /// What is denied, in whichever containers.
+    fn denied(&self) -> anyhow::Result<Policy> {
         let policy = Policy {
             schema_version: Policy::SCHEMA_VERSION,
             name: None,

@@ -108,6 +108,13 @@ impl AtStart {
         flags
     }
 
+    /// What is denied beside what was asked for, in a sentence.
+    pub fn excess(&self) -> Option<&'static str> {
+        (self.connect || self.listen).then_some(
+            "the same calls of unix sockets, which a filter cannot tell apart, and all sockets of 32-bit programs that use socketcall",
+        )
+    }
+
     /// What is not covered of what was asked for, in sentences.
     pub fn gaps(&self) -> Vec<&'static str> {
         let all = [
@@ -119,10 +126,6 @@ impl AtStart {
             (self.connect, "datagrams by sendmsg and sendmmsg, whose address a filter cannot see"),
             (self.connect, "sockets that the container is given already connected"),
             (self.listen, "datagrams that come to a bound socket: no call listens for them"),
-            (
-                self.connect || self.listen,
-                "in turn, sockets of unix are denied the same calls, and 32-bit programs that use socketcall all sockets",
-            ),
         ];
         all.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, gap)| gap).collect()
     }

@@ -29,8 +29,12 @@ const WORKLOAD: [&str; 3] = [
 ];
 
 /// Sessions that are recorded: each prints something.
-const SEEN: [&[&str]; 3] =
-    [&["/bin/busybox", "id", "-u"], &["/bin/busybox", "wc", "-l", "/tmp/out"], &["/bin/sh", "-c", "echo seen"]];
+const SEEN: [&[&str]; 4] = [
+    &["/bin/busybox", "id", "-u"],
+    &["/bin/busybox", "wc", "-l", "/tmp/out"],
+    &["/bin/sh", "-c", "echo seen"],
+    &["/bin/busybox", "chroot", "/", "/bin/busybox", "id", "-u"],
+];
 
 /// What is never recorded, and works without a policy. Each prints something.
 const UNSEEN: [(&str, &[&str]); 6] = [
