@@ -9,6 +9,7 @@ use event::{Capability, CapabilitySet};
 use serde_json::{Map, Value, json};
 
 use crate::default_profile::{ProfileRule, rules};
+use crate::targets::quoting::shell;
 
 /// What may not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,13 +100,13 @@ impl AtStart {
         }))
     }
 
-    /// The flags of `docker run` and `podman run`. `profile` is the file that [`AtStart::profile`] was written to; none if it is not
-    /// needed.
-    pub fn flags(&self, profile: Option<&str>) -> Vec<String> {
-        let mut flags: Vec<String> =
-            self.dropped().iter().map(|capability| format!("--cap-drop={capability}")).collect();
-        flags.extend(profile.map(|path| format!("--security-opt=seccomp={path}")));
-        flags
+    /// The flags of `docker run` and `podman run`, as words of a shell. `profile` is the file that [`AtStart::profile`] was written
+    /// to; none if it is not needed.
+    pub fn flags(&self, profile: Option<&str>) -> String {
+        let dropped = self.dropped();
+        let mut flags: Vec<String> = dropped.iter().map(|capability| format!("--cap-drop={capability}")).collect();
+        flags.extend(profile.map(|path| shell(&format!("--security-opt=seccomp={path}"))));
+        flags.join(" ")
     }
 
     /// What is denied beside what was asked for, in a sentence.
@@ -231,6 +232,7 @@ mod tests {
             AtStart { capabilities: ["CAP_NET_RAW".parse().expect("one")].into_iter().collect(), ..AtStart::default() };
 
         assert!(of.calls().is_empty() && of.gaps().is_empty());
-        assert_eq!(of.flags(None), ["--cap-drop=CAP_NET_RAW"]);
+        assert_eq!(of.flags(None), "--cap-drop=CAP_NET_RAW");
+        assert_eq!(AtStart::default().flags(Some("/a b")), "'--security-opt=seccomp=/a b'");
     }
 }

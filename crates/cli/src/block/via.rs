@@ -54,8 +54,7 @@ pub(super) fn run(via: Via, policy: &Policy, out: Option<&Path>) -> anyhow::Resu
             if let Some(path) = out {
                 write(path, &asked.profile())?;
             }
-            let flags = asked.flags(path);
-            print(&(shell_words::join(&flags) + "\n"))?;
+            print(&(asked.flags(path) + "\n"))?;
         }
         Via::Seccomp => {
             if !policy.capability.is_empty() {
