@@ -2,7 +2,7 @@
 # tests/vm/boot.sh [OPTION...] SCRIPT : boots a kernel of the cache in QEMU and runs SCRIPT in it.
 #
 #   -k LABEL       which kernel (default 6.12); arm64 is an arm64 machine
-#   -c v2|hybrid   cgroup layout (default v2)
+#   -c v2|v1|hybrid  cgroup layout (default v2)
 #   -m SIZE        memory (default 768M)      -s CPUS      processors (default 1)
 #   -t SECONDS     time limit (default 180)   -a WORDS     more of the kernel's command line
 #   -e NAME=VALUE  environment of SCRIPT; may be repeated

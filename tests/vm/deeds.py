@@ -66,14 +66,20 @@ def raw():
 
 
 def memory():
-    os.close(os.open(f"/proc/{os.getppid()}/mem", os.O_RDONLY))
+    try:
+        os.close(os.open(f"/proc/{os.getppid()}/mem", os.O_RDONLY))
+    except PermissionError as error:
+        # The kernel says EACCES here, whatever it was refused by.
+        raise OSError(errno.EPERM, "") from error
 
 
 def read_memory():
-    """process_vm_readv of nothing: the kernel asks first whether one may."""
-    own, byte = (ctypes.c_size_t * 2)(), ctypes.create_string_buffer(1)
-    own[0], own[1] = ctypes.addressof(byte), 1
-    call(310, ctypes.c_long(os.getppid()), own, ctypes.c_long(1), own, ctypes.c_long(1), ctypes.c_long(0))
+    """process_vm_readv of one byte of the parent."""
+    with open(f"/proc/{os.getppid()}/maps") as maps:
+        there = int(maps.readline().split("-")[0], 16)
+    byte = ctypes.create_string_buffer(1)
+    own, other = (ctypes.c_size_t * 2)(ctypes.addressof(byte), 1), (ctypes.c_size_t * 2)(there, 1)
+    call(310, ctypes.c_long(os.getppid()), own, ctypes.c_long(1), other, ctypes.c_long(1), ctypes.c_long(0))
 
 
 def module_of_file():

@@ -10,7 +10,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ::enforce::{
-    Applied, Denial, EnforceError, Enforcer, Follower, Notice, Peer, Policy, Port, Program, Status, Step, Target,
+    Applied, Denial, EnforceError, Enforcer, FileRule, Follower, Notice, Peer, Policy, Port, Program, Status, Step,
+    Target,
 };
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
@@ -21,7 +22,7 @@ use crate::{exit, policy_file, privilege, units};
 use shown::{Names, Shown};
 use via::Via;
 
-/// Block programs, connections and other deeds in containers.
+/// Block programs, files, connections and other deeds in containers.
 ///
 /// What is blocked fails in the containers that are named, and works in all others and on the host. The block is tried
 /// first, on a process of our own, and how it is done on this kernel is said: the call fails with EPERM (by BPF LSM, else by
@@ -37,6 +38,7 @@ Examples:
   ringfence block --container web --exec whoami           no whoami in the container web
   ringfence block --image 'php:*' --exec sh --exec bash    no shell, in all containers of these images
   ringfence block --container web --exec /usr/bin/curl --audit   count who would be blocked
+  ringfence block --container web --file /etc/shadow:r --file /etc/cron.d:w   nobody reads it, nobody writes there
   ringfence block --container web --connect 169.254.169.254 --connect '*:25'   no cloud metadata, no mail
   ringfence block --label tier=web --listen 4444 --ptrace --module   no listener there, no tracing, no modules
   ringfence block --container web --capability net_raw --mount       nobody uses it, nobody mounts
@@ -55,6 +57,11 @@ pub(crate) struct BlockArgs {
     /// was changed.
     #[arg(long)]
     image_binaries_only: bool,
+
+    /// A file that nobody may read (`:r`), write (`:w`) or either: its whole path in the container; of a folder all below it, too.
+    /// Writing is also making, removing, moving and changing its mode or owner.
+    #[arg(long, value_name = "PATH[:r|w|rw]")]
+    file: Vec<FileRule>,
 
     /// Whom nobody may connect or send to: an address, a network or `*`, and a port of it if not all are meant; IPv6 with a port
     /// in brackets, `[2001:db8::/32]:443`.
@@ -82,7 +89,7 @@ pub(crate) struct BlockArgs {
     module: bool,
 
     /// Take the policy from this file (docs/blocking.md says what stands in it) instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "connect", "listen", "capability", "mount", "ptrace", "module", "audit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "audit"])]
     policy: Option<PathBuf>,
 
     /// Deny nothing: count what would be denied, and say by whom.
@@ -118,7 +125,7 @@ pub(crate) struct BlockArgs {
     out: Option<PathBuf>,
 
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step", "via"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step", "via"])]
     status: bool,
 }
 
@@ -280,6 +287,7 @@ impl BlockArgs {
             exec: self.exec.clone(),
             image_binaries_only: self.image_binaries_only,
             only: None,
+            file: self.file.clone(),
             connect: self.connect.clone(),
             listen: self.listen.clone(),
             capability: self.capability.clone(),
@@ -290,7 +298,7 @@ impl BlockArgs {
         };
         ensure!(
             !policy.deeds().is_empty(),
-            "say what is blocked: --exec PROGRAM, --image-binaries-only, --connect, --listen, --capability, --mount, --ptrace or --module"
+            "say what is blocked: --exec PROGRAM, --image-binaries-only, --file, --connect, --listen, --capability, --mount, --ptrace or --module"
         );
         Ok(policy)
     }

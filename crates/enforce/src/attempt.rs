@@ -1,17 +1,27 @@
 //! What a canary does, to find out whether it is denied: nothing of it changes the machine, whether it is or not.
 
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create, open, openat};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::io::Errno;
 use rustix::mount::mount_move;
-use sensors::guard::{Deed, GuardError, Guards, Network};
+use sensors::guard::{Access, Deed, GuardError, Guards, Network};
 
 /// What is denied to the canary: all that it does.
 pub(crate) fn deny(guards: &Guards, deed: Deed) -> Result<(), GuardError> {
     let number = Guards::CANARY;
     match deed {
         Deed::Exec => Ok(()),
+        Deed::File => {
+            let root = File::open("/").map_err(GuardError::File)?;
+            guards.watch_files(guards.file_key(root.as_fd())?, number)?;
+            let both = Access { read: true, write: true };
+            [FILE, FOLDER].iter().try_for_each(|path| guards.deny_place(path.as_bytes(), both, number))
+        }
         Deed::Connect => {
             let this_machine = Network { address: [127, 0, 0, 0].into(), bits: 8 };
             guards.deny_peer(this_machine, None, number)
@@ -24,6 +34,11 @@ pub(crate) fn deny(guards: &Guards, deed: Deed) -> Result<(), GuardError> {
 
 /// include/uapi/linux/capability.h: CAP_SYS_CHROOT
 const SYS_CHROOT: u8 = 18;
+/// What the canary has in a root of its own.
+const FILE: &str = "/file";
+const FOLDER: &str = "/folder";
+/// Where that root is made, and removed again.
+const ROOTS: &str = "/run/ringfence";
 /// A name that no file has.
 const NOWHERE: &str = "/proc/self/nothing-by-this-name";
 
@@ -31,6 +46,7 @@ const NOWHERE: &str = "/proc/self/nothing-by-this-name";
 pub(crate) fn attempt(deed: Deed) -> io::Result<bool> {
     let attempts = match deed {
         Deed::Exec => Vec::new(),
+        Deed::File => in_own_root(with_files)?,
         Deed::Connect => {
             let own = UdpSocket::bind("0.0.0.0:0")?;
             // To nobody: the port that this one has itself.
@@ -47,13 +63,14 @@ pub(crate) fn attempt(deed: Deed) -> io::Result<bool> {
         Deed::Ptrace => {
             let parent = rustix::process::getppid().ok_or_else(|| io::Error::other("it has no parent"))?;
             let memory = format!("/proc/{}/mem", parent.as_raw_nonzero());
-            vec![
-                open(memory.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                    .map(drop)
-                    .map_err(io::Error::from),
-            ]
+            // The kernel says so whatever the answer was that it got.
+            let answer = match open(memory.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+                Err(Errno::ACCESS) => Err(Errno::PERM),
+                other => other.map(drop),
+            };
+            vec![answer.map_err(io::Error::from)]
         }
-        Deed::Module => vec![load_nothing()],
+        Deed::Module => vec![load_from_file(), rustix::system::init_module(&NO_MODULE, c"").map_err(io::Error::from)],
     };
     let refused = attempts.iter().filter(|done| matches!(done, Err(error) if is_refusal(error))).count();
     match refused {
@@ -63,16 +80,51 @@ pub(crate) fn attempt(deed: Deed) -> io::Result<bool> {
     }
 }
 
-/// A file without a byte is no module; the kernel asks first whether one may load it.
-fn load_nothing() -> io::Result<()> {
-    let writable = memfd_create("nothing", MemfdFlags::CLOEXEC)?;
-    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writable));
-    let file = openat(CWD, again.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+/// As in a container: who has the host's root is denied nothing, as it may be a runtime.
+fn in_own_root(act: fn() -> Vec<io::Result<()>>) -> io::Result<Vec<io::Result<()>>> {
+    let folder = format!("{ROOTS}/canary-{}", std::process::id());
+    let outside = File::open("/")?;
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(format!("{folder}{FOLDER}"))?;
+    fs::write(format!("{folder}{FILE}"), "")?;
+    rustix::process::chroot(&folder)?;
+    let done = act();
+    rustix::process::fchdir(&outside)?;
+    rustix::process::chroot(".")?;
+    fs::remove_dir_all(&folder)?;
+    Ok(done)
+}
+
+/// What rules for files deny.
+fn with_files() -> Vec<io::Result<()>> {
+    let below = |name| format!("{FOLDER}/{name}");
+    vec![
+        File::open(FILE).map(drop),
+        OpenOptions::new().append(true).open(FILE).map(drop),
+        fs::hard_link(FILE, "/link"),
+        fs::set_permissions(FILE, fs::Permissions::from_mode(0o600)),
+        File::create(below("made")).map(drop),
+        fs::create_dir(below("folder")),
+        symlink(FILE, below("link")),
+        fs::rename(FILE, "/moved"),
+        fs::remove_file(FILE),
+        fs::remove_dir(FOLDER),
+    ]
+}
+
+/// What is no module, though as long as the beginning of one: the kernel looks at it only after it has asked who may.
+const NO_MODULE: [u8; 64] = [0; 64];
+
+fn load_from_file() -> io::Result<()> {
+    let writable = File::from(memfd_create("no-module", MemfdFlags::CLOEXEC)?);
+    (&writable).write_all(&NO_MODULE)?;
+    let again = format!("/proc/self/fd/{}", writable.as_raw_fd());
+    let file = open(again.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     // Whoever may write a file keeps it from being read as a module.
     drop(writable);
     Ok(rustix::system::finit_module(&file, c"", 0)?)
 }
 
 fn is_refusal(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error())
+    error.raw_os_error() == Some(Errno::PERM.raw_os_error())
 }

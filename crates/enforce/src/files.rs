@@ -1,6 +1,6 @@
 //! Which files in a container a policy means: looked up in its own root, as its processes would.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -8,8 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use sensors::guard::Access;
 
-use crate::Program;
+use crate::place::above;
+use crate::{FileRule, Program};
 
 /// Where programs lie if nobody says otherwise.
 const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -31,6 +33,18 @@ pub(crate) struct Meant {
     pub(crate) names: BTreeSet<String>,
 }
 
+/// What rules for files mean in one container.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// The files and folders, each with what is denied of it.
+    pub(crate) trees: Vec<(OwnedFd, Access)>,
+    /// The folders above them.
+    pub(crate) folders: Vec<OwnedFd>,
+    /// The paths of both, as the kernel sees them.
+    pub(crate) paths: BTreeMap<Vec<u8>, Access>,
+    pub(crate) above: BTreeSet<Vec<u8>>,
+}
+
 /// A file, so far as `stat` tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Stat {
@@ -47,13 +61,7 @@ impl Stat {
 
 /// Looks up what the programs mean in the root of this process. What is not there means nothing there.
 pub(crate) fn look_up(pid: u32, programs: &[Program]) -> io::Result<Meant> {
-    let root = root_of(pid)?;
-    // Not empty where the container has changed its root and not its mounts.
-    let above = match path_seen(&root)? {
-        path if path == b"/" => Vec::new(),
-        path => path,
-    };
-    let inside = |path: Vec<u8>| path.strip_prefix(above.as_slice()).map_or_else(|| path.clone(), <[u8]>::to_vec);
+    let (root, inside) = root_of(pid)?;
     let folders = folders(pid);
     let many = many_in(&root, &folders)?;
     let mut meant = Meant::default();
@@ -84,10 +92,25 @@ pub(crate) fn look_up(pid: u32, programs: &[Program]) -> io::Result<Meant> {
     Ok(meant)
 }
 
-/// The root of a process.
-pub(crate) fn root_of(pid: u32) -> io::Result<OwnedFd> {
+/// The root of this process, and what makes a path in it of one that is seen from outside.
+pub(crate) fn root_of(pid: u32) -> io::Result<(OwnedFd, impl Fn(Vec<u8>) -> Vec<u8>)> {
+    let root =
+        open(format!("/proc/{pid}/root").as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // Not empty where the container has changed its root and not its mounts.
+    let above = match path_seen(&root)? {
+        path if path == b"/" => Vec::new(),
+        path => path,
+    };
+    let inside = move |path: Vec<u8>| path.strip_prefix(above.as_slice()).map_or_else(|| path.clone(), <[u8]>::to_vec);
+    Ok((root, inside))
+}
+
+/// Whether the root of this process is ours.
+pub(crate) fn has_our_root(pid: u32) -> io::Result<bool> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty())?)
+    let own = open("/", flags, Mode::empty())?;
+    let root = open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty())?;
+    Ok(Stat::of(own.as_fd())? == Stat::of(root.as_fd())?)
 }
 
 /// The folders in which programs lie that are called by their names.
@@ -110,10 +133,37 @@ fn all(root: &OwnedFd, folders: &[PathBuf], name: &str) -> impl Iterator<Item = 
     folders.iter().filter_map(move |folder| find(root, &folder.join(name)))
 }
 
+/// Looks up what these rules mean in the root of this process. What is not there yet is told by its path.
+pub(crate) fn look_up_places(pid: u32, rules: &[FileRule]) -> io::Result<Places> {
+    let (root, inside) = root_of(pid)?;
+    let mut places = Places::default();
+    for rule in rules {
+        let path = Path::new(rule.path());
+        let mut paths: Vec<Vec<u8>> = through_folder(&root, path).map(&inside).into_iter().collect();
+        if let Some(file) = find_any(&root, path) {
+            paths.push(inside(path_seen(&file)?));
+            places.trees.push((file, rule.access()));
+        }
+        for path in paths {
+            places.above.extend(above(&path).map(<[u8]>::to_vec));
+            let known = places.paths.entry(path).or_insert(rule.access());
+            *known = known.with(rule.access());
+        }
+    }
+    places.folders =
+        places.above.iter().filter_map(|path| find_any(&root, Path::new(OsStr::from_bytes(path)))).collect();
+    Ok(places)
+}
+
+/// What lies at a path in this root, through all links.
+fn find_any(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).ok()
+}
+
 /// A file by its path in this root, through all links.
 pub(crate) fn find(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let file = openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).ok()?;
+    let file = find_any(root, path)?;
     let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);
     (kind == rustix::fs::FileType::RegularFile).then_some(file)
 }

@@ -14,6 +14,7 @@ use sensors::guard::FileKey;
 
 use crate::Status;
 use crate::files::{self, Stat};
+use crate::held::Held;
 use crate::listed::ListedThere;
 use crate::store::{EnforceError, Enforcer, boot_ns};
 
@@ -68,6 +69,7 @@ struct Followed {
     denied: BTreeMap<Stat, FileKey>,
     many: BTreeSet<Stat>,
     listed: ListedThere,
+    held: Held,
     is_unseen: bool,
 }
 
@@ -129,6 +131,7 @@ impl Follower {
                     enforcer.guards.allow_file(*file, key.0)?;
                 }
                 followed.listed.forget(&enforcer.guards, key.0)?;
+                followed.held.forget(&enforcer.guards, key.0)?;
             }
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
         }
@@ -190,6 +193,7 @@ impl Followed {
             denied: BTreeMap::new(),
             many: BTreeSet::new(),
             listed: ListedThere::default(),
+            held: Held::default(),
             is_unseen: false,
         }
     }
@@ -202,11 +206,20 @@ impl Followed {
             enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
         }
         if let Some(only) = &status.policy.only {
-            enforcer.must_have_a_root(container).map_err(|error| said(&error))?;
-            self.listed.renew(only, container.init.pid, &enforcer.guards, number)?;
+            let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
+            if has_own_root {
+                self.listed.renew(only, container.init.pid, &enforcer.guards, number)?;
+            }
+        }
+        let guards = &enforcer.guards;
+        if !status.policy.file.is_empty() {
+            let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
+            if has_own_root {
+                let pid = container.init.pid;
+                self.held.renew(guards, &status.policy.file, pid, number).map_err(|error| said(&error))?;
+            }
         }
         let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
-        let guards = &enforcer.guards;
         for path in &meant.paths {
             guards.deny_path(path, number).map_err(|error| said(&error))?;
         }

@@ -11,10 +11,12 @@ mod attempt;
 mod canary;
 mod files;
 mod follow;
+mod held;
 mod ladder;
 mod listed;
 mod lock;
 mod network;
+mod place;
 mod policy;
 mod running;
 mod store;
@@ -25,10 +27,11 @@ pub use follow::{Follower, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
 pub use listed::{Listed, Script};
 pub use network::{Peer, Port, capability};
+pub use place::FileRule;
 pub use policy::{Policy, PolicyError, Program};
 pub use running::matching;
 pub use sensors::guard::{
-    Action, Deed, Denial, DenialReader, Details, FileKey, GuardError, PolicyState, Reason, Step, Tally,
+    Action, Deed, Denial, DenialReader, Details, FileAct, FileKey, GuardError, PolicyState, Reason, Step, Tally,
 };
 pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
 pub use target::Target;

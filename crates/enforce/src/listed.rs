@@ -173,7 +173,7 @@ impl ListedThere {
 }
 
 fn look_up(pid: u32, listed: &Listed) -> io::Result<Found> {
-    let root = files::root_of(pid)?;
+    let (root, _) = files::root_of(pid)?;
     let many = files::many_in(&root, &files::folders(pid))?;
     let mut found = Found { files: Vec::new(), many: Vec::new(), paths: BTreeSet::new() };
     for path in listed.programs.iter().chain(listed.scripts.iter().map(|script| &script.path)) {

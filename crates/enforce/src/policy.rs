@@ -6,6 +6,7 @@ use sensors::guard::Deed;
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Peer, Port};
+use crate::place::FileRule;
 use crate::{Listed, Target};
 
 /// Why a policy is none.
@@ -31,6 +32,14 @@ pub enum PolicyError {
     Program {
         /// What was written.
         program: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// What nobody may read or write is no file.
+    #[error("{file:?} is no file that can be denied: {why}")]
+    File {
+        /// What was written.
+        file: String,
         /// What is wrong.
         why: &'static str,
     },
@@ -75,6 +84,10 @@ pub struct Policy {
     /// Only these programs may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Listed>,
+    /// Files that nobody may read (`:r`), write (`:w`) or either (`:rw`), each a whole path, as the container sees it; of a folder all
+    /// below it, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file: Vec<FileRule>,
     /// Addresses that nobody may connect or send to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connect: Vec<Peer>,
@@ -154,6 +167,7 @@ impl Policy {
     pub fn deeds(&self) -> Vec<Deed> {
         let denies = |deed: &Deed| match deed {
             Deed::Exec => !self.exec.is_empty() || self.image_binaries_only || self.only.is_some(),
+            Deed::File => !self.file.is_empty(),
             Deed::Connect => !self.connect.is_empty(),
             Deed::Listen => !self.listen.is_empty(),
             Deed::Capability => !self.capability.is_empty(),
@@ -169,6 +183,7 @@ impl Policy {
         let mut all: Vec<String> = self.exec.iter().map(|program| program.as_str().to_owned()).collect();
         all.extend(self.image_binaries_only.then(|| "all programs that are not of the image".to_owned()));
         all.extend(self.only.as_ref().map(Listed::what));
+        all.extend(self.file.iter().map(|rule| format!("file {rule}")));
         all.extend(self.connect.iter().map(|peer| format!("connect {}", String::from(peer.clone()))));
         all.extend(self.listen.iter().map(|port| format!("listen {}", String::from(*port))));
         all.extend(self.capability.iter().map(ToString::to_string));
@@ -280,7 +295,7 @@ mod tests {
         assert_eq!(parse(r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"]}"#), Ok(()));
         for unknown in [
             r#"{"schema_version":2,"containers":[{"container":"web"}],"exec":["id"]}"#,
-            r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"],"file":["/etc"]}"#,
+            r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"],"files":["/etc"]}"#,
         ] {
             assert!(matches!(parse(unknown), Err(PolicyError::Json(_))), "{unknown}");
         }
@@ -295,6 +310,7 @@ mod tests {
             exec: vec![Program::parse("whoami").expect("it is a name")],
             image_binaries_only: true,
             only: None,
+            file: vec!["/etc/shadow:r".parse().expect("it is a file"), "/data/".parse().expect("it is a file")],
             connect: vec!["10.0.0.0/8:443".parse().expect("it is a peer"), "*:25".parse().expect("it is a peer")],
             listen: vec!["*".parse().expect("it is a port"), "80".parse().expect("it is a port")],
             capability: vec!["CAP_NET_RAW".parse().expect("it is a capability")],
@@ -303,7 +319,7 @@ mod tests {
             module: true,
             audit: true,
         };
-        let what = "whoami, all programs that are not of the image, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
+        let what = "whoami, all programs that are not of the image, file /etc/shadow:r, file /data:rw, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
                     CAP_NET_RAW, mount, ptrace, module";
         assert_eq!(policy.what(), what);
         assert_eq!(policy.deeds(), Deed::ALL);

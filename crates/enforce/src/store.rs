@@ -11,9 +11,10 @@ use containers::proc::{Proc, ReadError};
 use sensors::guard::{Deed, DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
-use crate::files::{self, Stat};
+use crate::files;
 use crate::ladder::{Climb, LadderError, climb, hierarchy};
 use crate::lock::Lock;
+use crate::place::{FileRule, above};
 use crate::policy::{Policy, PolicyError};
 use crate::running::running_now;
 use crate::target::cgroup_names;
@@ -78,10 +79,8 @@ pub enum EnforceError {
         /// The container's id.
         id: String,
     },
-    /// What a runtime does while it sets the container up cannot be told from what runs in it.
-    #[error(
-        "the root of {id} is that of the host, where what a runtime runs is not judged: nothing but what is listed cannot be asked for"
-    )]
+    /// Its files cannot be told from the host's.
+    #[error("the root of {id} is the host's: its files cannot be told from those of the host")]
     HostRoot {
         /// The container's id.
         id: String,
@@ -170,6 +169,9 @@ pub struct Enforcer {
     climb: Climb,
     lock: PathBuf,
 }
+
+/// No runtime takes as long to make a container.
+const MAKING: Duration = Duration::from_secs(20);
 
 /// What is held while guards are changed.
 const LOCK: &str = "/run/ringfence/guards.lock";
@@ -307,9 +309,15 @@ impl Enforcer {
         }
         if let Some(only) = &policy.only {
             for container in matching {
-                self.must_have_a_root(container)?;
+                self.has_own_root(container)?;
             }
             only.apply(&self.guards, host_root(&self.guards)?, number)?;
+        }
+        if !policy.file.is_empty() {
+            for container in matching {
+                self.has_own_root(container)?;
+            }
+            self.deny_files(&policy.file, number)?;
         }
         for peer in &policy.connect {
             for network in peer.networks() {
@@ -360,14 +368,25 @@ impl Enforcer {
         }
     }
 
-    /// Whether what a runtime runs to set it up can be told from what runs in it.
-    pub(crate) fn must_have_a_root(&self, container: &Running) -> Result<(), EnforceError> {
-        let own = files::root_of(container.init.pid).map_err(GuardError::File)?;
-        let host = files::root_of(std::process::id()).map_err(GuardError::File)?;
-        let stat = |root: std::os::fd::OwnedFd| Stat::of(root.as_fd()).map_err(GuardError::File);
-        match stat(own)? == stat(host)? {
-            true => Err(EnforceError::HostRoot { id: container.id.clone() }),
-            false => Ok(()),
+    /// Files by their paths as they are written, and the folders above; what lies there in each container is looked up later.
+    fn deny_files(&self, rules: &[FileRule], number: u32) -> Result<(), EnforceError> {
+        for rule in rules {
+            let path = rule.path().as_bytes();
+            self.guards.deny_place(path, rule.access(), number)?;
+            above(path).try_for_each(|folder| self.guards.fix_place(folder, number))?;
+        }
+        let root = std::fs::File::open("/").map_err(GuardError::File)?;
+        Ok(self.guards.watch_files(self.guards.file_key(root.as_fd())?, number)?)
+    }
+
+    /// Whether the container's files can be told from the host's by now: one that has just begun has yet to get a root of its own.
+    pub(crate) fn has_own_root(&self, container: &Running) -> Result<bool, EnforceError> {
+        let is_new = boot_ns().saturating_sub(container.init.start_ns) < MAKING.as_nanos() as u64;
+        match files::has_our_root(container.init.pid) {
+            Ok(true) if !is_new => Err(EnforceError::HostRoot { id: container.id.clone() }),
+            Ok(is_ours) => Ok(!is_ours),
+            // It has ended.
+            Err(_) => Ok(false),
         }
     }
 

@@ -149,6 +149,9 @@ struct guard_facts {
 	u32 host_root_device;
 	/* The kinds of deeds whose programs are attached and pinned: a bit for each. */
 	u32 deeds;
+	/* Its root itself, and the policies that have rules for files. */
+	u64 host_root_inode;
+	u64 filing;
 };
 
 /* What only the kernel side writes. */
@@ -186,7 +189,7 @@ struct denial {
 	u8 deed;
 	/* Of a connection the other side: an IPv4 address as one that is mapped. */
 	u8 address[16];
-	/* The number of the capability, or the process that was to be traced. */
+	/* The number of the capability, the process that was to be traced, or what was to be done with the file. */
 	u32 number;
 	/* Of the other side, or the own of a listener; 0 where the kernel chooses. */
 	u16 port;
@@ -244,4 +247,13 @@ static __always_inline struct guard_facts *facts(void)
 static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* A pointer as a number: functions that the verifier looks at on their own take nothing else. */
+static __always_inline u64 number_of(const void *object)
+{
+	u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &object);
+	return number;
 }

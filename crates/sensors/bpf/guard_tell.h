@@ -56,11 +56,11 @@ static __always_inline void write_names(struct denial *denial, struct dentry *de
 	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
 	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
 	struct mount *mount, *upper;
-	u32 used = 0;
 
 	denial->path_is_cut = 1;
+	denial->path_bytes = 0;
 	for (u32 i = 0; i < TOLD_STEPS; i++) {
-		u32 length;
+		u32 length, used;
 
 		if ((u64)dentry == root_dentry && (u64)vfsmount == root_mount) {
 			denial->path_is_cut = 0;
@@ -76,21 +76,21 @@ static __always_inline void write_names(struct denial *denial, struct dentry *de
 			continue;
 		}
 		length = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES;
+		/* What was written there is any number to the verifier: it need not look at each. */
+		used = *(volatile u32 *)&denial->path_bytes;
 		if (used + 1 + length >= DENIAL_PATH_BYTES)
 			break;
-		/* So that the verifier knows of every round the same: it need not look at each. */
-		barrier_var(used);
+		barrier_var(used); /* the verifier must see the very number that is cut */
 		used &= DENIAL_PATH_BYTES - 1;
 		denial->path[used] = length;
 		if (bpf_probe_read_kernel(denial->path + used + 1, length, BPF_CORE_READ(dentry, d_name.name)))
 			break;
-		used += 1 + length;
+		denial->path_bytes = used + 1 + length;
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (parent == dentry)
 			break;
 		dentry = parent;
 	}
-	denial->path_bytes = used;
 }
 
 static __always_inline void count_untold(u32 policy)
@@ -163,13 +163,19 @@ static __always_inline void write_file(struct denial *denial, struct file *file,
 	write_names(denial, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
 }
 
-/* One event for a program that was denied, or would have been. */
-static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+/* One event for a program that was denied, or would have been. Not static, as above. */
+__noinline int write_denial(u32 policy, u32 reason, u32 action, u64 address_of_file, u64 called)
 {
 	struct denial *denial = begin_denial(policy, DEED_EXEC, reason, action);
 
-	if (!denial)
-		return;
-	write_file(denial, file, called);
-	bpf_ringbuf_submit(denial, 0);
+	if (denial) {
+		write_file(denial, (struct file *)address_of_file, (const char *)called);
+		bpf_ringbuf_submit(denial, 0);
+	}
+	return 0;
+}
+
+static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
+{
+	write_denial(policy, reason, action, number_of(file), (u64)called);
 }

@@ -4,68 +4,100 @@
 
 #include "guard.h"
 
-/* In parts, as kernels before 6.8 add up the stacks of all functions that call each other, and allow 512 bytes. */
-static __always_inline u64 hash_of_bytes(u64 address, u32 length)
+/*
+ * A text as a number: its words, of the last what there is, then its length; of a longer one than a name can be its
+ * beginning. 0 if it cannot be read. In parts, as kernels before 6.8 add up the stacks of all functions that call each
+ * other, and allow 512 bytes. Not static, so that the verifier looks at it once.
+ */
+__noinline u64 hash_of_text(u64 text, u32 is_argument)
 {
-	u64 words[NAME_PART / 8];
+	u64 words[NAME_PART / 8 + 1];
 	struct sip_hash hash;
+	u32 length = 0;
 
-	length &= NAME_BYTES;
 	begin_hash(&hash);
-	add_to_hash(&hash, length);
 	for (u32 at = 0; at <= NAME_BYTES; at += NAME_PART) {
-		u32 part = length - at;
+		u32 room = at + NAME_PART > NAME_BYTES ? NAME_PART : NAME_PART + 1;
+		long got;
 
-		if (at >= length)
-			break;
 		__builtin_memset(words, 0, sizeof(words));
-		barrier_var(part); /* the verifier must see the very number that is cut */
-		if (part > NAME_PART)
-			part = NAME_PART;
-		if (bpf_probe_read_kernel(words, part, (const void *)(address + at)))
+		got = is_argument ? bpf_probe_read_user_str(words, room, (const void *)(text + at))
+				  : bpf_probe_read_kernel_str(words, room, (const void *)(text + at));
+		if (got <= 0)
 			return 0;
+		got--;
+		length += got;
+		/* Out of both loops at once: where one goes on behind the other, the verifier tries every pair of ends.
+		 */
 		for (u32 i = 0; i < NAME_PART / 8; i++) {
-			if (at + i * 8 >= length)
-				break;
+			if (i * 8 >= got)
+				goto end;
 			add_to_hash(&hash, words[i]);
 		}
+		if (got < NAME_PART)
+			break;
 	}
+end:
+	add_to_hash(&hash, length);
 	return end_hash(&hash);
 }
 
-/* A name as a number; 0 if it cannot be read. Not static, as above. */
-__noinline u64 hash_of_name(u64 address_of_dentry)
+/* A file's name as a number. */
+static __always_inline u64 hash_of_name(u64 address_of_dentry)
 {
 	struct dentry *dentry = (struct dentry *)address_of_dentry;
 
-	return hash_of_bytes((u64)BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
+	return hash_of_text((u64)BPF_CORE_READ(dentry, d_name.name), 0);
 }
 
-/* The path of a file below a root, as a number over those of its names, leaf first; 0 if it does not lie there. */
-__noinline u64 hash_of_place(u64 address_of_dentry, u64 address_of_mount, u64 root_dentry, u64 root_mount)
+/* One number more behind those that made another. As above. */
+__noinline u64 hash_with(u64 before, u64 number)
 {
-	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
-	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
-	struct mount *mount, *upper;
 	struct sip_hash hash;
 
 	begin_hash(&hash);
+	add_to_hash(&hash, before);
+	add_to_hash(&hash, number);
+	return end_hash(&hash);
+}
+
+/* By which way a path leads to a file. */
+enum route {
+	/* Over mounts, from the root of the running task: as it sees the file. */
+	ROUTE_FROM_ROOT,
+	/* Over mounts, from the top of the mount namespace. */
+	ROUTE_FROM_TOP,
+	/* In the file system that it lies in, wherever that is mounted. */
+	ROUTE_WITHIN,
+};
+
+/* The path of a file as a number over those of its names, leaf first; 0 if there is none by this route. As above. */
+__noinline u64 hash_of_route(u64 address_of_dentry, u64 address_of_mount, u32 route)
+{
+	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
+	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
+	struct task_struct *task = current_task();
+	u64 root_dentry = (u64)BPF_CORE_READ(task, fs, root.dentry),
+	    root_mount = (u64)BPF_CORE_READ(task, fs, root.mnt);
+	struct mount *mount, *upper;
+	u64 hash = hash_with(0, 0);
+
 	for (u32 i = 0; i < PLACE_STEPS; i++) {
-		if ((u64)dentry == root_dentry && (u64)vfsmount == root_mount)
-			return end_hash(&hash);
-		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
+		if (route == ROUTE_FROM_ROOT && (u64)dentry == root_dentry && (u64)vfsmount == root_mount)
+			return hash;
+		if (route != ROUTE_WITHIN && dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
 			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 			upper = BPF_CORE_READ(mount, mnt_parent);
 			if (upper == mount)
-				return 0;
+				return route == ROUTE_FROM_TOP ? hash : 0;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			vfsmount = (void *)upper + bpf_core_field_offset(struct mount, mnt);
 			continue;
 		}
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (parent == dentry)
-			return 0;
-		add_to_hash(&hash, hash_of_name((u64)dentry));
+			return route == ROUTE_WITHIN ? hash : 0;
+		hash = hash_with(hash, hash_of_name((u64)dentry));
 		dentry = parent;
 	}
 	return 0;
@@ -92,9 +124,9 @@ static __always_inline u64 mask_in(void *map, const void *key)
 
 /*
  * The file system of the container's root, wherever the task's own root is: the mount below which all others are, but
- * for the one that every mount namespace begins with.
+ * for the one that every mount namespace begins with. As above.
  */
-static __always_inline struct super_block *root_of_container(void)
+__noinline u64 root_of_container(void)
 {
 	struct vfsmount *vfsmount = BPF_CORE_READ(current_task(), fs, root.mnt);
 	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
@@ -103,7 +135,7 @@ static __always_inline struct super_block *root_of_container(void)
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
 		if (above == mount || BPF_CORE_READ(above, mnt_parent) == above)
-			return BPF_CORE_READ(mount, mnt.mnt_sb);
+			return (u64)BPF_CORE_READ(mount, mnt.mnt_sb);
 		mount = above;
 	}
 	return 0;
@@ -116,7 +148,7 @@ static __always_inline struct super_block *root_of_container(void)
  */
 static __always_inline bool is_of_image(struct guard_facts *known, struct file *file)
 {
-	struct super_block *root = root_of_container();
+	struct super_block *root = (struct super_block *)root_of_container();
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	u64 upper = 0;
 
@@ -139,7 +171,6 @@ static __always_inline bool is_of_image(struct guard_facts *known, struct file *
 static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reason)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct task_struct *task = current_task();
 	struct guard_facts *known;
 	struct file_key key;
 	u64 number, found;
@@ -149,9 +180,7 @@ static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reaso
 	*reason = DENY_NAME;
 	if (found)
 		return found;
-	/* As the running task sees it. */
-	number = hash_of_place((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt),
-			       (u64)BPF_CORE_READ(task, fs, root.dentry), (u64)BPF_CORE_READ(task, fs, root.mnt));
+	number = hash_of_route((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt), ROUTE_FROM_ROOT);
 	found = mask & mask_in(&denied_paths, &number);
 	*reason = DENY_PATH;
 	if (found)

@@ -415,6 +415,46 @@ fn every_way_to_run_it_in_a_container_of_crun_is_as_the_table_says() -> Result<(
     in_bare_containers("crun")
 }
 
+/// Around the ends of the parts in which the kernel side reads names and texts, up to the longest that a file can have.
+const LENGTHS: [usize; 15] = [1, 7, 8, 9, 55, 56, 57, 60, 63, 64, 65, 128, 192, 254, 255];
+
+#[test]
+#[ignore = "needs root"]
+fn names_and_links_of_every_length_are_told_to_their_last_byte() -> Result<()> {
+    need!("runc", "busybox", "ldd", "whoami");
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let runtime = Runtime::new("runc")?;
+    let here = unique_name("rf-here");
+    let root = with_whoami()?;
+    let bundle = Bundle::new(&root.root(), &["/bin/sleep", "1000"])?;
+    let container = bare(&runtime, &bundle, &here)?;
+    let named = |last: char| LENGTHS.map(|length| format!("{}{last}", "n".repeat(length - 1)));
+    let (denied, others) = (named('d'), named('o'));
+
+    let mut args = vec!["--container", &here];
+    args.extend(denied.iter().flat_map(|name| ["--exec", name]));
+    let blocking = Blocking::start(None, &[&args[..], &["--format", "json"]].concat())?;
+    let runs = "mkdir -p /tmp/files /tmp/links; for name; do cp /usr/bin/whoami /tmp/files/$name; \
+        ln -s /usr/bin/whoami /tmp/links/$name; \
+        for folder in files links; do [ \"$(/tmp/$folder/$name)\" != root ] || echo $folder/$name; done; done";
+    let in_container = |names: &[String]| -> Result<String> {
+        let names = names.iter().map(String::as_str);
+        let command: Vec<&str> = ["/bin/sh", "-c", runs, "sh"].into_iter().chain(names).collect();
+        Ok(container.exec(&command)?.stdout())
+    };
+    let ran = in_container(&denied)?;
+    ensure!(ran.is_empty(), "these ran: {ran}");
+    let all: String = others.iter().map(|name| format!("files/{name}\nlinks/{name}\n")).collect();
+    let ran = in_container(&others)?;
+    ensure!(ran.trim() == all.trim(), "only these ran: {ran}");
+    let denials = blocking.expect_denials(2 * LENGTHS.len())?;
+    for (denial, name) in denials.iter().step_by(2).zip(&denied) {
+        ensure!(denial["program"]["path"] == format!("/tmp/files/{name}"), "another was denied: {denial}");
+    }
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs root"]
 fn an_audit_counts_and_denies_nothing_and_time_ends_a_policy_without_ringfence() -> Result<()> {
@@ -456,12 +496,22 @@ fn what_matches_nothing_or_the_host_is_refused_and_leaves_nothing() -> Result<()
         (&["--container", "docker", "--exec", "id"], "a cgroup of the host"),
         (&["--container", "system.slice", "--later", "--exec", "id"], "a cgroup of the host"),
         (&["--container", "../x", "--exec", "id"], "no name or id"),
+        (
+            &["--container", "rf-there-is-none", "--later", "--step", "kill", "--exec", "id", "--connect", "*:25"],
+            "connecting cannot be denied at the step kill",
+        ),
+        (&["--container", "rf-there-is-none", "--later", "--step", "kill", "--file", "/etc"], "only running a program"),
     ] {
         let refused = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(refused.status.code() == Some(3), "{args:?} ends with {}: {}", refused.status, refused.stderr());
         ensure!(refused.stderr().contains(why), "{args:?} says: {}", refused.stderr());
     }
-    for args in [&["--container", "x"][..], &["--exec", "id"], &["--container", "x", "--exec", "../id"]] {
+    for args in [
+        &["--container", "x"][..],
+        &["--exec", "id"],
+        &["--container", "x", "--exec", "../id"],
+        &["--container", "x", "--file", "etc"],
+    ] {
         let wrong = run(None, &[&["block", "--once"][..], args].concat())?;
         ensure!(wrong.status.code() == Some(2), "{args:?} ends with {}", wrong.status);
     }

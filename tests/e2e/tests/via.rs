@@ -62,6 +62,7 @@ fn what_no_filter_can_tell_is_refused() -> Result<()> {
     for (args, why) in [
         (&["--exec", "whoami"][..], "not which file"),
         (&["--image-binaries-only"], "image"),
+        (&["--file", "/etc/shadow:r"], "no path"),
         (&["--connect", "10.0.0.0/8"], "no address"),
         (&["--listen", "80", "--mount"], "no port"),
     ] {

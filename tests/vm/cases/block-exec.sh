@@ -1,8 +1,9 @@
 #!/bin/sh
 # A program that may not run in one container: at each step of the ladder that this kernel has, blocked there however it is called,
-# and working in another container and on the host; still blocked when the container is started again with no ringfence there;
-# and working again when the policy is removed.
+# and working in another container and on the host, after ringfence itself was killed; still blocked when the container is started
+# again with no ringfence there; and working again when the policy is removed.
 # Needs RINGFENCE_BIN, and runc, jq, busybox and whoami on the machine. NEEDED: the steps that this kernel must have, the best first.
+# NOT_HAD: one that must be refused, as nothing is blocked by it.
 set -eu
 
 work=$(mktemp -d)
@@ -20,47 +21,46 @@ cp -L /usr/bin/whoami "$root/usr/bin/whoami"
 loader=$(ldd /usr/bin/whoami | grep -o '/[^ ]*/ld-[^ ]*')
 echo root:x:0:0:root:/root:/bin/sh >"$root/etc/passwd"
 
-# stop NAME : ends it and waits until its cgroup is gone.
-stop() {
-    runc --root "$work/state" kill "$1" KILL 2>/dev/null || true
-    waited=0
-    until runc --root "$work/state" delete "$1" 2>/dev/null; do
-        waited=$((waited + 1))
-        [ $waited -lt 100 ] || { echo "$1 does not end"; exit 1; }
-        sleep 0.1
-    done
+# The first process of a container, which runs what it is asked for: runc takes seconds for each start here.
+cat >"$root/serve" <<'SERVE'
+#!/bin/busybox sh
+while true; do
+    read -r asked <"/tmp/$1.asked"
+    /bin/busybox sh -c "$asked" >"/tmp/$1.said" 2>/dev/null
+done
+SERVE
+chmod +x "$root/serve"
+
+# bundle NAME
+bundle() {
+    mkdir "$work/$1"
+    mkfifo "$root/tmp/$1.asked" "$root/tmp/$1.said"
+    jq --arg name "$1" --arg root "$root" '.process.terminal = false | .process.args = ["/serve", $name]
+        | .root = {path: $root} | .linux.cgroupsPath = "/of-runc/" + $name
+        | .process.capabilities |= with_entries(.value += ["CAP_SYS_ADMIN"])' "$work/config.json" >"$work/$1/config.json"
 }
 
-# start NAME : a container that sleeps.
+# start NAME
 start() {
-    mkdir -p "$work/$1"
-    [ -f "$work/$1/config.json" ] || (cd "$work/$1" && runc spec)
-    jq --arg name "$1" --arg root "$root" '.process.terminal = false | .process.args = ["/bin/busybox", "sleep", "1000"]
-        | .root = {path: $root} | .linux.cgroupsPath = "/of-runc/" + $name
-        | .process.capabilities |= with_entries(.value += ["CAP_SYS_ADMIN"])' "$work/$1/config.json" >"$work/$1/config.new"
-    mv "$work/$1/config.new" "$work/$1/config.json"
     runc --root "$work/state" run --detach --bundle "$work/$1" "$1" </dev/null >/dev/null 2>&1
 }
 
-# in NAME COMMAND... : runs it there.
+# stop NAME
+stop() {
+    runc --root "$work/state" delete --force "$1"
+    [ -z "$(find /sys/fs/cgroup -path "*/of-runc/$1")" ] || fault "$1 does not end"
+}
+
+# in_container NAME COMMAND : has it run there by a shell.
 in_container() {
-    name=$1
-    shift
-    runc --root "$work/state" exec "$name" "$@" </dev/null
+    echo "$2" >"$root/tmp/$1.asked"
+    cat "$root/tmp/$1.said"
 }
 
 faults=0
 fault() {
     echo "FAULT at step $step: $*"
     faults=$((faults + 1))
-}
-
-# blocked WHAT COMMAND... : it must not say who it is.
-blocked() {
-    what=$1
-    shift
-    said=$(in_container here "$@" 2>/dev/null) || true
-    [ "$said" != root ] || fault "$what ran"
 }
 
 # Each way to run it, all by one program in the container, as starting one is slow here.
@@ -97,39 +97,49 @@ works() {
     [ "$said" = root ] || fault "$what does not work: $said"
 }
 
-# Starting a program in a container takes seconds here: so few are.
+(cd "$work" && runc spec)
+bundle here
+bundle elsewhere
 start here
 start elsewhere
-works "the container, before" in_container here whoami
+echo "containers after $(cut -d' ' -f1 /proc/uptime) s"
 chosen=
 for step in $needed; do
-    ways=$(in_container here /ways "$step" 2>/dev/null | grep -vc "^end of") || true
+    works "the container, before" in_container here "exec /usr/bin/whoami"
+    ways=$(in_container here "exec /ways $step" | grep -vc "^end of") || true
     [ "$ways" -ge 12 ] || fault "only $ways of the ways work without a block"
     # The first is the one that is chosen.
     # shellcheck disable=SC2086 # none or two words
-    if ! "$RINGFENCE_BIN" block --container here --exec whoami $chosen --once 2>"$work/said"; then
+    "$RINGFENCE_BIN" block --container here --exec whoami $chosen >"$work/denials" 2>"$work/said" &
+    agent=$!
+    until grep -q "in force in here" "$work/said" || ! kill -0 $agent 2>/dev/null; do sleep 0.3; done
+    kill -KILL $agent 2>/dev/null || true
+    wait $agent 2>/dev/null || true
+    if ! grep -q "in force in here" "$work/said"; then
         fault "it is not had: $(cat "$work/said")"
         continue
     fi
     grep -q "step $step:" "$work/said" || fault "another step was taken: $(cat "$work/said")"
-    said=$(in_container here /ways "$step" 2>/dev/null) || true
+    [ -z "${NOT_HAD:-}" ] || grep "not $NOT_HAD: .* was not" "$work/said" || fault "$NOT_HAD was not found out: $(cat "$work/said")"
+    said=$(in_container here "exec /ways $step") || true
     [ "$said" = "end of the ways for user 0, who may say whoami" ] || fault "what ran: $said"
-    works "the other container" in_container elsewhere whoami
+    works "the other container" in_container elsewhere "exec /usr/bin/whoami"
     works "the host" /usr/bin/whoami
     "$RINGFENCE_BIN" block --status --format json >"$work/status"
     [ "$(jq -r .step "$work/status")" = "$step" ] || fault "the status is $(cat "$work/status")"
     [ "$(jq '.policies[0].denied' "$work/status")" = "$ways" ] || fault "not each of $ways ways was counted: $(cat "$work/status")"
     stop here
     start here
-    blocked "in the container that was started again" whoami
+    said=$(in_container here "exec /usr/bin/whoami") || true
+    [ "$said" != root ] || fault "it ran in the container that was started again"
+    said=$(runc --root "$work/state" exec here whoami </dev/null 2>/dev/null) || true
+    [ "$said" != root ] || fault "it ran by exec in the container that was started again"
     "$RINGFENCE_BIN" policy remove 0 2>/dev/null
-    works "the container, afterwards" in_container here whoami
+    works "the container, afterwards" in_container here "exec /usr/bin/whoami"
     [ ! -e /sys/fs/bpf/ringfence ] || fault "something stays pinned"
     echo "step $step done after $(cut -d' ' -f1 /proc/uptime) s"
     following=${needed#*"$step"}
     following=${following# }
     chosen="--step ${following%% *}"
 done
-stop here
-stop elsewhere
 [ "$faults" = 0 ]

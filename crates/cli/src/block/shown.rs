@@ -53,9 +53,9 @@ pub(crate) struct DenialLine<'a> {
     /// `refused`: the call failed with EPERM. `killed`: before the first instruction of the program. `audited`: it was only
     /// counted. `failed`: it ran, as the kernel sent no signal.
     action: &'static str,
-    /// What it was: `exec`, `connect`, `listen`, `capability`, `mount`, `ptrace` or `module`.
+    /// What it was: `exec`, `file`, `connect`, `listen`, `capability`, `mount`, `ptrace` or `module`.
     deed: &'static str,
-    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of connections `address`; of
+    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path` or `file`; of connections `address`; of
     /// listeners `port`, or `unbound` if the kernel was to choose the port; of others `kind`, as all of the kind are denied.
     reason: &'static str,
     policy: PolicyLine<'a>,
@@ -64,6 +64,9 @@ pub(crate) struct DenialLine<'a> {
     /// Of `exec`: what was to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     program: Option<ProgramLine<'a>>,
+    /// Of `file`: which one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<FileLine<'a>>,
     /// Of `connect`: the other side.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<PeerLine>,
@@ -82,6 +85,21 @@ pub(crate) struct DenialLine<'a> {
     /// Of `module`: what was to be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     module: Option<ModuleLine<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FileLine<'a> {
+    /// As the container sees it.
+    path: &'a Text,
+    /// Whether the beginning of the path is missing.
+    is_path_cut: bool,
+    /// What was to be done: `read`, `write`, `read and write`, `make`, `remove`, `move`, `link`, `cut` or `change` (mode or owner).
+    act: &'static str,
+    /// Both 0 where there is no file yet.
+    device: u32,
+    #[serde(with = "event::decimal")]
+    #[schemars(with = "String")]
+    inode: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -200,6 +218,16 @@ impl Shown {
                 device: denial.file.device,
                 inode: denial.file.inode,
             }),
+            file: match denial.details {
+                Details::File(act) => Some(FileLine {
+                    path: &denial.path,
+                    is_path_cut: denial.is_path_cut,
+                    act: act.name(),
+                    device: denial.file.device,
+                    inode: denial.file.inode,
+                }),
+                _ => None,
+            },
             peer: match denial.details {
                 Details::Peer(peer) => Some(PeerLine { address: peer.ip().to_string(), port: peer.port() }),
                 _ => None,
@@ -256,6 +284,7 @@ fn what(denial: &Denial) -> String {
     let called = report::quoted(&denial.called);
     let comm = report::quoted(&denial.comm);
     match denial.details {
+        Details::File(act) => return format!("{} {path} ({comm})", act.name()),
         Details::Peer(peer) => return format!("connect {peer} ({comm})"),
         Details::Port(0) => return format!("listen on any port ({comm})"),
         Details::Port(port) => return format!("listen {port} ({comm})"),
@@ -432,7 +461,7 @@ pub(crate) fn status_json(
 mod tests {
     use std::path::Path;
 
-    use ::enforce::{Action, FileKey, Reason};
+    use ::enforce::{Action, FileAct, FileKey, Reason};
 
     use super::*;
 
@@ -508,6 +537,8 @@ mod tests {
         let (text, json) = line(Deed::Connect, peer, "", "");
         assert_eq!(text, "connect [2001:db8::1]:443 ('n\\u{1b}c')");
         assert_eq!((&json["peer"]["address"], &json["peer"]["port"]), (&"2001:db8::1".into(), &443.into()));
+        let (text, json) = line(Deed::File, Details::File(FileAct::Move), "/etc/x", "");
+        assert_eq!((text.as_str(), &json["file"]["act"]), ("move /etc/x ('n\\u{1b}c')", &"move".into()));
         let (text, json) = line(Deed::Listen, Details::Port(80), "", "");
         assert_eq!((text.as_str(), &json["port"]), ("listen 80 ('n\\u{1b}c')", &80.into()));
         let (text, json) = line(Deed::Capability, Details::Capability(13), "", "");

@@ -95,6 +95,9 @@ fn refusals(policy: &Policy) -> Vec<String> {
             "what came with the image cannot be told so: block it without --via, or start with --read-only".into(),
         );
     }
+    for rule in &policy.file {
+        refusals.push(format!("{rule} cannot be denied so: a filter sees no path; block it without --via"));
+    }
     for peer in policy.connect.iter().cloned().map(String::from).filter(|peer| peer != "*") {
         refusals.push(format!(
             "connecting to {peer} alone cannot be denied so: a filter sees no address; --connect '*' denies all, or block it without --via"

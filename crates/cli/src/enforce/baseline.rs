@@ -75,6 +75,7 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
         exec: Vec::new(),
         image_binaries_only: args.image_binaries_only,
         only: Some(listed),
+        file: Vec::new(),
         connect: Vec::new(),
         listen: Vec::new(),
         capability: Vec::new(),

@@ -10,6 +10,8 @@ use crate::guard_bpf::types::deed;
 pub enum Deed {
     /// Running a program.
     Exec,
+    /// Reading a file, writing it, or changing what lies at a path.
+    File,
     /// Connecting to an address, or sending to it.
     Connect,
     /// Listening on a port.
@@ -26,13 +28,22 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Deed; 7] =
-        [Deed::Exec, Deed::Connect, Deed::Listen, Deed::Capability, Deed::Mount, Deed::Ptrace, Deed::Module];
+    pub const ALL: [Deed; 8] = [
+        Deed::Exec,
+        Deed::File,
+        Deed::Connect,
+        Deed::Listen,
+        Deed::Capability,
+        Deed::Mount,
+        Deed::Ptrace,
+        Deed::Module,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Deed::Exec => "exec",
+            Deed::File => "file",
             Deed::Connect => "connect",
             Deed::Listen => "listen",
             Deed::Capability => "capability",
@@ -46,6 +57,7 @@ impl Deed {
     pub fn description(self) -> &'static str {
         match self {
             Deed::Exec => "running a program",
+            Deed::File => "reading or writing a file",
             Deed::Connect => "connecting",
             Deed::Listen => "listening",
             Deed::Capability => "using a capability",
@@ -58,6 +70,7 @@ impl Deed {
     pub(super) fn kernel(self) -> deed {
         match self {
             Deed::Exec => deed::DEED_EXEC,
+            Deed::File => deed::DEED_FILE,
             Deed::Connect => deed::DEED_CONNECT,
             Deed::Listen => deed::DEED_LISTEN,
             Deed::Capability => deed::DEED_CAPABILITY,
@@ -85,6 +98,32 @@ impl Deed {
             }
             (Deed::Exec, Step::Kill) => &["on_exec_guard", "on_exec_listed"],
             (_, Step::Kill) => return None,
+            (Deed::File, Step::Lsm) => &[
+                "open_lsm",
+                "cut_lsm",
+                "mode_lsm",
+                "make_lsm",
+                "make_folder_lsm",
+                "make_symlink_lsm",
+                "remove_lsm",
+                "remove_folder_lsm",
+                "link_lsm",
+                "move_lsm",
+                "owner_lsm",
+            ],
+            (Deed::File, Step::FmodRet) => &[
+                "open_result",
+                "cut_result",
+                "mode_result",
+                "make_result",
+                "make_folder_result",
+                "make_symlink_result",
+                "remove_result",
+                "remove_folder_result",
+                "link_result",
+                "move_result",
+                "owner_result",
+            ],
             (Deed::Connect, Step::Lsm) => &["connect_lsm", "sendmsg_lsm"],
             (Deed::Connect, Step::FmodRet) => &["connect_result", "sendmsg_result"],
             (Deed::Listen, Step::Lsm) => &["listen_lsm", "bind_lsm"],
@@ -111,6 +150,9 @@ impl fmt::Display for Deed {
         f.pad(self.name())
     }
 }
+
+/// The programs whose functions are given structures by value, which kernels before 6.1 do not allow: there owners can be changed.
+pub(super) const WITH_STRUCTURES: [&str; 2] = ["owner_lsm", "owner_result"];
 
 /// The programs that know whom policies are about: there at every step, and for every deed.
 pub(super) const SHARED: [&str; 3] = ["on_mkdir_guard", "on_mkdir_guard_again", "on_rmdir_guard"];

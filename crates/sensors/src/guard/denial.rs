@@ -8,7 +8,7 @@ use std::time::Duration;
 use event::Text;
 use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
 
-use super::{Deed, FileKey};
+use super::{Deed, FileAct, FileKey};
 use crate::guard_bpf::types::{denial, deny_action, deny_reason};
 use crate::record::{self, DecodeError, Plain};
 use crate::ring;
@@ -119,11 +119,13 @@ impl Action {
     }
 }
 
-/// What there is to say of a deed beside files.
+/// What there is to say of a deed beside which file it was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Details {
     /// Nothing.
     Nothing,
+    /// What was to be done with the file.
+    File(FileAct),
     /// Of a connection: the other side.
     Peer(SocketAddr),
     /// Of a listener: its port; 0 if the kernel was to choose.
@@ -135,14 +137,15 @@ pub enum Details {
 }
 
 impl Details {
-    fn of(deed: Deed, raw: &denial) -> Details {
-        match deed {
+    fn of(deed: Deed, raw: &denial) -> Option<Details> {
+        Some(match deed {
+            Deed::File => Details::File(FileAct::from_number(raw.number)?),
             Deed::Connect => Details::Peer(SocketAddr::new(Ipv6Addr::from(raw.address).to_canonical(), raw.port)),
             Deed::Listen => Details::Port(raw.port),
             Deed::Capability => Details::Capability(raw.number),
             Deed::Ptrace => Details::Process(raw.number),
             Deed::Exec | Deed::Mount | Deed::Module => Details::Nothing,
-        }
+        })
     }
 }
 
@@ -155,7 +158,7 @@ pub struct Denial {
     pub policy: u32,
     /// The kind of deed.
     pub deed: Deed,
-    /// What there is to say of it beside files.
+    /// What there is to say of it beside which file it was about.
     pub details: Details,
     /// Why.
     pub reason: Reason,
@@ -202,7 +205,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Denial, DecodeError> {
         boot_ns: raw.boot_ns,
         policy: raw.policy,
         deed,
-        details: Details::of(deed, &raw),
+        details: Details::of(deed, &raw).ok_or(DecodeError::UnknownValue(raw.number.to_le_bytes()[0]))?,
         reason: reason.ok_or(DecodeError::UnknownValue(raw.reason))?,
         action: Action::from_number(raw.action).ok_or(DecodeError::UnknownValue(raw.action))?,
         cgroup_id: raw.cgroup_id,

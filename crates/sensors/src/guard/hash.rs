@@ -1,4 +1,4 @@
-//! The numbers that the kernel side makes of names and paths (`bpf/hash.h`, `bpf/guard.h`).
+//! The numbers that the kernel side makes of names and paths (`bpf/hash.h`, `bpf/guard_what.h`).
 
 /// The key of SipHash-1-3, drawn when the guards were loaded.
 #[derive(Clone, Copy)]
@@ -9,21 +9,26 @@ impl HashKey {
     pub(super) fn of_name(self, name: &[u8]) -> u64 {
         let name = &name[..name.len().min(255)];
         let mut hash = Hash::begin(self);
-        hash.add(name.len() as u64);
         for chunk in name.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             hash.add(u64::from_ne_bytes(word));
         }
+        hash.add(name.len() as u64);
         hash.end()
     }
 
     /// A path, by its names from the last to the first.
     pub(super) fn of_path(self, path: &[u8]) -> u64 {
+        let names = path.split(|&byte| byte == b'/').rev().filter(|name| !name.is_empty());
+        names.fold(self.with(0, 0), |hash, name| self.with(hash, self.of_name(name)))
+    }
+
+    /// One number more behind those that made another.
+    fn with(self, before: u64, number: u64) -> u64 {
         let mut hash = Hash::begin(self);
-        for name in path.split(|&byte| byte == b'/').rev().filter(|name| !name.is_empty()) {
-            hash.add(self.of_name(name));
-        }
+        hash.add(before);
+        hash.add(number);
         hash.end()
     }
 }

@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 14] = [
+const MASKS: [&str; 21] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -85,6 +85,13 @@ const MASKS: [&str; 14] = [
     "listed_paths",
     "listed_texts",
     "listed_applets",
+    "unreadable_paths",
+    "unwritable_paths",
+    "unreadable_files",
+    "unwritable_files",
+    "fixed_paths",
+    "fixed_files",
+    "ruled_names",
     "denied_peers",
     "denied_ports",
 ];
@@ -133,6 +140,7 @@ impl Guards {
         self.change_facts(|facts| {
             facts.naming &= !bit(number);
             facts.image_only &= !bit(number);
+            facts.filing &= !bit(number);
         })?;
         let none = policy_tally::default();
         write(&find(self.object(), "policy_tallies")?, "policy_tallies", &number.to_ne_bytes(), record::bytes(&none))

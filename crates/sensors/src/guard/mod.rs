@@ -11,6 +11,7 @@ mod hash;
 mod listed;
 mod maps;
 mod pins;
+mod places;
 mod rules;
 
 use std::fmt;
@@ -18,13 +19,14 @@ use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::{Btf, types::Struct};
 use libbpf_rs::{Iter, Link, MapCore as _, Object, ObjectBuilder, OpenObject};
 
 pub use deed::Deed;
 pub use denial::{Action, Denial, DenialReader, Details, Reason};
 pub use maps::{FileKey, PolicyRecord, PolicyState, Tally};
 pub use pins::{PinError, Pins};
+pub use places::{Access, FileAct};
 pub use rules::Network;
 
 use crate::configure::{controller, initial_value};
@@ -32,7 +34,7 @@ use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, gu
 use crate::libbpf_log::{capture, said};
 use crate::load::{Hierarchy, said_by_libbpf};
 use crate::record::{self, Plain};
-use deed::{NEWCOMERS, SHARED};
+use deed::{NEWCOMERS, SHARED, WITH_STRUCTURES};
 use hash::HashKey;
 
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guards.bpf.o"));
@@ -128,13 +130,8 @@ pub enum GuardError {
         log: String,
     },
     /// The step cannot deny it.
-    #[error("at the step {step} {} cannot be denied, only running a program", .deed.description())]
-    NotAtStep {
-        /// What was to be denied.
-        deed: Deed,
-        /// The step.
-        step: Step,
-    },
+    #[error("only running a program can be denied there, by ending the process")]
+    NotAtStep,
     /// What is pinned is not what this program knows.
     #[error("the guards in {folder} cannot be used by this version of ringfence{}", said_by_libbpf(.log))]
     Foreign {
@@ -232,8 +229,10 @@ impl Guards {
             return Ok(false);
         }
         let step = self.step;
-        let programs = deed.programs(step).ok_or(GuardError::NotAtStep { deed, step })?;
-        let mut wanted = programs.to_vec();
+        let programs = deed.programs(step).ok_or(GuardError::NotAtStep)?;
+        let takes_structures = takes_structures()?;
+        let can_be_had = |name: &&str| takes_structures || !WITH_STRUCTURES.contains(name);
+        let mut wanted: Vec<&str> = programs.iter().copied().filter(can_be_had).collect();
         if deed.is_of_runtimes() && !known.iter().any(|known| known.is_of_runtimes()) {
             wanted.extend(NEWCOMERS);
         }
@@ -433,6 +432,17 @@ fn attach_and_pin(
         link.pin(pins.link(name)).map_err(|source| PinError::pin(pins.link(name), source))?;
     }
     Ok(())
+}
+
+/// Whether this kernel takes programs on functions that are given structures by value: 6.1 and later do.
+fn takes_structures() -> Result<bool, GuardError> {
+    let btf = Btf::from_vmlinux().map_err(GuardError::NoBtf)?;
+    let model = btf.type_by_name::<Struct<'_>>("btf_func_model");
+    let has_flags = |model: Struct<'_>| {
+        let mut members = model.iter();
+        members.any(|member| member.name.is_some_and(|name| name == "arg_flags"))
+    };
+    Ok(model.is_some_and(has_flags))
 }
 
 fn load_only(open: &mut OpenObject, wanted: &[&str]) {

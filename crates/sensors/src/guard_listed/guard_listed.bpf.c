@@ -62,7 +62,8 @@ static __always_inline u64 listing_policies(struct listing *listing)
 __noinline u64 not_listing_file(u64 mask, u64 address_of_file)
 {
 	struct file *file = (struct file *)address_of_file;
-	struct mount *top = BPF_CORE_READ(current_task(), nsproxy, mnt_ns, root);
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	struct file_key key;
 	u64 number;
 
@@ -70,9 +71,10 @@ __noinline u64 not_listing_file(u64 mask, u64 address_of_file)
 	mask &= ~mask_in(&listed_files, &key);
 	if (!mask)
 		return 0;
-	number = hash_of_place((u64)BPF_CORE_READ(file, f_path.dentry), (u64)BPF_CORE_READ(file, f_path.mnt),
-			       (u64)BPF_CORE_READ(top, mnt.mnt_root),
-			       (u64)top + bpf_core_field_offset(struct mount, mnt));
+	/* Where nothing is mounted, or in other mounts than the task's, a path says what its maker wants. */
+	if (BPF_CORE_READ(mount, mnt_ns) != BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
+		return mask;
+	number = hash_of_route((u64)BPF_CORE_READ(file, f_path.dentry), (u64)vfsmount, ROUTE_FROM_TOP);
 	return mask & ~mask_in(&listed_paths, &number);
 }
 

@@ -73,7 +73,7 @@ int BPF_PROG(on_attach_newcomer, struct cgroup *cgroup, const char *path, struct
 
 	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
 		return 0;
-	if (!policies_of_cgroup((u64)cgroup) || policies_of_current())
+	if (!policies_of_cgroup(number_of(cgroup)) || policies_of_current())
 		return 0;
 	bpf_map_update_elem(&newcomers, &tgid, &moved, BPF_ANY);
 	return 0;
@@ -141,7 +141,7 @@ static __always_inline int judge_capability(const struct cred *rights, struct us
 GUARD(capable, capable, judge_capability(rights, space, capability, options), const struct cred *rights,
       struct user_namespace *space, int capability, unsigned int options)
 
-static __always_inline int judge_mount(const struct path *place, const char *type)
+static __always_inline int judge_mount(struct dentry *dentry, struct vfsmount *mount, const char *type)
 {
 	u64 found = denied_by_kind(DEED_MOUNT);
 	struct settled settled;
@@ -153,24 +153,22 @@ static __always_inline int judge_mount(const struct path *place, const char *typ
 	if (denial) {
 		if (type)
 			bpf_probe_read_kernel_str(denial->called, sizeof(denial->called), type);
-		write_names(denial, BPF_CORE_READ(place, dentry), BPF_CORE_READ(place, mnt));
+		write_names(denial, dentry, mount);
 		bpf_ringbuf_submit(denial, 0);
 	}
 	return settled.denying != 0;
 }
 
-static __always_inline int judge_unmount(struct vfsmount *mount)
+static __always_inline int judge_place(const struct path *place, const char *type)
 {
-	struct path place = {mount, BPF_CORE_READ(mount, mnt_root)};
-
-	return judge_mount(&place, 0);
+	return judge_mount(BPF_CORE_READ(place, dentry), BPF_CORE_READ(place, mnt), type);
 }
 
-GUARD(mount, sb_mount, judge_mount(place, type), const char *device, const struct path *place, const char *type,
+GUARD(mount, sb_mount, judge_place(place, type), const char *device, const struct path *place, const char *type,
       unsigned long flags, void *data)
-GUARD(unmount, sb_umount, judge_unmount(mount), struct vfsmount *mount, int flags)
-GUARD(move_mount, move_mount, judge_mount(to, 0), const struct path *from, const struct path *to)
-GUARD(pivot, sb_pivotroot, judge_mount(new_root, 0), const struct path *old_root, const struct path *new_root)
+GUARD(unmount, sb_umount, judge_mount(BPF_CORE_READ(mount, mnt_root), mount, 0), struct vfsmount *mount, int flags)
+GUARD(move_mount, move_mount, judge_place(to, 0), const struct path *from, const struct path *to)
+GUARD(pivot, sb_pivotroot, judge_place(new_root, 0), const struct path *old_root, const struct path *new_root)
 
 /* include/linux/ptrace.h: PTRACE_MODE_ATTACH */
 #define MAY_CHANGE 2
