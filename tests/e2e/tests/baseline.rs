@@ -24,7 +24,7 @@ const STEP: Duration = Duration::from_secs(60);
 const WORKLOAD: [&str; 3] = [
     "/bin/sh",
     "-c",
-    "cp /bin/busybox /tmp/copy; mkdir -p /tmp/r/bin; cp /bin/busybox /tmp/r/bin/busybox; \
+    "cp /bin/busybox /tmp/busybox; mkdir -p /tmp/r/bin; cp /bin/busybox /tmp/r/bin/busybox; \
      printf '#!/bin/sh\\n/bin/busybox id -u >>/tmp/out\\n' >/tmp/work; cp /tmp/work /tmp/other; chmod 755 /tmp/work /tmp/other; \
      cd /tmp; while :; do ./work; /bin/busybox sleep 0.2; done",
 ];
@@ -41,8 +41,8 @@ const SEEN: [&[&str]; 4] = [
 const UNSEEN: [(&str, &[&str]); 6] = [
     ("an applet", &["/bin/busybox", "uname"]),
     ("an applet by its first argument", &["/bin/sh", "-c", "exec -a uname /bin/busybox"]),
-    ("a copy", &["/tmp/copy", "id", "-u"]),
-    ("a copy called as what is listed", &["/bin/sh", "-c", "exec -a id /tmp/copy"]),
+    ("a copy", &["/tmp/busybox", "id", "-u"]),
+    ("a copy called as what is listed", &["/bin/sh", "-c", "exec -a id /tmp/busybox"]),
     (
         "a copy where another root makes it look listed",
         &["/bin/busybox", "chroot", "/tmp/r", "/bin/busybox", "id", "-u"],
