@@ -135,7 +135,7 @@ impl Tested<'_> {
 }
 
 /// Starts it while it is recorded, and runs each session that is to be seen.
-fn record(recorder: Recorder, here: &str, tested: &Tested<'_>) -> Result<e2e::recorder::Recording> {
+fn record(recorder: Recorder, here: &str, id: &str, tested: &Tested<'_>) -> Result<e2e::recorder::Recording> {
     wait_until("the workload has begun", STEP, || {
         Ok(tested.in_container(here, SEEN[1])?.stdout().split_whitespace().next().is_some_and(|lines| lines != "0"))
     })?;
@@ -143,7 +143,7 @@ fn record(recorder: Recorder, here: &str, tested: &Tested<'_>) -> Result<e2e::re
         works(&tested.in_container(here, args)?, "what is recorded")?;
     }
     let recording = recorder.stop()?;
-    recording.of(here)?.must_be_complete()?;
+    recording.of(id)?.must_be_complete()?;
     Ok(recording)
 }
 
@@ -166,7 +166,7 @@ fn nothing_but_what_a_report_saw_runs_in_a_container_of_docker() -> Result<()> {
     for name in [&here, &elsewhere] {
         docker.run(&Wish { name, image: BUSYBOX_IMAGE, args: &args, mounts: &[], more: &[] })?;
     }
-    let recording = record(recorder, &here, &tested)?;
+    let recording = record(recorder, &here, &here, &tested)?;
     tested.the_task(&recording.of(&here)?.path, &here, &elsewhere)
 }
 
@@ -191,11 +191,11 @@ fn nothing_but_what_a_report_saw_runs_in_a_container_of_podman() -> Result<()> {
     };
     let recorder = Recorder::start_beside(&socket, "podman/podman.sock", &["--all"])?;
     let args = words(&WORKLOAD);
-    for name in [&here, &elsewhere] {
-        podman.run(&Wish { name, image: BUSYBOX_IMAGE, args: &args, mounts: &[], more: &[] })?;
-    }
-    let recording = record(recorder, &here, &tested)?;
-    tested.the_task(&recording.of(&here)?.path, &here, &elsewhere)
+    let wish = |name| Wish { name, image: BUSYBOX_IMAGE, args: &args, mounts: &[], more: &[] };
+    let id = podman.run(&wish(&here))?.id;
+    podman.run(&wish(&elsewhere))?;
+    let recording = record(recorder, &here, &id, &tested)?;
+    tested.the_task(&recording.of(&id)?.path, &here, &elsewhere)
 }
 
 fn in_bare_containers(program: &'static str) -> Result<()> {
@@ -226,7 +226,7 @@ fn in_bare_containers(program: &'static str) -> Result<()> {
             Ok(())
         },
     };
-    let recording = record(recorder, &here, &tested)?;
+    let recording = record(recorder, &here, &here, &tested)?;
     tested.the_task(&recording.of(&here)?.path, &here, &elsewhere)
 }
 
