@@ -1,6 +1,7 @@
 //! `ringfence block`.
 
 pub(crate) mod shown;
+mod via;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,8 +18,9 @@ use clap::{Args, ValueEnum};
 use event::{Capability, Text};
 
 use crate::signals::Signals;
-use crate::{exit, privilege, units};
+use crate::{exit, policy_file, privilege, units};
 use shown::{Names, Shown};
+use via::Via;
 
 /// Block programs, files, connections and other deeds in containers.
 ///
@@ -41,19 +43,11 @@ Examples:
   ringfence block --label tier=web --listen 4444 --ptrace --module   no listener there, no tracing, no modules
   ringfence block --container web --capability net_raw --mount       nobody uses it, nobody mounts
   ringfence block --container web --later --exec whoami   also if it is yet to come
+  ringfence block --ptrace --capability net_raw --via docker --out web.json   flags for the next start, without guards
   ringfence block --status                                what is blocked, and how")]
 pub(crate) struct BlockArgs {
-    /// A container by name, id or beginning of the id (at least 4 characters).
-    #[arg(long, value_name = "NAME|ID")]
-    container: Vec<String>,
-
-    /// Containers whose image matches; `*` stands for anything.
-    #[arg(long, value_name = "PATTERN")]
-    image: Vec<String>,
-
-    /// Containers with this label.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
-    label: Vec<(String, String)>,
+    #[command(flatten)]
+    whom: Whom,
 
     /// A program that may not run: its name, wherever it lies, or its whole path in the container.
     #[arg(long, value_name = "PROGRAM")]
@@ -122,9 +116,46 @@ pub(crate) struct BlockArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
+    /// Block nothing: print what an engine can deny by itself at a container's next start.
+    #[arg(long, value_enum, value_name = "BY", conflicts_with_all = ["container", "image", "label", "policy", "audit", "limit", "later", "once", "step", "format"])]
+    via: Option<Via>,
+
+    /// With --via: the file that the profile is written to; an older one is replaced.
+    #[arg(long, value_name = "FILE", requires = "via")]
+    out: Option<PathBuf>,
+
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step", "via"])]
     status: bool,
+}
+
+/// Which containers.
+#[derive(Args)]
+pub(crate) struct Whom {
+    /// A container by name, id or beginning of the id (at least 4 characters).
+    #[arg(long, value_name = "NAME|ID")]
+    container: Vec<String>,
+
+    /// Containers whose image matches; `*` stands for anything.
+    #[arg(long, value_name = "PATTERN")]
+    image: Vec<String>,
+
+    /// Containers with this label.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+}
+
+impl Whom {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.container.is_empty() && self.image.is_empty() && self.label.is_empty()
+    }
+
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let named = self.container.iter().cloned().map(Target::Container);
+        let of_images = self.image.iter().cloned().map(Target::Image);
+        let labelled = self.label.iter().cloned().map(|(key, value)| Target::Label(key, value));
+        named.chain(of_images).chain(labelled).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -189,16 +220,44 @@ fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
     if args.status {
         return status(args.format);
     }
+    if let Some(via) = args.via {
+        return via::run(via, &args.denied()?, args.out.as_deref());
+    }
     let policy = args.policy()?;
     policy.check().map_err(EnforceError::Policy)?;
+    put_in_force(&Force {
+        policy: &policy,
+        only: args.step.map(Step::from),
+        limit: args.limit,
+        later: args.later,
+        once: args.once,
+        format: args.format,
+    })
+}
+
+/// How a policy is put in force.
+pub(crate) struct Force<'a> {
+    pub(crate) policy: &'a Policy,
+    /// At this step alone.
+    pub(crate) only: Option<Step>,
+    pub(crate) limit: Option<Duration>,
+    /// Also if no container matches yet.
+    pub(crate) later: bool,
+    /// Without following the containers.
+    pub(crate) once: bool,
+    pub(crate) format: Format,
+}
+
+/// Puts a policy in force, says how, and shows what it denies.
+pub(crate) fn put_in_force(force: &Force<'_>) -> anyhow::Result<ExitCode> {
+    let policy = force.policy;
     let signals = Signals::catch().context("cannot catch signals")?;
-    let only = args.step.map(Step::from);
-    let enforcer = Enforcer::start(only).map_err(explain)?;
+    let enforcer = Enforcer::start(force.only).map_err(explain)?;
     let step = enforcer.climb().step;
-    if let Some(only) = only {
+    if let Some(only) = force.only {
         ensure!(step == only, "guards are in place at the step {step}, not {only}: remove their policies first");
     }
-    let applied = match enforcer.apply(&policy, args.limit, args.later) {
+    let applied = match enforcer.apply(policy, force.limit, force.later) {
         Ok(applied) => applied,
         Err(error) => {
             // Guards that deny nothing are not left behind.
@@ -206,34 +265,28 @@ fn decided(args: &BlockArgs) -> anyhow::Result<ExitCode> {
             return Err(error.into());
         }
     };
-    say(&policy, &applied, args.limit);
-    follow(args.format, args.once, enforcer, Some(applied.number), signals)
+    say(policy, &applied, force.limit);
+    follow(force.format, force.once, enforcer, Some(applied.number), signals)
 }
 
 impl BlockArgs {
     fn policy(&self) -> anyhow::Result<Policy> {
         if let Some(path) = &self.policy {
-            let shown = Text::from(path.to_string_lossy().as_ref());
-            let json = std::fs::read(path).with_context(|| format!("cannot read {}", shown.shown()))?;
-            return Policy::parse(&json).map_err(EnforceError::Policy).with_context(|| format!("{}", shown.shown()));
+            return policy_file::read(path);
         }
-        let containers = self
-            .container
-            .iter()
-            .cloned()
-            .map(Target::Container)
-            .chain(self.image.iter().cloned().map(Target::Image))
-            .chain(self.label.iter().cloned().map(|(key, value)| Target::Label(key, value)));
-        ensure!(
-            !(self.container.is_empty() && self.image.is_empty() && self.label.is_empty()),
-            "say which containers: --container, --image, --label, or --policy with a file"
-        );
+        ensure!(!self.whom.is_empty(), "say which containers: --container, --image, --label, or --policy with a file");
+        self.denied()
+    }
+
+    /// What is denied, in whichever containers.
+    fn denied(&self) -> anyhow::Result<Policy> {
         let policy = Policy {
             schema_version: Policy::SCHEMA_VERSION,
             name: None,
-            containers: containers.collect(),
+            containers: self.whom.targets(),
             exec: self.exec.clone(),
             image_binaries_only: self.image_binaries_only,
+            only: None,
             file: self.file.clone(),
             connect: self.connect.clone(),
             listen: self.listen.clone(),

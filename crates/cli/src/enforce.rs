@@ -1,5 +1,7 @@
 //! `ringfence enforce`.
 
+mod baseline;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,18 +11,34 @@ use clap::Args;
 use event::Text;
 
 use crate::block::{Format, explain, follow, note, refused};
-use crate::exit;
 use crate::signals::Signals;
+use crate::{exit, policy_file};
+use baseline::BaselineArgs;
 
-/// Put all policies of a folder in force, and hold containers to them as they come.
+/// Put policies in force: all of a folder, or that nothing runs but what reports saw.
 ///
-/// As `ringfence block --later --policy FILE` for each file whose name ends in .json. Nothing is put in force if one of them is no
-/// policy. What is in force already stays as it is: it can be started again at any time, as by a service when the machine starts.
+/// With --policy, as `ringfence block --later --policy FILE` for each file of the folder whose name ends in .json, .yaml or .yml, and containers are
+/// held to them as they come. Nothing is put in force if one of them is no policy. What is in force already stays as it is: it can be
+/// started again at any time, as by a service when the machine starts.
+///
+/// With --baseline, every program that the reports did not see run in the workload, or in a session in it, is denied in its
+/// containers: those that have the names of the reports' own, unless others are named. What a runtime runs to set a container up or
+/// to bring a program into one is not judged. First it is said how the runs themselves would fare, each under what the others ran.
+/// Reports that miss something are refused.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringfence enforce --policy /etc/ringfence/policies       all policies of this folder
+  ringfence enforce --baseline web                         nothing in web but what its newest report saw
+  ringfence enforce --baseline runs/*.json --container web --audit   count first what would be denied
+  ringfence enforce --baseline web --print > /etc/ringfence/policies/web.json   for --policy")]
 pub(crate) struct EnforceArgs {
-    /// The folder.
-    #[arg(long, value_name = "DIR")]
-    policy: PathBuf,
+    /// The folder with policies.
+    #[arg(long, value_name = "DIR", required_unless_present = "baseline", conflicts_with_all = ["container", "image", "label"])]
+    policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    baseline: BaselineArgs,
 
     /// Put them in force, and end.
     #[arg(long)]
@@ -32,7 +50,10 @@ pub(crate) struct EnforceArgs {
 }
 
 pub(crate) fn run(args: &EnforceArgs) -> anyhow::Result<ExitCode> {
-    let policies = match read(&args.policy) {
+    let Some(folder) = &args.policy else {
+        return refused(baseline::run(&args.baseline, args.once, args.format));
+    };
+    let policies = match read(folder) {
         Err(error) if error.downcast_ref::<EnforceError>().is_some_and(EnforceError::is_refusal) => {
             exit::print(&error);
             return Ok(ExitCode::from(exit::REFUSED));
@@ -65,16 +86,15 @@ fn read(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Policy)>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("cannot list {}", shown(folder)))?.path();
-        if path.extension().is_some_and(|end| end == "json") {
+        if policy_file::is_named_so(&path) {
             paths.push(path);
         }
     }
-    ensure!(!paths.is_empty(), "{} has no file whose name ends in .json", shown(folder));
+    ensure!(!paths.is_empty(), "{} has no file whose name ends in .json, .yaml or .yml", shown(folder));
     paths.sort();
     let mut policies = Vec::new();
     for path in paths {
-        let json = std::fs::read(&path).with_context(|| format!("cannot read {}", shown(&path)))?;
-        let policy = Policy::parse(&json).map_err(EnforceError::Policy).with_context(|| shown(&path))?;
+        let policy = policy_file::read(&path)?;
         policies.push((path, policy));
     }
     Ok(policies)

@@ -16,6 +16,7 @@ mod map;
 mod merge;
 mod observe;
 mod policy;
+mod policy_file;
 mod privilege;
 mod recommend;
 mod record;

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::enforce::{EnforceError, Enforcer, Policy};
-use anyhow::{Context as _, ensure};
+use ::enforce::{EnforceError, Enforcer};
+use anyhow::ensure;
 use clap::{Args, Subcommand};
 use event::Text;
 
 use crate::block::shown::{PolicyDocument, policy_text};
 use crate::block::{Format, counted, explain, note, short};
-use crate::exit;
+use crate::{exit, policy_file};
 
 /// Show and remove what is blocked.
 #[derive(Subcommand)]
@@ -28,7 +28,7 @@ pub(crate) enum PolicyCommand {
     },
     /// Take a policy away: what it denied works again. With the last one the guards go, too.
     Remove(RemoveArgs),
-    /// Say what a policy's file means here, without putting it in force.
+    /// Say what a policy's file (JSON, or YAML if its name ends in .yaml or .yml) means here, without putting it in force.
     Test {
         /// The file.
         file: PathBuf,
@@ -103,14 +103,12 @@ fn remove(args: &RemoveArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn test(file: &PathBuf) -> anyhow::Result<ExitCode> {
-    let shown = Text::from(file.to_string_lossy().as_ref());
-    let json = std::fs::read(file).with_context(|| format!("cannot read {}", shown.shown()))?;
-    let policy = match Policy::parse(&json) {
-        Ok(policy) => policy,
-        Err(error) => {
-            exit::print(&anyhow::Error::from(error).context(format!("{}", shown.shown())));
+    let policy = match policy_file::read(file) {
+        Err(error) if error.downcast_ref::<EnforceError>().is_some_and(EnforceError::is_refusal) => {
+            exit::print(&error);
             return Ok(ExitCode::from(exit::REFUSED));
         }
+        read => read?,
     };
     println!("{} in {}", Text::from(policy.what().as_str()).shown(), Text::from(policy.whom().as_str()).shown());
     let matching = ::enforce::matching(&policy)?;

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use sensors::guard::{Deed, GuardError, Guards, PolicyRecord, PolicyState, Step};
 
 use crate::attempt;
+use crate::store::host_root;
 
 /// The hidden subcommand that a canary runs.
 pub const SUBCOMMAND: &str = "guard-canary";
@@ -101,8 +102,16 @@ fn try_in(guards: &Guards, sandbox: &Sandbox, deed: Deed) -> Result<(), CanaryEr
     if deed == Deed::Exec {
         let own = File::open(OWN_PROGRAM)?;
         guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
+        must_be_blocked(guards, sandbox, act)?;
+        // By a list that it is not on.
+        guards.clear_policy(Guards::CANARY)?;
+        guards.allow_only_what_is_listed(host_root(guards)?, Guards::CANARY)?;
     }
     attempt::deny(guards, deed)?;
+    must_be_blocked(guards, sandbox, act)
+}
+
+fn must_be_blocked(guards: &Guards, sandbox: &Sandbox, act: &str) -> Result<(), CanaryError> {
     guards.watch_cgroup(sandbox.id().0, Guards::CANARY)?;
     let record = PolicyRecord { state: PolicyState::Enforce, expires_boot_ns: None, text: b"{}".to_vec() };
     guards.set_policy(Guards::CANARY, &record)?;

@@ -62,22 +62,13 @@ impl Stat {
 /// Looks up what the programs mean in the root of this process. What is not there means nothing there.
 pub(crate) fn look_up(pid: u32, programs: &[Program]) -> io::Result<Meant> {
     let (root, inside) = root_of(pid)?;
-    let mut folders: Vec<PathBuf> = USUAL.iter().map(PathBuf::from).collect();
-    for folder in path_of(pid) {
-        if !folders.contains(&folder) && folders.len() < MAX_FOLDERS {
-            folders.push(folder);
-        }
-    }
-    let all = |name: &str| folders.iter().filter_map(|folder| find(&root, &folder.join(name))).collect::<Vec<_>>();
-    let mut many = BTreeSet::new();
-    for file in MANY.iter().flat_map(|name| all(name)) {
-        many.insert(Stat::of(file.as_fd())?);
-    }
+    let folders = folders(pid);
+    let many = many_in(&root, &folders)?;
     let mut meant = Meant::default();
     for program in programs {
-        let files = match program.is_path() {
+        let files: Vec<OwnedFd> = match program.is_path() {
             true => find(&root, Path::new(program.as_str())).into_iter().collect(),
-            false => all(program.name()),
+            false => all(&root, &folders, program.name()).collect(),
         };
         for file in files {
             let path = inside(path_seen(&file)?);
@@ -102,7 +93,7 @@ pub(crate) fn look_up(pid: u32, programs: &[Program]) -> io::Result<Meant> {
 }
 
 /// The root of this process, and what makes a path in it of one that is seen from outside.
-fn root_of(pid: u32) -> io::Result<(OwnedFd, impl Fn(Vec<u8>) -> Vec<u8>)> {
+pub(crate) fn root_of(pid: u32) -> io::Result<(OwnedFd, impl Fn(Vec<u8>) -> Vec<u8>)> {
     let root =
         open(format!("/proc/{pid}/root").as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     // Not empty where the container has changed its root and not its mounts.
@@ -120,6 +111,26 @@ pub(crate) fn has_our_root(pid: u32) -> io::Result<bool> {
     let own = open("/", flags, Mode::empty())?;
     let root = open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty())?;
     Ok(Stat::of(own.as_fd())? == Stat::of(root.as_fd())?)
+}
+
+/// The folders in which programs lie that are called by their names.
+pub(crate) fn folders(pid: u32) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = USUAL.iter().map(PathBuf::from).collect();
+    for folder in path_of(pid) {
+        if !folders.contains(&folder) && folders.len() < MAX_FOLDERS {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// The programs there that are many.
+pub(crate) fn many_in(root: &OwnedFd, folders: &[PathBuf]) -> io::Result<BTreeSet<Stat>> {
+    MANY.iter().flat_map(|name| all(root, folders, name)).map(|file| Stat::of(file.as_fd())).collect()
+}
+
+fn all(root: &OwnedFd, folders: &[PathBuf], name: &str) -> impl Iterator<Item = OwnedFd> {
+    folders.iter().filter_map(move |folder| find(root, &folder.join(name)))
 }
 
 /// Looks up what these rules mean in the root of this process. What is not there yet is told by its path.
@@ -151,7 +162,7 @@ fn find_any(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
 }
 
 /// A file by its path in this root, through all links.
-fn find(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
+pub(crate) fn find(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
     let file = find_any(root, path)?;
     let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);
     (kind == rustix::fs::FileType::RegularFile).then_some(file)
@@ -172,7 +183,7 @@ fn through_folder(root: &OwnedFd, path: &Path) -> Option<Vec<u8>> {
 }
 
 /// The path of an open file below the root of its own mount namespace.
-fn path_seen(file: &OwnedFd) -> io::Result<Vec<u8>> {
+pub(crate) fn path_seen(file: &OwnedFd) -> io::Result<Vec<u8>> {
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(rustix::fs::readlinkat(CWD, link.as_str(), Vec::new())?.into_bytes())
 }

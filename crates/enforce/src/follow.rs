@@ -15,6 +15,7 @@ use sensors::guard::FileKey;
 use crate::Status;
 use crate::files::{self, Stat};
 use crate::held::Held;
+use crate::listed::ListedThere;
 use crate::store::{EnforceError, Enforcer, boot_ns};
 
 /// What a look at the containers found.
@@ -67,6 +68,7 @@ struct Followed {
     name: Option<String>,
     denied: BTreeMap<Stat, FileKey>,
     many: BTreeSet<Stat>,
+    listed: ListedThere,
     held: Held,
     is_unseen: bool,
 }
@@ -128,6 +130,7 @@ impl Follower {
                 for file in followed.denied.values() {
                     enforcer.guards.allow_file(*file, key.0)?;
                 }
+                followed.listed.forget(&enforcer.guards, key.0)?;
                 followed.held.forget(&enforcer.guards, key.0)?;
             }
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
@@ -189,6 +192,7 @@ impl Followed {
             name,
             denied: BTreeMap::new(),
             many: BTreeSet::new(),
+            listed: ListedThere::default(),
             held: Held::default(),
             is_unseen: false,
         }
@@ -200,6 +204,12 @@ impl Followed {
         let said = |error: &dyn std::error::Error| error.to_string();
         if status.policy.image_binaries_only {
             enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
+        }
+        if let Some(only) = &status.policy.only {
+            let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
+            if has_own_root {
+                self.listed.renew(only, container.init.pid, &enforcer.guards, number)?;
+            }
         }
         let guards = &enforcer.guards;
         if !status.policy.file.is_empty() {

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use sensors::guard::Deed;
 use serde::{Deserialize, Serialize};
 
-use crate::Target;
 use crate::network::{Peer, Port};
 use crate::place::FileRule;
+use crate::{Listed, Target};
 
 /// Why a policy is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum PolicyError {
     /// It denies nothing.
     #[error("the policy denies nothing: say what, as with `exec` or `connect`")]
     NoRule,
+    /// It lets nothing run at all.
+    #[error("the policy lists no program that may run: nothing could be started")]
+    NothingListed,
     /// A container is named by a word that may be something of the host.
     #[error("{0} would be a cgroup of the host, or of many containers: name one container")]
     Host(String),
@@ -54,7 +57,7 @@ pub enum PolicyError {
     /// It is no capability.
     #[error("{0:?} is no capability: write its name, such as CAP_NET_RAW or net_raw")]
     Capability(String),
-    /// It is no JSON of a policy.
+    /// It is no policy, by what it is written in.
     #[error("this is no policy: {0}")]
     Json(String),
 }
@@ -78,6 +81,9 @@ pub struct Policy {
     /// was changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image_binaries_only: bool,
+    /// Only these programs may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Listed>,
     /// Files that nobody may read (`:r`), write (`:w`) or either (`:rw`), each a whole path, as the container sees it; of a folder all
     /// below it, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -111,7 +117,15 @@ impl Policy {
 
     /// Reads one from JSON, checked.
     pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
-        let policy: Policy = serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?;
+        Policy::checked(serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?)
+    }
+
+    /// Makes one of a value that was read from something else, checked.
+    pub fn from_value(value: serde_json::Value) -> Result<Policy, PolicyError> {
+        Policy::checked(serde_json::from_value(value).map_err(|error| PolicyError::Json(error.to_string()))?)
+    }
+
+    fn checked(policy: Policy) -> Result<Policy, PolicyError> {
         if policy.schema_version != Policy::SCHEMA_VERSION {
             return Err(PolicyError::Json(format!(
                 "its schema_version is {}, and this program reads {}",
@@ -131,6 +145,9 @@ impl Policy {
         if self.deeds().is_empty() {
             return Err(PolicyError::NoRule);
         }
+        if let Some(only) = &self.only {
+            only.check()?;
+        }
         self.containers.iter().try_for_each(Target::check)
     }
 
@@ -149,7 +166,7 @@ impl Policy {
     /// The kinds of deeds that it denies.
     pub fn deeds(&self) -> Vec<Deed> {
         let denies = |deed: &Deed| match deed {
-            Deed::Exec => !self.exec.is_empty() || self.image_binaries_only,
+            Deed::Exec => !self.exec.is_empty() || self.image_binaries_only || self.only.is_some(),
             Deed::File => !self.file.is_empty(),
             Deed::Connect => !self.connect.is_empty(),
             Deed::Listen => !self.listen.is_empty(),
@@ -165,6 +182,7 @@ impl Policy {
     pub fn what(&self) -> String {
         let mut all: Vec<String> = self.exec.iter().map(|program| program.as_str().to_owned()).collect();
         all.extend(self.image_binaries_only.then(|| "all programs that are not of the image".to_owned()));
+        all.extend(self.only.as_ref().map(Listed::what));
         all.extend(self.file.iter().map(|rule| format!("file {rule}")));
         all.extend(self.connect.iter().map(|peer| format!("connect {}", String::from(peer.clone()))));
         all.extend(self.listen.iter().map(|port| format!("listen {}", String::from(*port))));
@@ -181,8 +199,8 @@ impl Policy {
     }
 }
 
-/// A program that may not run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Program(String);
@@ -291,6 +309,7 @@ mod tests {
             containers: vec![Target::Image("web:*".into()), Target::Label("a".into(), "b".into())],
             exec: vec![Program::parse("whoami").expect("it is a name")],
             image_binaries_only: true,
+            only: None,
             file: vec!["/etc/shadow:r".parse().expect("it is a file"), "/data/".parse().expect("it is a file")],
             connect: vec!["10.0.0.0/8:443".parse().expect("it is a peer"), "*:25".parse().expect("it is a peer")],
             listen: vec!["*".parse().expect("it is a port"), "80".parse().expect("it is a port")],

@@ -8,7 +8,7 @@ use containers::cgroupfs::{Layout, LayoutError};
 use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
 use containers::list::Running;
 use containers::proc::{Proc, ReadError};
-use sensors::guard::{Deed, DenialReader, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
+use sensors::guard::{Deed, DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
 
 use crate::canary::{self, CanaryError};
 use crate::files;
@@ -305,8 +305,13 @@ impl Enforcer {
             for container in matching {
                 self.must_be_overlay(container)?;
             }
-            let root = std::fs::File::open("/").map_err(GuardError::File)?;
-            self.guards.deny_what_is_not_of_the_image(self.guards.file_key(root.as_fd())?, number)?;
+            self.guards.deny_what_is_not_of_the_image(host_root(&self.guards)?, number)?;
+        }
+        if let Some(only) = &policy.only {
+            for container in matching {
+                self.has_own_root(container)?;
+            }
+            only.apply(&self.guards, host_root(&self.guards)?, number)?;
         }
         if !policy.file.is_empty() {
             for container in matching {
@@ -532,6 +537,12 @@ impl Policy {
         ids.dedup();
         ids
     }
+}
+
+/// The folder that is the root of the host.
+pub(crate) fn host_root(guards: &Guards) -> Result<FileKey, GuardError> {
+    let root = std::fs::File::open("/").map_err(GuardError::File)?;
+    guards.file_key(root.as_fd())
 }
 
 fn prepare() -> Result<(Proc, Layout, Lock), EnforceError> {

@@ -9,19 +9,24 @@ use crate::table::rows;
 
 /// One condition under which a call is let through.
 #[derive(Debug)]
-struct Rule {
-    capabilities: CapabilitySet,
-    without_capabilities: CapabilitySet,
-    kernel: Option<(u32, u32)>,
-    arches: Vec<&'static str>,
-    arguments: Vec<&'static str>,
+pub(crate) struct ProfileRule {
+    /// All of these must be held.
+    pub(crate) capabilities: CapabilitySet,
+    /// None of these may be.
+    pub(crate) without_capabilities: CapabilitySet,
+    /// From this kernel on.
+    pub(crate) kernel: Option<(u32, u32)>,
+    /// As Go names them; one with `!` before it is left out.
+    pub(crate) arches: Vec<&'static str>,
+    /// What each argument must be.
+    pub(crate) arguments: Vec<&'static str>,
 }
 
 /// The rules, by call.
-static RULES: LazyLock<BTreeMap<&'static str, Vec<Rule>>> = LazyLock::new(|| {
-    let mut rules = BTreeMap::<_, Vec<Rule>>::new();
+static RULES: LazyLock<BTreeMap<&'static str, Vec<ProfileRule>>> = LazyLock::new(|| {
+    let mut rules = BTreeMap::<_, Vec<ProfileRule>>::new();
     for [call, with, without, kernel, arches, arguments] in rows(include_str!("../data/default-seccomp.csv")) {
-        let rule = Rule {
+        let rule = ProfileRule {
             capabilities: set(words(with)),
             without_capabilities: set(words(without)),
             kernel: version(kernel),
@@ -71,6 +76,11 @@ pub(crate) enum Passage {
     Some(Vec<Vec<&'static str>>),
     /// With any.
     Open,
+}
+
+/// Each rule with its call.
+pub(crate) fn rules() -> impl Iterator<Item = (&'static str, &'static ProfileRule)> {
+    RULES.iter().flat_map(|(call, rules)| rules.iter().map(|rule| (*call, rule)))
 }
 
 /// How the default profile lets a call through to a container with these capabilities.

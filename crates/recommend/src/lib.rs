@@ -7,6 +7,7 @@
 
 mod access_control;
 mod amend;
+mod at_start;
 mod capabilities;
 mod capability_table;
 mod changes;
@@ -17,6 +18,7 @@ mod hardening;
 mod permissions;
 mod presence;
 mod present;
+mod programs;
 mod refusal;
 mod render;
 mod runtime;
@@ -29,6 +31,7 @@ mod targets;
 
 pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
 pub use amend::{Missing, MissingPermission};
+pub use at_start::AtStart;
 pub use capabilities::{CapabilityAdvice, CapabilityEvidence, CapabilityLeftOut, CapabilityNeed};
 pub use changes::{CapabilityRemoved, Changes, FilterNow};
 pub use diff::{
@@ -42,6 +45,7 @@ pub use hardening::{
     SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, Verdict, WritableDirectory,
 };
 pub use presence::{PRESENCE_VERSION, PermissionPresence, Presence, table as presence_table};
+pub use programs::{Programs, RunPrograms, Script, programs};
 pub use refusal::Refusal;
 pub use render::table;
 pub use runtime::Runtime;

@@ -35,6 +35,12 @@ pub enum Refusal {
         /// The run.
         who: String,
     },
+    /// The report shows no program.
+    #[error("{who}: the report has no program that the workload ran: record it from its start")]
+    NoProgram {
+        /// The run.
+        who: String,
+    },
     /// Something is missing in the reports.
     #[error(
         "{}: a recommendation from that may deny what the workload needs: record it again, whole, or take it with --allow-incomplete",
@@ -81,10 +87,16 @@ pub(crate) fn check(runs: &Runs<'_>, options: &Options) -> Result<Vec<Text>, Ref
     Ok(reasons.into_iter().map(|reason| Text::from(reason.as_str())).collect())
 }
 
-fn shows_a_workload(run: &Report) -> Result<(), Refusal> {
-    if let Some(reason) = run.reasons.iter().find(|reason| reason.code == ReasonCode::WorkloadNotVisible) {
-        return Err(Refusal::NotVisible { who: who(run), why: reason.text.shown().into_owned() });
+/// That the workload did not run behind another kernel.
+pub(crate) fn is_visible(run: &Report) -> Result<(), Refusal> {
+    match run.reasons.iter().find(|reason| reason.code == ReasonCode::WorkloadNotVisible) {
+        Some(reason) => Err(Refusal::NotVisible { who: who(run), why: reason.text.shown().into_owned() }),
+        None => Ok(()),
     }
+}
+
+fn shows_a_workload(run: &Report) -> Result<(), Refusal> {
+    is_visible(run)?;
     let made = |name: Option<&str>| {
         let uses = &run.behaviour.syscalls.uses;
         uses.iter().any(|used| used.phase == Phase::Main && used.count > 0 && name.is_none_or(|name| used.name == name))
@@ -102,10 +114,15 @@ fn shows_a_workload(run: &Report) -> Result<(), Refusal> {
 
 /// Why what a recommendation is derived from may be missing, in sentences.
 fn missing(run: &Report) -> Vec<String> {
-    let concerns = |sensor: &Text| SENSORS.iter().any(|name| sensor.as_bytes() == name.as_bytes());
+    missing_in(run, &SECTIONS, &SENSORS)
+}
+
+/// Why something may be missing in these sections, which come from these sensors.
+pub(crate) fn missing_in(run: &Report, sections: &[&str], sensors: &[&str]) -> Vec<String> {
+    let concerns = |sensor: &Text| sensors.iter().any(|name| sensor.as_bytes() == name.as_bytes());
     let reasons = run.reasons.iter().filter(|reason| reason.sensor.as_ref().is_none_or(concerns));
     let mut missing: Vec<String> = reasons.map(|reason| reason.text.shown().into_owned()).collect();
-    for section in SECTIONS {
+    for &section in sections {
         // Reports of early versions say only whether they are complete as a whole.
         let complete = run.sections.get(&Text::from(section)).copied().unwrap_or(run.complete);
         if !complete && missing.is_empty() {

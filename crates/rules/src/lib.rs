@@ -35,7 +35,7 @@ pub use condition::Condition;
 pub use context::{ContainerFacts, ContainerMount, Context, Lineage, Names, Relative};
 pub use error::ConditionError;
 pub use fields::{Field, Registry, Type, markdown, markdown_table, registry};
-pub use file::{MAX_FILE_BYTES, Priority, Problem, Severity};
+pub use file::{MAX_FILE_BYTES, Priority, Problem, Severity, yaml_to_json};
 pub use operator::Operator;
 pub use pick::Value;
 pub use replay::{Recorded, Replay, ReplayError};

@@ -17,7 +17,7 @@ enum guard_limit {
 	POLICIES = 64,
 	/* The policy that tries whether anything is denied at all. */
 	CANARY_POLICY = 63,
-	POLICY_TEXT_BYTES = 8192,
+	POLICY_TEXT_BYTES = 32768,
 	CGROUP_NAME_BYTES = 160,
 	/* Of the names of a denied file, so many bytes are told. */
 	DENIAL_PATH_BYTES = 1024,
@@ -84,6 +84,8 @@ enum deny_reason {
 	DENY_MAPPED,
 	/* The file is none of the image. */
 	DENY_NOT_OF_IMAGE,
+	/* The program is none of those that are listed. */
+	DENY_NOT_LISTED,
 	/* Deeds of this kind are. */
 	DENY_KIND,
 	/* The other side's address. */

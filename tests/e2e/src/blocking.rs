@@ -37,18 +37,27 @@ fn program(place: Option<&Place>) -> Result<Command> {
 impl Blocking {
     /// Starts `ringfence block` with these arguments and waits until the block is in force.
     pub fn start(place: Option<&Place>, args: &[&str]) -> Result<Blocking> {
+        Blocking::start_as(place, "block", args)
+    }
+
+    /// The same with `ringfence enforce --baseline`.
+    pub fn start_baseline(place: Option<&Place>, args: &[&str]) -> Result<Blocking> {
+        Blocking::start_as(place, "enforce", &[&["--baseline"], args].concat())
+    }
+
+    fn start_as(place: Option<&Place>, subcommand: &str, args: &[&str]) -> Result<Blocking> {
         let folder = tempfile::Builder::new().prefix("ringfence-block").tempdir()?;
         let (out, err) = (File::create(folder.path().join("shown"))?, File::create(folder.path().join("said"))?);
         let mut command = program(place)?;
-        command.arg("block").args(args).stdin(Stdio::null()).stdout(out).stderr(err);
+        command.arg(subcommand).args(args).stdin(Stdio::null()).stdout(out).stderr(err);
         let process = Background::spawn(&mut command)?;
         let mut blocking = Blocking { process, folder };
         let ready = poll(READY, || {
-            ensure!(blocking.process.ended()?.is_none(), "it ended: {}", blocking.said());
+            ensure!(blocking.process.ended()?.is_none(), "ringfence {subcommand} ended: {}", blocking.said());
             Ok(blocking.said().contains("policy remove"))
         })?;
         if !ready {
-            bail!("ringfence block was not ready within {READY:?}: {}", blocking.said());
+            bail!("ringfence {subcommand} was not ready within {READY:?}: {}", blocking.said());
         }
         Ok(blocking)
     }

@@ -10,7 +10,7 @@ mod network_policy;
 mod oci;
 mod operator;
 mod quadlet;
-mod quoting;
+pub(crate) mod quoting;
 mod settings;
 mod systemd;
 mod yaml;

@@ -9,7 +9,7 @@ pub(super) fn writable(text: &Text) -> Option<&str> {
 }
 
 /// One word of a shell's line.
-pub(super) fn shell(word: &str) -> String {
+pub(crate) fn shell(word: &str) -> String {
     if is_shell_word(word) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 

@@ -1,6 +1,7 @@
 //! Rule files: from text to what is defined in them, as Falco reads them.
 
 mod define;
+mod json;
 mod problem;
 mod read;
 mod yaml;
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use define::{Definitions, Exception, RuleDefinition, Several, Written};
+pub use json::yaml_to_json;
 pub(crate) use problem::{Joined, Sources};
 pub use problem::{Problem, Severity};
 pub(crate) use read::{Problems, read};

@@ -91,9 +91,12 @@ impl Deed {
     /// The programs that deny it, beside [`SHARED`] ones; none at a step that cannot deny it.
     pub(super) fn programs(self, step: Step) -> Option<&'static [&'static str]> {
         Some(match (self, step) {
-            (Deed::Exec, Step::Lsm) => &["lsm_program", "lsm_mapping", "on_exec_guard"],
-            (Deed::Exec, Step::FmodRet) => &["result_of_program", "result_of_mapping", "on_exec_guard"],
-            (Deed::Exec, Step::Kill) => &["on_exec_guard"],
+            // What is denied is judged before what is not listed.
+            (Deed::Exec, Step::Lsm) => &["lsm_program", "lsm_listed", "lsm_mapping", "on_exec_guard", "on_exec_listed"],
+            (Deed::Exec, Step::FmodRet) => {
+                &["result_of_program", "result_of_listed", "result_of_mapping", "on_exec_guard", "on_exec_listed"]
+            }
+            (Deed::Exec, Step::Kill) => &["on_exec_guard", "on_exec_listed"],
             (_, Step::Kill) => return None,
             (Deed::File, Step::Lsm) => &[
                 "open_lsm",

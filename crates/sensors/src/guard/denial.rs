@@ -32,6 +32,8 @@ pub enum Reason {
     Mapped,
     /// The file did not come with the image.
     NotOfImage,
+    /// The program is none of those that are listed.
+    NotListed,
     /// All deeds of the kind are denied.
     Kind,
     /// The other side's address.
@@ -54,6 +56,7 @@ impl Reason {
             Reason::Loader => "loader",
             Reason::Mapped => "mapped",
             Reason::NotOfImage => "not_of_image",
+            Reason::NotListed => "not_listed",
             Reason::Kind => "kind",
             Reason::Address => "address",
             Reason::Port => "port",
@@ -71,6 +74,7 @@ impl Reason {
             deny_reason::DENY_LOADER => Some(Reason::Loader),
             deny_reason::DENY_MAPPED => Some(Reason::Mapped),
             deny_reason::DENY_NOT_OF_IMAGE => Some(Reason::NotOfImage),
+            deny_reason::DENY_NOT_LISTED => Some(Reason::NotListed),
             deny_reason::DENY_KIND => Some(Reason::Kind),
             deny_reason::DENY_ADDRESS => Some(Reason::Address),
             deny_reason::DENY_PORT => Some(Reason::Port),

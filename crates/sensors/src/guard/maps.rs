@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 17] = [
+const MASKS: [&str; 21] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -81,6 +81,10 @@ const MASKS: [&str; 17] = [
     "denied_names",
     "denied_texts",
     "many_files",
+    "listed_files",
+    "listed_paths",
+    "listed_texts",
+    "listed_applets",
     "unreadable_paths",
     "unwritable_paths",
     "unreadable_files",
@@ -128,6 +132,7 @@ impl Guards {
     pub fn clear_policy(&self, number: u32) -> Result<(), GuardError> {
         let zero = policy::default();
         write(&find(self.object(), "policies")?, "policies", &number.to_ne_bytes(), record::bytes(&zero))?;
+        self.list_nothing_more(number)?;
         for map in MASKS {
             self.forget(map, number)?;
         }
@@ -237,7 +242,7 @@ impl Guards {
         self.mark("many_files", record::bytes(&file_key::of(file)), number)
     }
 
-    fn read<T: Plain>(&self, map: &'static str, number: u32) -> Result<T, GuardError> {
+    pub(super) fn read<T: Plain>(&self, map: &'static str, number: u32) -> Result<T, GuardError> {
         read(&find(self.object(), map)?, map, number)
     }
 
@@ -287,7 +292,7 @@ fn cgroup_key(name: &str) -> Option<cgroup_name> {
     })
 }
 
-fn bit(number: u32) -> u64 {
+pub(super) fn bit(number: u32) -> u64 {
     1 << number
 }
 

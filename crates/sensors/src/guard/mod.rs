@@ -8,6 +8,7 @@
 mod deed;
 mod denial;
 mod hash;
+mod listed;
 mod maps;
 mod pins;
 mod places;

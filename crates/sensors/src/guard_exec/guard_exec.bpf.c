@@ -252,15 +252,37 @@ int BPF_PROG(result_of_mapping, struct file *file, unsigned long protection, uns
 	return VERDICT(judge_mapping(file, protection));
 }
 
-/* The exec is done; the program's first instruction is yet to come. */
+/* Does what the policies say where the exec is done, and the program's first instruction is yet to come. */
+static __always_inline void kill(u64 found, u8 reason, struct file *file, const char *called)
+{
+	u64 denying, auditing;
+	u8 action = ACTION_AUDITED;
+	u32 policy;
+
+	if (!found)
+		return;
+	denying = settle(found, reason, POLICY_ENFORCE);
+	auditing = settle(found, reason, POLICY_AUDIT);
+	if (!denying && !auditing)
+		return;
+	policy = first_of(denying ? denying : auditing);
+	if (denying) {
+		action = ACTION_KILLED;
+		if (bpf_send_signal(SIGKILL)) {
+			action = ACTION_FAILED;
+			count_failed(policy);
+		}
+	}
+	tell(policy, reason, action, file, called);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec_guard, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	u64 mask = policies_of_current(), found, denying, auditing;
+	u64 mask = policies_of_current(), found;
 	const char *called = BPF_CORE_READ(bprm, filename);
 	struct file *file;
-	u8 reason, action;
-	u32 policy;
+	u8 reason;
 
 	if (!mask)
 		return 0;
@@ -278,22 +300,7 @@ int BPF_PROG(on_exec_guard, struct task_struct *task, pid_t old_pid, struct linu
 		reason = DENY_LOADER;
 		found = denied_by_arguments(mask, 1);
 	}
-	if (!found)
-		return 0;
-	denying = settle(found, reason, POLICY_ENFORCE);
-	auditing = settle(found, reason, POLICY_AUDIT);
-	if (!denying && !auditing)
-		return 0;
-	policy = first_of(denying ? denying : auditing);
-	action = ACTION_AUDITED;
-	if (denying) {
-		action = ACTION_KILLED;
-		if (bpf_send_signal(SIGKILL)) {
-			action = ACTION_FAILED;
-			count_failed(policy);
-		}
-	}
-	tell(policy, reason, action, file, called);
+	kill(found, reason, file, called);
 	return 0;
 }
 

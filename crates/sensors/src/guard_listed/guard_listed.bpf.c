@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Nothing but what is listed may run.
+ *
+ * A program is listed by its path below the root of its mount namespace, wherever the task's own root is: who may choose
+ * his own root must not choose what his programs are called. Or it is listed as the file that it is. Of a script both it
+ * and its interpreter must be listed; at the end of an exec, where its file is not known any more, it is told by the
+ * text that it was called by. Of programs of many the name that picks one must be listed, too.
+ *
+ * A runtime that sets a container up, or brings a program into one, is in the container's cgroup and still in the root of
+ * the host: what it runs there is none of the container's.
+ */
+
+#include "guard_tell.h"
+
+struct listing {
+	/* The policies that let nothing run but what is listed. */
+	u64 policies;
+	/* The folder that is the root of the host. */
+	u64 host_root_inode;
+	u32 host_root_device;
+	/* Whether programs are judged only when their exec is done. */
+	u32 only_at_the_end;
+};
+
+GUARD_MAP(listings, ARRAY, 1, u32, struct listing, 0);
+/* What is listed: the mask of the policies that list it. */
+GUARD_MAP(listed_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(listed_paths, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(listed_texts, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(listed_applets, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
+
+/* Whether the task's root is that of the host: the same folder, and no mount lies above but the one that every mount
+ * namespace begins with. */
+static __always_inline bool is_in_root_of_host(struct listing *listing)
+{
+	struct task_struct *task = current_task();
+	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
+	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
+	struct mount *above = BPF_CORE_READ((struct mount *)((void *)vfsmount - bpf_core_field_offset(struct mount, mnt)),
+					    mnt_parent);
+
+	return BPF_CORE_READ(root, i_ino) == listing->host_root_inode &&
+	       BPF_CORE_READ(root, i_sb, s_dev) == listing->host_root_device &&
+	       BPF_CORE_READ(above, mnt_parent) == above;
+}
+
+/* The policies that judge what the running task runs. A canary is judged wherever it is. */
+static __always_inline u64 listing_policies(struct listing *listing)
+{
+	u64 mask;
+
+	if (!listing || !listing->policies)
+		return 0;
+	mask = listing->policies & policies_of_current();
+	if (mask && is_in_root_of_host(listing))
+		mask &= 1ULL << CANARY_POLICY;
+	return mask;
+}
+
+/* Those of these policies that do not list this file. Not static, so that the verifier looks at it once. */
+__noinline u64 not_listing_file(u64 mask, u64 address_of_file)
+{
+	struct file *file = (struct file *)address_of_file;
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct file_key key;
+	u64 number;
+
+	key_of(file, &key);
+	mask &= ~mask_in(&listed_files, &key);
+	if (!mask)
+		return 0;
+	/* Where nothing is mounted, or in other mounts than the task's, a path says what its maker wants. */
+	if (BPF_CORE_READ(mount, mnt_ns) != BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
+		return mask;
+	number = hash_of_route((u64)BPF_CORE_READ(file, f_path.dentry), (u64)vfsmount, ROUTE_FROM_TOP);
+	return mask & ~mask_in(&listed_paths, &number);
+}
+
+/* Those of these policies that do not list the name by which a program of many picks what it is. As above. */
+__noinline u64 not_listing_applet(u64 mask)
+{
+	struct task_struct *task = current_task();
+	struct mm_struct *memory = BPF_CORE_READ(task, mm);
+	u64 argument = BPF_CORE_READ(memory, arg_start), end = BPF_CORE_READ(memory, arg_end);
+
+	for (u32 i = 0; i < ARGUMENTS; i++) {
+		u64 last, name;
+
+		/* By itself it picks nothing. */
+		if (!argument || argument >= end)
+			return 0;
+		last = last_name_of(argument, 1);
+		/* What cannot be told is not let pass. */
+		if (!last || last == ENDLESS)
+			return mask;
+		name = hash_of_text(last, 1);
+		if (!bpf_map_lookup_elem(&many_names, &name))
+			return mask & ~mask_in(&listed_applets, &name);
+		argument = after_text(argument);
+	}
+	return mask;
+}
+
+static __always_inline struct listing *listing(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&listings, &zero);
+}
+
+static __always_inline int judge_listed(struct linux_binprm *bprm)
+{
+	struct file *file = BPF_CORE_READ(bprm, file);
+	u64 mask = listing_policies(listing());
+
+	if (!mask)
+		return 0;
+	return refuse(not_listing_file(mask, (u64)file), DENY_NOT_LISTED, file, BPF_CORE_READ(bprm, filename));
+}
+
+SEC("lsm/bprm_check_security")
+int BPF_PROG(lsm_listed, struct linux_binprm *bprm, int verdict)
+{
+	if (verdict)
+		return verdict;
+	return VERDICT(judge_listed(bprm));
+}
+
+SEC("fmod_ret/security_bprm_check")
+int BPF_PROG(result_of_listed, struct linux_binprm *bprm, int verdict)
+{
+	if (verdict)
+		return verdict;
+	return VERDICT(judge_listed(bprm));
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec_listed, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	const char *called = BPF_CORE_READ(bprm, filename);
+	struct file *file = BPF_CORE_READ(bprm, file);
+	struct listing *known = listing();
+	u64 mask = listing_policies(known), found = 0, text;
+
+	if (!mask || !known)
+		return 0;
+	/* It is killed already, for what a policy denies. */
+	if (BPF_CORE_READ(current_task(), pending.signal.sig[0]) & 1UL << (SIGKILL - 1))
+		return 0;
+	if (known->only_at_the_end) {
+		found = not_listing_file(mask, (u64)file);
+		/* Of a script, what is here is its interpreter. */
+		if (BPF_CORE_READ(bprm, interp) != called) {
+			text = hash_of_text((u64)called, 0);
+			found |= mask & ~mask_in(&listed_texts, &text);
+		}
+	}
+	if ((mask & ~found) && is_program_of_many(mask, file))
+		found |= not_listing_applet(mask & ~found);
+	kill(found, DENY_NOT_LISTED, file, called);
+	return 0;
+}
