@@ -1,6 +1,8 @@
-/* storm seconds|cycles N WORKERS: makes processes as fast as it can, in WORKERS processes of its own, after one line or the
- * end of standard input. A cycle is a fork, an exec (of this very program) and an exit. Prints how many cycles were made. */
+/* storm seconds|cycles N WORKERS [OPENS FOLDER]: makes processes as fast as it can, in WORKERS processes of its own, after one line or the
+ * end of standard input. A cycle is a fork, an exec (of this very program) and an exit; with OPENS each program opens so many
+ * files, file-0 and so on, of a folder that has them. Prints how many cycles were made. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,9 @@ static double now(void)
 }
 
 /* By vfork, as servers and shells that care for speed do. */
-static int cycle(char *self)
+static int cycle(char *self, char *opens, char *folder)
 {
-	char *argv[] = {"storm", NULL};
+	char *argv[] = {"storm", opens, folder, NULL};
 	int status;
 	pid_t child = vfork();
 
@@ -31,6 +33,23 @@ static int cycle(char *self)
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
+/* What the program of a cycle does. */
+static int open_files(long opens, const char *folder)
+{
+	char path[4096];
+
+	for (long at = 0; at < opens; at++) {
+		snprintf(path, sizeof(path), "%s/file-%ld", folder, at);
+		/* One of three is written. */
+		int fd = open(path, at % 3 ? O_RDONLY : O_WRONLY);
+
+		if (fd < 0)
+			return 9;
+		close(fd);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	char self[] = "/proc/self/exe", path[4096], line[16];
@@ -38,7 +57,9 @@ int main(int argc, char **argv)
 
 	if (argc == 1)
 		return 0; /* the program that the storm runs */
-	if (argc != 4 || bytes < 0 || (strcmp(argv[1], "seconds") && strcmp(argv[1], "cycles")))
+	if (argc == 3)
+		return open_files(atol(argv[1]), argv[2]);
+	if ((argc != 4 && argc != 6) || bytes < 0 || (strcmp(argv[1], "seconds") && strcmp(argv[1], "cycles")))
 		return 2;
 	path[bytes] = 0;
 	int timed = argv[1][0] == 's';
@@ -60,7 +81,7 @@ int main(int argc, char **argv)
 		double end = now() + n;
 
 		while (timed ? now() < end : made[worker] < own) {
-			if (!cycle(path))
+			if (!cycle(path, argc == 6 ? argv[4] : NULL, argc == 6 ? argv[5] : NULL))
 				_exit(9);
 			made[worker]++;
 		}

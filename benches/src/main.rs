@@ -27,7 +27,8 @@ Examples:
   ./x bench --quick --only getppid,eagain  two items, rough numbers
   ./x bench --write docs/performance.md    everything, and the page
 
-Items: getppid, eagain, open, commands, servers, peers, storm, containers, rules, scale.
+Items: getppid, eagain, open, commands, servers, peers, storm, containers, rules, detect,
+redis-rules, guards, scale.
 Exit codes: 0 every target met; 1 a target was missed; 2 not measured, the message says why.";
 
 /// Measures what ringfence costs, and says which targets were met.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tests/vm/case.sh WORK LABEL LAYOUT CASE : runs one case in a virtual machine; matrix.sh calls it.
 #
-# WORK holds ringfence, exact and exact.jq (for arm64 in WORK/arm64). Leaves WORK/results/NAME.passed or .failed, prints one line,
-# and all that the guest said if it failed.
+# WORK holds ringfence, exact, exact.jq (for arm64 in WORK/arm64) and empty_lsm. Leaves WORK/results/NAME.passed or .failed, prints
+# one line, and all that the guest said if it failed.
 set -euo pipefail
 
 work=$1 label=$2 layout=$3 case=$4
@@ -14,7 +14,8 @@ if [ "$label" = arm64 ]; then
     arguments+=(-f "$work/arm64/ringfence" -f "$work/arm64/exact" -f "$work/arm64/exact.jq"
         -e RINGFENCE_BIN=/t/ringfence -e EXACT=/t/exact -e EXACT_JQ=/t/exact.jq)
 else
-    arguments+=(-e "RINGFENCE_BIN=$work/ringfence" -e "EXACT=$work/exact" -e "EXACT_JQ=$work/exact.jq")
+    arguments+=(-e "RINGFENCE_BIN=$work/ringfence" -e "EXACT=$work/exact" -e "EXACT_JQ=$work/exact.jq"
+        -e "EMPTY_LSM=$work/empty_lsm")
 fi
 
 # From 7.0 on the kernel may skip programs, which the sensors make up for (crates/sensors/bpf/ringfence.h). Where a virtual

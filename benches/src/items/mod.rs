@@ -3,6 +3,8 @@
 pub(crate) mod accounting;
 pub(crate) mod commands;
 pub(crate) mod containers;
+pub(crate) mod detecting;
+pub(crate) mod guards;
 pub(crate) mod peers;
 pub(crate) mod rules;
 pub(crate) mod scale;
@@ -44,5 +46,8 @@ pub(crate) const ITEMS: &[Item] = &[
     Item { name: "storm", title: "Storms of processes", run: storms::storm },
     Item { name: "containers", title: "Containers in numbers", run: containers::containers },
     Item { name: "rules", title: "Events through the rules", run: rules::rules },
+    Item { name: "detect", title: "A storm through all public rules", run: detecting::detecting },
+    Item { name: "redis-rules", title: "Redis, looked at by all public rules", run: servers::redis_rules },
+    Item { name: "guards", title: "Programs beside guards", run: guards::guards },
     Item { name: "scale", title: "Many containers that do nothing", run: scale::scale },
 ];

@@ -11,11 +11,10 @@ use event::{
 };
 
 use super::Settings;
+use super::detecting::{NO_RULES, public_rules};
 use crate::measure::spread::Spread;
 use crate::outcome::{Findings, Table, short};
 
-/// The public rule files, in the order in which Falco loads them.
-const FILES: [&str; 3] = ["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"];
 /// How many events there are that differ.
 const EVENTS: usize = 1_024;
 /// `AT_FDCWD`, as a register has it.
@@ -27,16 +26,14 @@ const WANTED: f64 = 1e6;
 pub(crate) fn rules(settings: Settings) -> Result<Findings> {
     let mut findings = Findings::default();
     let what = "events through all public rules, per second";
-    let Some(folder) = std::env::var_os("RINGFENCE_TEST_DATA") else {
-        findings.not_measured(what, "RINGFENCE_TEST_DATA, the folder with falco-rules, is not set");
+    let Some(paths) = public_rules() else {
+        findings.not_measured(what, NO_RULES);
         return Ok(findings);
     };
-    let folder = std::path::PathBuf::from(folder).join("falco-rules");
     let mut files = Vec::new();
-    for name in FILES {
-        let path = folder.join(name);
+    for path in paths {
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        files.push((name.to_owned(), text));
+        files.push((path.display().to_string(), text));
     }
     let begun = Instant::now();
     let (set, _) = RuleSet::load(&files, &Options::default());

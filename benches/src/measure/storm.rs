@@ -1,6 +1,7 @@
 //! The program `storm`, which makes processes as fast as it can, and what must be known of each of them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -46,8 +47,17 @@ pub(crate) struct Storm {
 impl Storm {
     /// Starts the program; nothing happens yet.
     pub(crate) fn prepare(extent: Extent) -> Result<Storm> {
+        Storm::prepare_with(extent, &[])
+    }
+
+    /// The same; each of its programs opens so many files of this folder, `file-0` and so on.
+    pub(crate) fn prepare_opening(extent: Extent, opens: u64, folder: &Path) -> Result<Storm> {
+        Storm::prepare_with(extent, &[opens.to_string(), folder.display().to_string()])
+    }
+
+    fn prepare_with(extent: Extent, more: &[String]) -> Result<Storm> {
         let mut command = Command::new(program("storm")?);
-        command.args(extent.args()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(extent.args()).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Background::spawn(&mut command)?;
         let answer = BufReader::new(process.child().stdout.take().context("no pipe")?);
         Ok(Storm { process, answer })

@@ -31,6 +31,16 @@ macro_rules! payloads {
                 }
             }
 
+            /// The place of the kind in [`Payload::KINDS`].
+            pub fn kind_number(&self) -> usize {
+                enum Place {
+                    $($name,)*
+                }
+                (match self {
+                    $(Payload::$name(_) => Place::$name,)*
+                }) as usize
+            }
+
             /// Writes what is known of the fact, without its kind.
             pub fn serialize_fact<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {

@@ -8,6 +8,10 @@
 //!
 //! Pure: nothing here reads a file, a clock or the kernel.
 
+// Tests in here use what those of the folder `tests` do.
+#[cfg(test)]
+extern crate self as rules;
+
 mod answer;
 mod condition;
 mod context;

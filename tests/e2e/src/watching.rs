@@ -75,6 +75,11 @@ impl Watching {
         Ok(Watching { process, stderr, folder })
     }
 
+    /// The pid of `ringfence`.
+    pub fn pid(&self) -> u32 {
+        self.process.pid().as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Waits until this has been shown.
     pub fn wait_for(&self, text: &str) -> Result<()> {
         let shown = self.folder.path().join("shown");

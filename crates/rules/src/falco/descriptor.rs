@@ -91,10 +91,6 @@ fn ip(end: Option<&Endpoint>) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-fn port(end: Option<&Endpoint>) -> Option<u32> {
-    end.filter(|end| ip(Some(end)).is_some()).map(|end| end.port)
-}
-
 /// Of a file that is open, its path or a part of it.
 pub(super) fn file_text(direct: Direct, payload: &Payload) -> Option<&[u8]> {
     let Payload::Action(action) = payload else { return None };
@@ -118,6 +114,13 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
     let remote = || ends().and_then(|ends| ends.remote);
     let client = || ends().and_then(|ends| ends.client());
     let server = || ends().and_then(|ends| ends.server());
+    let local_ip = || *look.cache.local.get_or_init(|| ip(local()));
+    let remote_ip = || *look.cache.remote.get_or_init(|| ip(remote()));
+    let is_server = || ends().is_some_and(|ends| ends.is_server);
+    let client_ip = || if is_server() { remote_ip() } else { local_ip() };
+    let server_ip = || if is_server() { local_ip() } else { remote_ip() };
+    // Only what has an address has a port.
+    let port = |address: Option<IpAddr>, end: Option<&Endpoint>| end.filter(|_| address.is_some()).map(|end| end.port);
     match direct {
         Direct::FdNum => number(visit, fd_number(action, role)),
         Direct::FdType => text(visit, kind(action, role).map(|(name, _)| name)),
@@ -135,16 +138,16 @@ pub(super) fn pick(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) ->
             });
             true
         }
-        Direct::FdIp | Direct::FdNet => address(visit, ip(local())) && address(visit, ip(remote())),
-        Direct::FdLip | Direct::FdLnet => address(visit, ip(local())),
-        Direct::FdRip | Direct::FdRnet => address(visit, ip(remote())),
-        Direct::FdCip | Direct::FdCnet => address(visit, ip(client())),
-        Direct::FdSip | Direct::FdSnet => address(visit, ip(server())),
-        Direct::FdPort => number(visit, port(local())) && number(visit, port(remote())),
-        Direct::FdLport => number(visit, port(local())),
-        Direct::FdRport => number(visit, port(remote())),
-        Direct::FdCport => number(visit, port(client())),
-        Direct::FdSport => number(visit, port(server())),
+        Direct::FdIp | Direct::FdNet => address(visit, local_ip()) && address(visit, remote_ip()),
+        Direct::FdLip | Direct::FdLnet => address(visit, local_ip()),
+        Direct::FdRip | Direct::FdRnet => address(visit, remote_ip()),
+        Direct::FdCip | Direct::FdCnet => address(visit, client_ip()),
+        Direct::FdSip | Direct::FdSnet => address(visit, server_ip()),
+        Direct::FdPort => number(visit, port(local_ip(), local())) && number(visit, port(remote_ip(), remote())),
+        Direct::FdLport => number(visit, port(local_ip(), local())),
+        Direct::FdRport => number(visit, port(remote_ip(), remote())),
+        Direct::FdCport => number(visit, port(client_ip(), client())),
+        Direct::FdSport => number(visit, port(server_ip(), server())),
         Direct::FdLipName => hosts(look, local(), visit),
         Direct::FdRipName => hosts(look, remote(), visit),
         Direct::FdCipName => hosts(look, client(), visit),

@@ -38,12 +38,22 @@ pub(crate) enum Argument {
 /// What a text is that does not exist, where rules expect a value all the same.
 const NOT_AVAILABLE: &[u8] = b"<NA>";
 
-/// Texts that are put together from several, once for an event.
+/// What takes time to find out, once for an event.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     call: OnceCell<Option<&'static Call>>,
     own: OnceCell<Line>,
     parent: OnceCell<Line>,
+    /// The addresses of both ends of a socket, here and there.
+    local: OnceCell<Option<IpAddr>>,
+    remote: OnceCell<Option<IpAddr>>,
+}
+
+impl Cache {
+    /// Of an event, which is known to be this call or none.
+    pub(crate) fn of(payload: &Payload) -> Cache {
+        Cache { call: OnceCell::from(call(payload)), ..Cache::default() }
+    }
 }
 
 /// A command line.

@@ -1,13 +1,19 @@
 //! Rules that were loaded, and which of them an event matches.
 
+mod answers;
 mod arena;
 mod assume;
+mod bits;
 mod expand;
 mod explain;
 mod load;
 mod output;
+#[cfg(test)]
+mod plain;
 mod program;
+mod table;
 mod wakes;
+mod weight;
 
 use std::fmt;
 
@@ -219,7 +225,7 @@ impl RuleSet {
     /// The rules that match, in the order in which they were defined first.
     pub fn matching<'r, 's>(&'r self, subject: &'s Subject<'s>) -> Matches<'r, 's> {
         let program = self.program(subject.payload);
-        let state = program.map(Program::state).unwrap_or_default();
+        let state = program.map(|program| program.begin(subject)).unwrap_or_default();
         Matches { set: self, program, subject, state, next: 0 }
     }
 
@@ -229,10 +235,7 @@ impl RuleSet {
                 Some(call) => self.by_call.get(call.number).copied().flatten(),
                 None => self.other_call,
             },
-            other => {
-                let kind = Payload::KINDS.iter().position(|kind| *kind == other.kind())?;
-                self.by_kind.get(kind).copied().flatten()
-            }
+            other => self.by_kind.get(other.kind_number()).copied().flatten(),
         };
         self.programs.get(at? as usize)
     }
@@ -258,15 +261,9 @@ impl<'r> Iterator for Matches<'r, '_> {
 
     fn next(&mut self) -> Option<&'r Rule> {
         let program = self.program?;
-        while let Some((rule, root)) = program.roots.get(self.next) {
-            self.next += 1;
-            if program.holds(*root, self.subject, &mut self.state) {
-                if self.set.first_match_only {
-                    self.next = program.roots.len();
-                }
-                return self.set.rules.get(*rule as usize);
-            }
-        }
-        None
+        let at = program.next(self.next, self.subject, &mut self.state)?;
+        self.next = if self.set.first_match_only { program.roots.len() } else { at + 1 };
+        let (rule, _) = program.roots.get(at)?;
+        self.set.rules.get(*rule as usize)
     }
 }

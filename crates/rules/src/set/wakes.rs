@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use event::Payload;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::arena::{Arena, Id, Node, TooMuch};
 use super::assume::{Assume, Memo, specialise};
-use super::program::{MAX_STEPS, Program};
+use super::program::{MAX_STEPS, MAX_TABLE_BYTES, Program, Room};
 use crate::eval::Test;
 use crate::falco::{Call, Direct};
 use crate::pick::Value;
@@ -31,6 +32,8 @@ pub(super) struct Wakes {
     pub(super) by_kind: Vec<Option<u32>>,
     pub(super) by_call: Vec<Option<u32>>,
     pub(super) other_call: Option<u32>,
+    /// By what is asked: the place of the program.
+    known: FxHashMap<Box<[(u32, Id)]>, u32>,
     /// By the number of a rule.
     pub(super) of_rules: BTreeMap<u32, OfRule>,
 }
@@ -114,10 +117,20 @@ impl Wakes {
         if roots.is_empty() {
             return Ok(None);
         }
-        let steps: usize = self.programs.iter().map(Program::len).sum();
-        let program = Program::new(arena, roots, MAX_STEPS.saturating_sub(steps));
-        self.programs.push(program.ok_or("the rules are too large together")?);
-        Ok(Some(self.programs.len() as u32 - 1))
+        // Several calls may wake the same rules: all that open, for example.
+        if let Some(known) = self.known.get(roots) {
+            return Ok(Some(*known));
+        }
+        let mut room = Room { steps: MAX_STEPS, table_bytes: MAX_TABLE_BYTES };
+        for taken in self.programs.iter().map(Program::takes) {
+            room.steps = room.steps.saturating_sub(taken.steps);
+            room.table_bytes = room.table_bytes.saturating_sub(taken.table_bytes);
+        }
+        let program = Program::new(arena, roots, room).ok_or("the rules are too large together")?;
+        let at = self.programs.len() as u32;
+        self.programs.push(program);
+        self.known.insert(roots.into(), at);
+        Ok(Some(at))
     }
 }
 
