@@ -171,12 +171,12 @@ static int peek(void)
 	return 0;
 }
 
-static int run_a_shell(void)
+static int run_a_shell(const char *script)
 {
 	pid_t child = fork();
 
 	if (!child) {
-		execl("/bin/sh", "sh", "-c", ":", NULL);
+		execl("/bin/sh", "sh", "-c", script, NULL);
 		_exit(127);
 	}
 	waitpid(child, NULL, 0);
@@ -206,7 +206,9 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "wire") && argc == 3)
 		return wire(argv[2]);
 	else if (!strcmp(what, "shell"))
-		return run_a_shell();
+		return run_a_shell(":");
+	else if (!strcmp(what, "locales"))
+		return run_a_shell("locale -a");
 	else if (!strcmp(what, "tell") && argc == 4)
 		return tell(argv[2], argv[3]);
 	else if (!strcmp(what, "name-server") && argc == 3)

@@ -255,7 +255,7 @@ const INCUBATING_CASES: [Case; 30] = [
         &[("proc.name", "unshare"), ("evt.res", "EPERM")],
         "/bin/ls -l /proc/self/ns",
     ),
-    case("Launch Excessively Capable Container", "sleep 1", &[("proc.name", "sh"), ("proc.pname", "runc")], "true")
+    case("Launch Excessively Capable Container", "true", &[("proc.name", "sh"), ("proc.cmdline", "sh /work")], "true")
         .capable("CAP_SYS_PTRACE"),
     case(
         "System procs network activity",
@@ -354,7 +354,7 @@ const INCUBATING_CASES: [Case; 30] = [
     ),
     case(
         "Exfiltrating Artifacts via Kubernetes Control Plane",
-        "sleep 1; exec /bin/tar cf - /opt",
+        "sleep 2; exec /bin/tar cf - /opt",
         &[("fd.name", "/opt/x"), ("proc.name", "tar"), ("proc.pname", "runc")],
         "sleep 1; /bin/tar cf - /opt",
     ),

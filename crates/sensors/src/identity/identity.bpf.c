@@ -90,6 +90,16 @@ HOOK("cgroup_mkdir", on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	return 0;
 }
 
+/* The number of its mount namespace may be another container's by now. */
+static __always_inline void forget_namespace(struct slot_state *slot, u32 number)
+{
+	u32 mount_ns = slot->mount_ns, *known;
+
+	known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
+	if (known && *known == number)
+		bpf_map_delete_elem(&namespace_slots, &mount_ns);
+}
+
 HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
@@ -104,8 +114,7 @@ HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	/* A cgroup that only shares its parent's slot ends nothing. */
 	if (!slot || slot->cgroup_id != id)
 		return 0;
-	if (slot->mount_ns)
-		bpf_map_delete_elem(&namespace_slots, &slot->mount_ns);
+	forget_namespace(slot, number);
 	slot->ended_ns = bpf_ktime_get_boot_ns();
 	slot->status = SLOT_ENDED;
 	tell(number, IDENTITY_ENDED);
@@ -281,16 +290,18 @@ static __always_inline void enter_by_namespace(struct task_struct *task)
 {
 	u32 mount_ns = mount_ns_of(task);
 	struct task_note *note;
-	struct slot_state *slot = 0;
+	struct slot_state *slot;
 	u32 *known, number, number_of_note;
 
 	if (!shared.look_for_namespaces || mount_ns == shared.host_mount_ns || mount_ns == shared.own_mount_ns)
 		return;
 	known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
-	if (known) {
-		number = *known;
-		slot = slot_at(number);
-	} else {
+	number = known ? *known : 0;
+	slot = slot_at(number);
+	/* Of a container whose tasks have all left, the number is given to the next namespace at once. */
+	if (known && slot && slot->tasks_left >= slot->tasks_entered)
+		known = 0;
+	if (!known) {
 		u64 root = root_of(task);
 
 		if (root == shared.host_root || root == shared.own_root)

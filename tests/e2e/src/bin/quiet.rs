@@ -121,6 +121,9 @@ fn count(watched: &Watched, prefix: &str) -> Result<(Counts, u64)> {
         let tags: Vec<String> = alert["tags"].as_array().into_iter().flatten().map(text).collect();
         let file = PUBLIC.iter().find(|(_, tag)| tags.iter().any(|one| one == tag)).map(|(file, _)| *file);
         let rule = Rule { file, name: text(&alert["rule"]), priority: text(&alert["priority"]) };
+        if file.is_none() && alert["state"] == "new" {
+            eprintln!("quiet: {}: {}", alert["container"]["id"], text(&alert["output"]));
+        }
         suppressed += number(&alert["suppressed"])?;
         last.insert(text(&alert["id"]), (rule, workload, number(&alert["count"])?));
     }
