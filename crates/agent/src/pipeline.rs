@@ -498,9 +498,11 @@ impl Pipeline {
             parent.map(|parent| rules::Parent { pid: parent.pid, executable: of_parent.as_deref() });
         Some(self.place(run, |place| match &self.surroundings {
             None => then(&subject, place),
-            Some(surroundings) => surroundings.around(event, (container, run), &self.proc, self.common.clock, |context| {
-                then(&Subject { context, ..subject }, place)
-            }),
+            Some(surroundings) => {
+                surroundings.around(event, (container, run), &self.proc, self.common.clock, |context| {
+                    then(&Subject { context, ..subject }, place)
+                })
+            }
         }))
     }
 
