@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use behaviour::Adopted;
+use behaviour::{Adopted, Builder};
 use containers::accounts::Accounts;
 use containers::engine::Metadata;
 use containers::proc::Proc;
-use event::{Event, RunId};
+use event::{Event, Phase, RunId, Text};
 use rules::{ContainerFacts, ContainerMount, Context, Names};
 
 use crate::clock::Clock;
@@ -31,35 +31,47 @@ pub(crate) struct Surroundings {
     hostname: String,
 }
 
-/// Names of a container, read when the first is asked for.
+/// Names in the files of a container, read when the first is asked for.
 #[derive(Debug)]
 struct Lazy {
     proc: Proc,
     /// Processes whose root may be the container's; the first that can be read counts.
     pids: Vec<u32>,
-    read: OnceCell<Accounts>,
+    read: OnceCell<Rc<Accounts>>,
+    /// What was read before: it stands when there is nothing to be read any more.
+    before: Rc<Accounts>,
 }
 
 impl Lazy {
-    fn accounts(&self) -> &Accounts {
+    fn accounts(&self) -> &Rc<Accounts> {
         self.read.get_or_init(|| {
             let of = |pid: &u32| Some(Accounts::of_process(&self.proc, *pid)).filter(|all| *all != Accounts::default());
-            self.pids.iter().find_map(of).unwrap_or_default()
+            self.pids.iter().find_map(of).map_or_else(|| Rc::clone(&self.before), Rc::new)
         })
     }
 }
 
-impl Names for Lazy {
+/// What the container's files say, and what it was told when it asked for names.
+#[derive(Debug)]
+struct Told<'a> {
+    files: Rc<Lazy>,
+    /// Of the container, and of the cgroup in it where the event was.
+    by_dns: [&'a Builder; 2],
+}
+
+impl Names for Told<'_> {
     fn user(&self, uid: u32) -> Option<&[u8]> {
-        self.accounts().user(uid)
+        self.files.accounts().user(uid)
     }
 
     fn group(&self, gid: u32) -> Option<&[u8]> {
-        self.accounts().group(gid)
+        self.files.accounts().group(gid)
     }
 
     fn hosts(&self, address: &[u8], visit: &mut dyn FnMut(&[u8])) {
-        self.accounts().hosts(address).iter().for_each(|name| visit(name));
+        self.files.accounts().hosts(address).iter().for_each(|name| visit(name));
+        let address = Text::new(address);
+        self.by_dns.iter().for_each(|builder| builder.names_of(&address, |name| visit(name.as_bytes())));
     }
 }
 
@@ -70,9 +82,14 @@ impl Surroundings {
     }
 
     /// Takes in an event, before anybody is told of it.
-    pub(crate) fn observe(&mut self, event: &Event) {
-        self.processes.observe(event);
+    pub(crate) fn observe(&mut self, event: &Event, proc: &Proc) {
+        self.processes.observe(event, proc);
         self.number += 1;
+    }
+
+    /// Reads the names of a container that begins: when somebody asks for them it may have ended.
+    pub(crate) fn begin(&self, run: RunId, init_pid: u32, proc: &Proc) {
+        self.names(run, [init_pid, 0], proc, Phase::Main).accounts();
     }
 
     /// Takes in a process that was there before.
@@ -87,11 +104,11 @@ impl Surroundings {
         self.mounts.borrow_mut().remove(&run);
     }
 
-    /// Hands on what is around an event of this container.
+    /// Hands on what is around an event of this container, that was in this cgroup of it.
     pub(crate) fn around<T>(
         &self,
         event: &Event,
-        container: &Run,
+        (container, run): (&Run, &Run),
         proc: &Proc,
         clock: Clock,
         then: impl FnOnce(Context<'_>) -> T,
@@ -100,29 +117,37 @@ impl Surroundings {
         let ancestors = self.processes.ancestors(proc, process);
         let known = container.known();
         let mounts = self.mounts(container, known);
-        let names = self.names(container, proc, process.pid);
+        let files = self.names(container.id(), [container.slot.init_pid, process.pid], proc, event.phase);
+        let names = Told { files, by_dns: [&container.builder, &run.builder] };
         then(Context {
             number: self.number,
-            image: self.processes.image(process),
-            exec: self.processes.exec(process),
+            image: self.processes.image(event.task.image),
+            exec: self.processes.exec(event.task.image),
             lineage: Some(&ancestors),
             container: facts(container, known, mounts.as_deref().map(Vec::as_slice), clock),
-            names: Some(&*names),
+            names: Some(&names),
             hostname: Some(&self.hostname),
         })
     }
 
-    fn names(&self, container: &Run, proc: &Proc, pid: u32) -> Rc<Lazy> {
+    /// The names of a container, as the first of these processes that is there has them.
+    fn names(&self, container: RunId, pids: [u32; 2], proc: &Proc, phase: Phase) -> Rc<Lazy> {
+        let lazy = |pids, before| Rc::new(Lazy { proc: proc.clone(), pids, read: OnceCell::new(), before });
+        // The root of a process that sets the container up may still be the host's.
+        if phase == Phase::RuntimeInit {
+            return lazy(Vec::new(), Rc::default());
+        }
         let mut all = self.accounts.borrow_mut();
-        if let Some((_, names)) = all.get(&container.id()).filter(|(read, _)| read.elapsed() < ACCOUNTS_AGE) {
+        let known = all.get(&container);
+        if let Some((_, names)) = known.filter(|(read, _)| read.elapsed() < ACCOUNTS_AGE) {
             return Rc::clone(names);
         }
-        let pids = [container.slot.init_pid, pid].into_iter().filter(|pid| *pid != 0).collect();
-        let names = Rc::new(Lazy { proc: proc.clone(), pids, read: OnceCell::new() });
+        let before = known.map(|(_, names)| Rc::clone(names.accounts())).unwrap_or_default();
+        let names = lazy(pids.into_iter().filter(|pid| *pid != 0).collect(), before);
         if all.len() >= MAX_ACCOUNTS {
             all.clear();
         }
-        all.insert(container.id(), (Instant::now(), Rc::clone(&names)));
+        all.insert(container, (Instant::now(), Rc::clone(&names)));
         names
     }
 
@@ -162,5 +187,33 @@ fn facts<'a>(
         host_pid: is_host("pid"),
         host_ipc: is_host("ipc"),
         address: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: RunId = RunId { slot: 1, generation: 0 };
+
+    #[test]
+    fn names_are_read_when_a_container_begins_and_stand_when_it_is_gone() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let etc = tree.path().join("7/root/etc");
+        std::fs::create_dir_all(&etc).expect("folders");
+        std::fs::write(etc.join("passwd"), "web:x:33:33::/:/bin/sh\n").expect("a file");
+        let (proc, surroundings) = (Proc::new(tree.path()), Surroundings::default());
+        let name = |phase| surroundings.names(RUN, [7, 0], &proc, phase).accounts().user(33).map(<[u8]>::to_vec);
+
+        assert_eq!(name(Phase::RuntimeInit), None, "its root may be the host's");
+        surroundings.begin(RUN, 7, &proc);
+        std::fs::remove_dir_all(tree.path().join("7")).expect("its end");
+        assert_eq!(name(Phase::Main).as_deref(), Some(&b"web"[..]));
+
+        // Too old, and there is nothing newer.
+        if let Some((read, _)) = surroundings.accounts.borrow_mut().get_mut(&RUN) {
+            *read -= ACCOUNTS_AGE;
+        }
+        assert_eq!(name(Phase::Main).as_deref(), Some(&b"web"[..]));
     }
 }

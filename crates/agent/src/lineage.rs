@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use containers::proc::{Proc, TICKS_PER_SECOND};
-use event::{Event, Exec, ImageFacts, Payload, ProcessId, RunId, Text};
+use event::{Event, Exec, ExecId, ImageFacts, Payload, ProcessId, RunId, Text};
 use rules::{Lineage, Relative};
 
 /// How many processes are kept, those that live and those that ended last.
@@ -19,6 +19,8 @@ const MAX_ENDED: usize = 4096;
 const MAX_OUTSIDE: usize = 1024;
 /// No more ancestors are looked at.
 const MAX_LEVELS: usize = 64;
+/// So many earlier programs of a process are kept: an event may wait for the name of its container.
+const MAX_EARLIER: usize = 2;
 
 /// All processes of all containers.
 #[derive(Debug, Default)]
@@ -41,16 +43,37 @@ struct Entry {
     pid: u32,
     start_ns: u64,
     pid_inside: Option<u32>,
+    program: Program,
+    /// What it ran before that, the newest last.
+    earlier: Vec<Program>,
+}
+
+/// What a process runs from one exec to the next.
+#[derive(Clone, Debug, Default)]
+struct Program {
+    /// How often the process had called exec.
+    number: u32,
     exec: Option<Arc<Exec>>,
     image: Option<Arc<ImageFacts>>,
 }
 
 impl Entry {
+    /// Its newest program, if that has this number; else the number is that of a new one.
+    fn program(&mut self, number: u32) -> &mut Program {
+        if number > self.program.number {
+            self.earlier.push(std::mem::replace(&mut self.program, Program { number, ..Program::default() }));
+            if self.earlier.len() > MAX_EARLIER {
+                self.earlier.remove(0);
+            }
+        }
+        &mut self.program
+    }
+
     fn relative(&self) -> Relative<'_> {
         Relative {
             name: &self.name,
-            executable: self.exec.as_deref().map(|exec| &exec.executable).filter(|path| !path.is_empty()),
-            argv: self.exec.as_deref().map(|exec| exec.argv.as_slice()).unwrap_or_default(),
+            executable: self.program.exec.as_deref().map(|exec| &exec.executable).filter(|path| !path.is_empty()),
+            argv: self.program.exec.as_deref().map(|exec| exec.argv.as_slice()).unwrap_or_default(),
             pid: self.pid,
             pid_inside: self.pid_inside,
             start_ns: self.start_ns,
@@ -60,7 +83,7 @@ impl Entry {
 
 impl Processes {
     /// Takes in an event.
-    pub(crate) fn observe(&mut self, event: &Event) {
+    pub(crate) fn observe(&mut self, event: &Event, proc: &Proc) {
         let (task, process) = (&event.task, event.task.image.process);
         match &event.payload {
             Payload::Fork(fork) if fork.child_tid == fork.child.pid => {
@@ -78,11 +101,17 @@ impl Processes {
             }
             Payload::Exec(exec) => {
                 let entry = self.meet(event);
-                entry.exec = Some(Arc::new(exec.clone()));
+                entry.program(task.image.exec).exec = Some(Arc::new(exec.clone()));
                 entry.parent = known(exec.parent).or(entry.parent);
                 entry.pid_inside = Some(exec.pid_inside).filter(|pid| *pid != 0).or(entry.pid_inside);
+                // Who started a container, or came into it, may be gone when somebody asks.
+                if entry.parent.is_some_and(|parent| !self.inside.contains_key(&parent)) {
+                    self.ancestors(proc, process);
+                }
             }
-            Payload::Image(image) => self.meet(event).image = Some(Arc::new(image.clone())),
+            Payload::Image(image) => {
+                self.meet(event).program(task.image.exec).image = Some(Arc::new(image.clone()));
+            }
             Payload::Exit(exit) if exit.last_thread => {
                 if self.inside.contains_key(&process) {
                     self.ended.push_back(process);
@@ -119,8 +148,8 @@ impl Processes {
             pid: process.pid,
             start_ns: process.start_ns,
             pid_inside: adopted.pid_inside,
-            exec,
-            image: None,
+            program: Program { number: adopted.image.exec, exec, image: None },
+            earlier: Vec::new(),
         };
         self.keep(process, entry);
     }
@@ -162,14 +191,21 @@ impl Processes {
         }
     }
 
-    /// The exec with which the program of a process began.
-    pub(crate) fn exec(&self, process: ProcessId) -> Option<&Exec> {
-        self.inside.get(&process)?.exec.as_deref()
+    /// The exec with which a program began.
+    pub(crate) fn exec(&self, image: ExecId) -> Option<&Exec> {
+        self.program(image)?.exec.as_deref()
     }
 
     /// What that program was when it began.
-    pub(crate) fn image(&self, process: ProcessId) -> Option<&ImageFacts> {
-        self.inside.get(&process)?.image.as_deref()
+    pub(crate) fn image(&self, image: ExecId) -> Option<&ImageFacts> {
+        self.program(image)?.image.as_deref()
+    }
+
+    /// A process may run another program by now than at the time that somebody asks about.
+    fn program(&self, image: ExecId) -> Option<&Program> {
+        let entry = self.inside.get(&image.process)?;
+        let earlier = entry.earlier.iter().find(|program| program.number == image.exec);
+        Some(earlier.unwrap_or(&entry.program))
     }
 
     /// The ancestors of a process, those outside of the container too.
@@ -251,8 +287,8 @@ fn read(proc: &Proc, process: ProcessId) -> Option<Entry> {
         pid: process.pid,
         start_ns: stat.start_ns(),
         pid_inside: None,
-        exec: Some(Arc::new(exec)),
-        image: None,
+        program: Program { number: 0, exec: Some(Arc::new(exec)), image: None },
+        earlier: Vec::new(),
     })
 }
 
@@ -282,9 +318,9 @@ impl Ancestors<'_> {
     /// The one whose pid inside leads, else the eldest with the same leader, of the process itself and those above it.
     fn leader(&self, of: impl Fn(&ImageFacts) -> u32) -> Option<Relative<'_>> {
         let own = self.own?;
-        let number = own.image.as_deref().map(&of).filter(|number| *number != 0)?;
+        let number = own.program.image.as_deref().map(&of).filter(|number| *number != 0)?;
         let all = || std::iter::once(own).chain(self.chain.iter().map(Link::entry)).filter(|one| one.run == own.run);
-        let same = |one: &&Entry| one.image.as_deref().map(&of) == Some(number);
+        let same = |one: &&Entry| one.program.image.as_deref().map(&of) == Some(number);
         all().find(|one| one.pid_inside == Some(number)).or_else(|| all().filter(same).last()).map(Entry::relative)
     }
 }

@@ -120,7 +120,7 @@ impl Pipeline {
             self.ask();
         }
         if let Some(surroundings) = &mut self.surroundings {
-            surroundings.observe(event);
+            surroundings.observe(event, &self.proc);
         }
         let Some(run) = self.runs.get_mut(&event.run) else { return };
         match &event.payload {
@@ -142,6 +142,9 @@ impl Pipeline {
                 }
                 // A short life may have no other reading.
                 measure(&self.layout, run, false);
+                if let Some(surroundings) = &self.surroundings {
+                    surroundings.begin(run.id(), run.slot.init_pid, &self.proc);
+                }
             }
             Payload::Mount(mount) => {
                 let pid = event.task.image.process.pid;
@@ -495,9 +498,11 @@ impl Pipeline {
             parent.map(|parent| rules::Parent { pid: parent.pid, executable: of_parent.as_deref() });
         Some(self.place(run, |place| match &self.surroundings {
             None => then(&subject, place),
-            Some(surroundings) => surroundings.around(event, container, &self.proc, self.common.clock, |context| {
-                then(&Subject { context, ..subject }, place)
-            }),
+            Some(surroundings) => {
+                surroundings.around(event, (container, run), &self.proc, self.common.clock, |context| {
+                    then(&Subject { context, ..subject }, place)
+                })
+            }
         }))
     }
 

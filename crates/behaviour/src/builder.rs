@@ -180,6 +180,11 @@ impl Builder {
         self.images.newest(process)
     }
 
+    /// Shows every name that was looked up in it and answered with this address.
+    pub fn names_of(&self, address: &Text, visit: impl FnMut(&Text)) {
+        self.flows.names_of(address, visit);
+    }
+
     /// The parent of a process when it was made, or at its last exec, as far as it is remembered.
     pub fn parent(&self, process: ProcessId) -> Option<ProcessId> {
         self.tree.parent_of(process).or_else(|| self.images.maker(process))

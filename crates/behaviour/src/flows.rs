@@ -257,6 +257,12 @@ impl Flows {
         names
     }
 
+    /// Shows every name that was answered with this address.
+    pub(crate) fn names_of(&self, address: &Text, mut visit: impl FnMut(&Text)) {
+        let of_it = self.lookups.iter().filter(|(_, lookup)| lookup.addresses.contains(address));
+        of_it.for_each(|((_, name, _), _)| visit(name));
+    }
+
     fn other_ends(&self, key: &PeerKey) -> Vec<OtherEnd> {
         let least = RunId { slot: 0, generation: 0 };
         let from = (key.clone(), least);

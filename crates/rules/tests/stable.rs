@@ -164,6 +164,13 @@ fn pairs() -> Vec<Pair> {
             Scene::exec("x").image(|image| image.from_memory = true),
             Scene::exec("runc x").image(|image| image.from_memory = true),
         ),
+        (
+            "Fileless execution via memfd_create",
+            Scene::exec("x").image(|image| image.from_memory = true),
+            Scene::exec("x").image(|image| image.from_memory = true).program(|exec| {
+                exec.executable = "(unreachable)/memfd:runc_cloned:/proc/self/exe".into();
+            }),
+        ),
     ]
 }
 

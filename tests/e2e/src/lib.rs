@@ -24,6 +24,7 @@ pub mod machine;
 pub mod netns;
 pub mod overlay;
 pub mod programs;
+pub mod proven;
 pub mod recommended;
 pub mod recorder;
 pub mod reports;

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 use crate::command::{Background, wait_until};
 use crate::recorder::{READY, beside, binary, collect};
 
-/// How long it may take to end, and an event to come.
+/// How long an event may take to come.
 const SOON: Duration = Duration::from_secs(20);
+/// How long it may take to end: it still looks at all that is in its buffers.
+const END: Duration = Duration::from_secs(120);
 
 /// A watch that goes on.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Watching {
 
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Result<Watched> {
-        let status = self.process.wait(SOON)?;
+        let status = self.process.wait(END)?;
         let stderr = self.stderr.join().unwrap_or_default();
         Ok(Watched { status, stdout: std::fs::read(self.folder.path().join("shown"))?, stderr })
     }

@@ -59,7 +59,7 @@ const CASES: [Case; 23] = [
     case("Engine's socket", "/bin/deeds meet-through /tmp/docker.sock", "/bin/deeds meet-through /tmp/app.sock"),
     case("Kubelet", "/bin/deeds meet 127.0.0.1 10250", "/bin/deeds meet 127.0.0.1 10251"),
     case("Pool of a miner", "/bin/deeds meet 127.0.0.1 3333", "/bin/deeds meet 127.0.0.1 3334"),
-    case("Shell of a server", "/usr/sbin/nginx shell", "/bin/deeds shell"),
+    case("Shell of a server", "/usr/sbin/nginx shell", "/bin/deeds shell; /usr/bin/postgres locales"),
     case(
         "Script from the network",
         "/bin/sh -c 'wget -q -O - http://127.0.0.1:1/x | sh'",
@@ -101,6 +101,7 @@ fn contain(id: &str, script: &str) -> Result<()> {
         .with_program("deeds", "/bin/deeds")?
         .with_program("deeds", "/usr/sbin/nginx")?
         .with_program("deeds", "/usr/bin/dpkg")?
+        .with_program("deeds", "/usr/bin/postgres")?
         .change(|config| {
             if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
                 namespaces.push(json!({"type": "network"}));

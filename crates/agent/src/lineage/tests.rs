@@ -60,6 +60,11 @@ fn image(pid: u32, session: u32) -> Event {
     event(pid, "x", Payload::Image(facts))
 }
 
+/// Of a process that called exec once.
+fn newest(pid: u32) -> ExecId {
+    ExecId { process: id(pid), exec: 0 }
+}
+
 fn exit(pid: u32) -> Event {
     event(pid, "x", Payload::Exit(Exit { status: 0, signal: 0, last_thread: true, run_time_ns: 1 }))
 }
@@ -82,23 +87,56 @@ fn names(processes: &Processes, pid: u32) -> Vec<String> {
 fn ancestors_are_found_also_after_they_have_ended_and_a_child_has_its_parent_s_program() {
     let mut processes = Processes::default();
     for one in [exec(101, 50, "/bin/init"), fork(101, 102), exec(102, 101, "/bin/sh"), fork(102, 103), exit(102)] {
-        processes.observe(&one);
+        processes.observe(&one, &nowhere());
     }
 
     assert_eq!(names(&processes, 103), ["sh[102]", "init[101]"]);
-    assert_eq!(processes.exec(id(103)).map(|exec| &exec.executable), Some(&"/bin/sh".into()));
-    processes.observe(&exec(103, 102, "/bin/cat"));
-    assert_eq!(processes.exec(id(103)).map(|exec| &exec.executable), Some(&"/bin/cat".into()));
+    assert_eq!(processes.exec(newest(103)).map(|exec| &exec.executable), Some(&"/bin/sh".into()));
+    processes.observe(&exec(103, 102, "/bin/cat"), &nowhere());
+    assert_eq!(processes.exec(newest(103)).map(|exec| &exec.executable), Some(&"/bin/cat".into()));
+}
+
+#[test]
+fn a_process_is_asked_about_as_it_was_when_something_happened() {
+    let mut processes = Processes::default();
+    let numbered = |mut event: Event, exec: u32| {
+        event.task.image.exec = exec;
+        event
+    };
+    // The child runs what its parent does until it calls exec, and so do the facts of the program.
+    let events = [
+        numbered(exec(101, 50, "/bin/sh"), 3),
+        numbered(image(101, 1), 3),
+        numbered(fork(101, 102), 3),
+        numbered(exec(102, 101, "/bin/cat"), 4),
+        numbered(image(102, 2), 4),
+    ];
+    for one in &events {
+        processes.observe(one, &nowhere());
+    }
+    let at = |exec| {
+        let image = ExecId { process: id(102), exec };
+        let path = processes.exec(image).map(|exec| exec.executable.escaped());
+        (path, processes.image(image).map(|image| image.session))
+    };
+
+    assert_eq!(at(3), (Some("/bin/sh".into()), Some(1)));
+    assert_eq!(at(4), (Some("/bin/cat".into()), Some(2)));
+
+    for number in 5..9 {
+        processes.observe(&numbered(exec(102, 101, "/bin/ls"), number), &nowhere());
+    }
+    assert_eq!(processes.inside[&id(102)].earlier.len(), MAX_EARLIER);
 }
 
 #[test]
 fn the_leader_of_a_session_is_the_process_with_its_number_or_the_eldest_that_is_known() {
     let mut processes = Processes::default();
     for one in [exec(101, 50, "/bin/init"), image(101, 1), fork(101, 102), image(102, 2), exec(102, 101, "/bin/sh")] {
-        processes.observe(&one);
+        processes.observe(&one, &nowhere());
     }
     for one in [fork(102, 103), image(103, 2), exec(103, 102, "/bin/cat"), fork(102, 104), image(104, 77)] {
-        processes.observe(&one);
+        processes.observe(&one, &nowhere());
     }
     let leader = |pid| {
         let proc = nowhere();
@@ -113,12 +151,12 @@ fn the_leader_of_a_session_is_the_process_with_its_number_or_the_eldest_that_is_
 fn the_table_is_bounded_and_a_run_that_is_over_leaves_nothing() {
     let mut processes = Processes::default();
     for pid in 0..MAX_PROCESSES as u32 + 100 {
-        processes.observe(&fork(101, 1000 + pid));
+        processes.observe(&fork(101, 1000 + pid), &nowhere());
     }
     assert_eq!((processes.inside.len(), processes.forgotten), (MAX_PROCESSES, 100));
 
     for pid in 200..MAX_ENDED as u32 + 300 {
-        processes.observe(&exit(1000 + pid));
+        processes.observe(&exit(1000 + pid), &nowhere());
     }
     assert_eq!(processes.ended.len(), MAX_ENDED);
     assert_eq!(processes.inside.len(), MAX_PROCESSES - 100);
@@ -137,9 +175,11 @@ fn of_a_process_outside_proc_is_asked_once() {
     if let Payload::Exec(exec) = &mut one.payload {
         exec.parent = ProcessId { pid: own, start_ns };
     }
-    processes.observe(&one);
+    processes.observe(&one, &proc);
 
-    let ancestors = processes.ancestors(&proc, id(101));
+    // When it is asked for, it may have ended.
+    let gone = nowhere();
+    let ancestors = processes.ancestors(&gone, id(101));
 
     assert_eq!(ancestors.ancestor(1).map(|parent| parent.pid), Some(own));
     assert!(ancestors.ancestor(1).is_some_and(|parent| parent.executable.is_some() && !parent.argv.is_empty()));

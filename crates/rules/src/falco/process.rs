@@ -35,8 +35,8 @@ fn of_program(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bool
         Direct::ProcName => text(visit, Some(process.name.as_bytes())),
         Direct::ProcExe | Direct::ProcArgs | Direct::ProcCmdline => text(visit, own_text(direct, look)),
         Direct::ProcExepath => {
-            let of_exec = look.exec().map(|exec| exec.executable.as_bytes());
-            text(visit, of_exec.or_else(|| process.executable.map(Text::as_bytes)))
+            let of_exec = look.exec().map(|exec| &exec.executable);
+            text(visit, of_exec.or(process.executable).map(path))
         }
         Direct::ProcExeline => text(visit, argv(look).map(|argv| line(first(argv), argv).bytes)),
         Direct::ProcCmdnargs => number(visit, argv(look).map(|argv| argv.len().saturating_sub(1) as i64)),
@@ -125,7 +125,7 @@ fn of_relatives(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bo
         Direct::ProcPexe => text(visit, parent().filter(exe).map(|parent| first(parent.argv))),
         Direct::ProcPexepath => {
             let known = parent().and_then(|parent| parent.executable);
-            text(visit, known.or_else(|| look.subject.process.parent?.executable).map(Text::as_bytes))
+            text(visit, known.or_else(|| look.subject.process.parent?.executable).map(path))
         }
         Direct::ProcPcmdline => {
             if let Some(parent) = parent().filter(exe) {
@@ -144,8 +144,8 @@ fn of_relatives(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bo
             }
         }),
         Direct::ProcAexepath => ancestors(look, visit, &mut |it, visit| {
-            if let Some(path) = it.executable {
-                visit(Value::Text(path.as_bytes()));
+            if let Some(executable) = it.executable {
+                visit(Value::Text(path(executable)));
             }
         }),
         Direct::ProcAcmdline => ancestors(look, visit, &mut |it, visit| {
@@ -155,11 +155,20 @@ fn of_relatives(direct: Direct, look: Look<'_, '_>, visit: &mut Visit<'_>) -> bo
         }),
         Direct::ProcSname => text(visit, session().map(|leader| leader.name.as_bytes())),
         Direct::ProcSidExe => text(visit, session().filter(exe).map(|leader| first(leader.argv))),
-        Direct::ProcSidExepath => text(visit, session().and_then(|leader| leader.executable).map(Text::as_bytes)),
+        Direct::ProcSidExepath => text(visit, session().and_then(|leader| leader.executable).map(path)),
         Direct::ProcVpgidName => text(visit, group().map(|leader| leader.name.as_bytes())),
         Direct::ProcVpgidExe => text(visit, group().filter(exe).map(|leader| first(leader.argv))),
-        Direct::ProcVpgidExepath => text(visit, group().and_then(|leader| leader.executable).map(Text::as_bytes)),
+        Direct::ProcVpgidExepath => text(visit, group().and_then(|leader| leader.executable).map(path)),
         _ => false,
+    }
+}
+
+/// The path of a program. What is in memory alone is in no directory; Falco has its name, as in `memfd:x`.
+fn path(executable: &Text) -> &[u8] {
+    let path = executable.as_bytes();
+    match path.strip_prefix(b"(unreachable)/") {
+        Some(name) if name.starts_with(b"memfd:") => name,
+        _ => path,
     }
 }
 

@@ -205,18 +205,6 @@ impl RuleSet {
         self.directs.contains(&Direct::ProcEnv)
     }
 
-    /// Whether a rule asks for names of hosts.
-    pub fn needs_host_names(&self) -> bool {
-        let names = [Direct::FdCipName, Direct::FdSipName, Direct::FdLipName, Direct::FdRipName];
-        self.directs.iter().any(|direct| names.contains(direct))
-    }
-
-    /// Whether a rule asks for names of users or groups.
-    pub fn needs_accounts(&self) -> bool {
-        let names = [Direct::UserName, Direct::UserLoginname, Direct::GroupName, Direct::EvtArg, Direct::EvtArgs];
-        self.directs.iter().any(|direct| names.contains(direct))
-    }
-
     /// Whether any rule can match such an event: if not, nothing around it need be looked up.
     pub fn wakes(&self, payload: &Payload) -> bool {
         self.program(payload).is_some()

@@ -90,10 +90,20 @@ HOOK("cgroup_mkdir", on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	return 0;
 }
 
+/* The number of its mount namespace may be another container's by now. */
+static __always_inline void forget_namespace(struct slot_state *slot, u32 number)
+{
+	u32 mount_ns = slot->mount_ns, *known;
+
+	known = bpf_map_lookup_elem(&namespace_slots, &mount_ns);
+	if (known && *known == number)
+		bpf_map_delete_elem(&namespace_slots, &mount_ns);
+}
+
 HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
-	u32 number, *named;
+	u32 number;
 	struct slot_state *slot;
 
 	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)
@@ -104,10 +114,7 @@ HOOK("cgroup_rmdir", on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	/* A cgroup that only shares its parent's slot ends nothing. */
 	if (!slot || slot->cgroup_id != id)
 		return 0;
-	/* Another container's may have the number by now. */
-	named = slot->mount_ns ? bpf_map_lookup_elem(&namespace_slots, &slot->mount_ns) : 0;
-	if (named && *named == number)
-		bpf_map_delete_elem(&namespace_slots, &slot->mount_ns);
+	forget_namespace(slot, number);
 	slot->ended_ns = bpf_ktime_get_boot_ns();
 	slot->status = SLOT_ENDED;
 	tell(number, IDENTITY_ENDED);

@@ -5,7 +5,6 @@
 //! done again. The table is printed from that file.
 
 mod page;
-mod workloads;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -17,6 +16,7 @@ use e2e::bundle::Bundle;
 use e2e::engines::{Docker, Engine, Podman};
 use e2e::machine::{alone, first_missing};
 use e2e::overlay::Overlay;
+use e2e::proven::{Workload, workload, workloads, write_work};
 use e2e::recorder::{ringfence, ringfence_beside};
 use e2e::reports::list;
 use e2e::rootfs::{self, Rootfs};
@@ -24,7 +24,6 @@ use e2e::runtime::{Runtime, crun_words};
 use serde_json::{Value, json};
 
 use page::page;
-use workloads::{Workload, workload, workloads, write_work};
 
 const HELP: &str = "\
 usage: ./x prove [OPTION...]

@@ -3,30 +3,33 @@
 use std::path::Path;
 
 use anyhow::Result;
-use e2e::programs::program;
+
+use crate::programs::program;
 
 /// The port of whatever listens, on loopback.
 const PORT: u16 = 18_080;
 
 /// Something to run.
-pub(crate) struct Workload {
-    pub(crate) name: &'static str,
+#[derive(Debug)]
+pub struct Workload {
+    /// What it is called.
+    pub name: &'static str,
     /// Whether it is of the small image.
-    pub(crate) small: bool,
+    pub small: bool,
     /// What it runs: words.
-    pub(crate) command: Vec<String>,
+    pub command: Vec<String>,
     /// What tells that it works; none if it ends by itself.
-    pub(crate) check: Option<String>,
+    pub check: Option<String>,
 }
 
 /// One workload; it ends by itself if there is no check.
-pub(crate) fn workload(name: &'static str, command: &[&str], check: Option<String>) -> Workload {
+pub fn workload(name: &'static str, command: &[&str], check: Option<String>) -> Workload {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
     Workload { name, small: matches!(name, "shell" | "c-threads" | "short"), command, check }
 }
 
 /// The ten.
-pub(crate) fn workloads() -> Vec<Workload> {
+pub fn workloads() -> Vec<Workload> {
     let page = |path: &str| Some(format!("busybox wget -qO- http://127.0.0.1:{PORT}{path} | grep -q ."));
     let port = PORT.to_string();
     let node = format!("require('http').createServer((q, a) => a.end('hello')).listen({PORT}, '127.0.0.1')");
@@ -56,7 +59,7 @@ pub(crate) fn workloads() -> Vec<Workload> {
 }
 
 /// What the workloads find at `/work`.
-pub(crate) fn write_work(folder: &Path) -> Result<()> {
+pub fn write_work(folder: &Path) -> Result<()> {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
     write(
         "nginx.conf",
