@@ -1,12 +1,11 @@
 //! What comes in from outside, and what the runtime runs: phases are told by structure.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::Bundle;
 use e2e::cgroups;
-use e2e::command::{command, must, wait_until};
+use e2e::command::{command, must};
 use e2e::machine::{alone, unique_name};
 use e2e::recorder::Recorder;
 use e2e::runtime::Runtime;
@@ -151,49 +150,5 @@ fn a_container_that_runs_already_is_main_from_the_first_call_and_says_so() -> Re
     report.must_be_exact_except(&["observed-late"])?;
     assert_eq!(report.count("main", "nr 999")?, 23);
     assert_eq!(report.phase("runtime-init")?, []);
-    Ok(())
-}
-
-/// The kernel gives the number of a namespace that is gone to the next one.
-#[test]
-#[ignore = "needs root"]
-fn who_gets_the_number_of_an_ended_containers_mount_namespace_is_not_in_it() -> Result<()> {
-    need!("gcc", "runc", "busybox", "unshare");
-    let _alone = alone()?;
-    let overlay = sealed::root_with(&["exact"])?;
-    let bundle = Bundle::new(&overlay.root(), &["/bin/true"])?;
-    let id = unique_name("rf-e2e");
-    let recorder = Recorder::start(&["--all"])?;
-
-    let runtime = Runtime::new("runc")?;
-    let container = runtime.create(&bundle, &id)?;
-    let place = format!("/proc/{}", container.pid());
-    let number = std::fs::read_link(format!("{place}/ns/mnt"))?;
-    container.start()?;
-    // Its cgroup stays until it is deleted.
-    wait_until("its program has ended", LIMIT, || Ok(!std::path::Path::new(&place).exists()))?;
-    let exact = sealed::on_host("exact")?;
-    // Others make namespaces, too, and the lowest number that is free is given: so these are all kept for a while.
-    let script = format!("readlink /proc/self/ns/mnt; {exact} unknown 5 > /dev/null; exec sleep 3");
-    let others = (0..20).map(|_| {
-        let child = command("unshare", ["--mount", "sh", "-c", &script]).stdout(Stdio::piped()).spawn();
-        std::thread::sleep(Duration::from_millis(50));
-        child
-    });
-    let others = others.collect::<std::io::Result<Vec<_>>>()?;
-    let mut same = 0;
-    for other in others {
-        same += u32::from(String::from_utf8(other.wait_with_output()?.stdout)?.lines().next() == number.to_str());
-    }
-    container.delete()?;
-    let recording = recorder.stop()?;
-
-    let report = recording.of(&id)?;
-    for call in ["nr 999", "execve", "exit_group"] {
-        assert_eq!(report.count("exec", call)?, 0, "{call}: {same} of 20 had the number of its namespace");
-    }
-    if same == 0 {
-        println!("the number was not given again");
-    }
     Ok(())
 }
