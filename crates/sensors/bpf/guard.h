@@ -221,6 +221,8 @@ GUARD_MAP(guard_losses, ARRAY, 1, u32, struct guard_losses, 0);
 /* Whom: the mask of the policies that a cgroup is under, or a namespace, or a cgroup that is yet to be made. */
 GUARD_MAP(cgroup_policies, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(namespace_policies, HASH, 4096, u32, u64, BPF_F_NO_PREALLOC);
+/* Which of the namespaces that ever have this number is meant: the first in which somebody was looked at. */
+GUARD_MAP(namespace_ids, HASH, 4096, u32, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(awaited_cgroups, HASH, 16384, struct cgroup_name, u64, BPF_F_NO_PREALLOC);
 /* What: the mask of the policies that deny it. */
 GUARD_MAP(denied_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);

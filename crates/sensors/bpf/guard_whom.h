@@ -3,6 +3,7 @@
 #pragma once
 
 #include "guard.h"
+#include "namespaces.h"
 
 static __always_inline struct cgroup *identity_cgroup(struct task_struct *task)
 {
@@ -40,18 +41,32 @@ __noinline u64 policies_of_cgroup(u64 address)
 	return mask;
 }
 
-static __always_inline u64 policies_of_namespace(u32 number)
+/* Not static, as above. An id of 0 is that of a kernel that has none. */
+__noinline u64 policies_of_namespace(u32 number, u64 id)
 {
-	u64 *mask = bpf_map_lookup_elem(&namespace_policies, &number);
+	u64 *mask = bpf_map_lookup_elem(&namespace_policies, &number), *meant;
 
-	return mask ? *mask : 0;
+	if (!mask)
+		return 0;
+	meant = bpf_map_lookup_elem(&namespace_ids, &number);
+	if (id && meant)
+		return *meant == id ? *mask : 0;
+	if (id)
+		bpf_map_update_elem(&namespace_ids, &number, &id, BPF_NOEXIST);
+	return *mask;
+}
+
+/* Of two pid namespaces with one number the first process began at another time. */
+static __always_inline u64 pid_ns_id(struct pid_namespace *space)
+{
+	return BPF_CORE_READ(space, child_reaper, start_boottime);
 }
 
 /* As the one above: by its mount namespace, and by its pid namespace and all around that. */
 __noinline u64 policies_by_namespace(void)
 {
 	struct task_struct *task = current_task();
-	u64 mask = policies_of_namespace(BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum));
+	u64 mask = policies_of_namespace(BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum), mount_ns_id_of(task));
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	u32 level = BPF_CORE_READ(pid, level);
 	struct upid *own =
@@ -61,7 +76,7 @@ __noinline u64 policies_by_namespace(void)
 	for (u32 i = 0; i < PID_NAMESPACE_STEPS; i++) {
 		if (!space)
 			break;
-		mask |= policies_of_namespace(BPF_CORE_READ(space, ns.inum));
+		mask |= policies_of_namespace(BPF_CORE_READ(space, ns.inum), pid_ns_id(space));
 		space = BPF_CORE_READ(space, parent);
 	}
 	return mask;

@@ -189,7 +189,10 @@ impl Guards {
 
     /// From now on the policy is about the tasks in this mount or pid namespace.
     pub fn watch_namespace(&self, namespace: u32, number: u32) -> Result<(), GuardError> {
-        self.mark("namespace_policies", &namespace.to_ne_bytes(), number)?;
+        let key = namespace.to_ne_bytes();
+        // What had this number before is not meant any more.
+        self.drop_key("namespace_ids", &key)?;
+        self.mark("namespace_policies", &key, number)?;
         self.change_facts(|facts| facts.namespaces = 1)
     }
 
@@ -265,7 +268,12 @@ impl Guards {
         if left != 0 {
             return write(&handle, map, key, &left.to_ne_bytes());
         }
-        match handle.delete(key) {
+        self.drop_key(map, key)?;
+        if map == "namespace_policies" { self.drop_key("namespace_ids", key) } else { Ok(()) }
+    }
+
+    fn drop_key(&self, map: &'static str, key: &[u8]) -> Result<(), GuardError> {
+        match find(self.object(), map)?.delete(key) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(changed(map, &error)),
             _ => Ok(()),
         }
