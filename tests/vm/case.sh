@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/vm/case.sh WORK LABEL LAYOUT CASE : runs one case in a virtual machine; matrix.sh calls it.
 #
-# WORK holds ringfence, exact and exact.jq (for arm64 in WORK/arm64). Leaves WORK/results/NAME.passed or .failed, prints one line,
+# A line "# Command line: WORDS" in the case is more of the kernel's command line. WORK holds ringfence, exact and exact.jq (for arm64 in WORK/arm64). Leaves WORK/results/NAME.passed or .failed, prints one line,
 # and all that the guest said if it failed.
 set -euo pipefail
 
