@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tests/vm/case.sh WORK LABEL LAYOUT CASE : runs one case in a virtual machine; matrix.sh calls it.
 #
-# A line "# Command line: WORDS" in the case is more of the kernel's command line. WORK holds ringfence, exact and exact.jq (for arm64 in WORK/arm64). Leaves WORK/results/NAME.passed or .failed, prints one line,
-# and all that the guest said if it failed.
+# A line "# Command line: WORDS" in the case is more of the kernel's command line. WORK holds ringfence, exact and exact.jq (for arm64
+# in WORK/arm64). Leaves WORK/results/NAME.passed or .failed, prints one line, and all that the guest said if it failed.
 set -euo pipefail
 
 work=$1 label=$2 layout=$3 case=$4
