@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tests/vm/case.sh WORK LABEL LAYOUT CASE : runs one case in a virtual machine; matrix.sh calls it.
 #
-# WORK holds ringfence, exact, exact.jq (for arm64 in WORK/arm64) and empty_lsm. Leaves WORK/results/NAME.passed or .failed, prints
-# one line, and all that the guest said if it failed.
+# A line "# Command line: WORDS" in the case is more of the kernel's command line. WORK holds ringfence, exact, exact.jq (for arm64 in
+# WORK/arm64) and empty_lsm. Leaves WORK/results/NAME.passed or .failed, prints one line, and all that the guest said if it failed.
 set -euo pipefail
 
 work=$1 label=$2 layout=$3 case=$4
@@ -20,7 +20,6 @@ fi
 
 # From 7.0 on the kernel may skip programs, which the sensors make up for (crates/sensors/bpf/ringfence.h). Where a virtual
 # machine is emulated, a task loses the CPU so often in the middle of one that very few may be missing in the end.
-
 
 status=0 begun=$SECONDS
 "$here/boot.sh" "${arguments[@]}" "$here/cases/$case.sh" >"$log.log" 2>&1 || status=$?
