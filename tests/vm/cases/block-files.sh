@@ -60,7 +60,9 @@ sub apart {
     return $? == 0;
 }
 sub prepared { my $done = shift; $done or die "cannot be prepared: $!\n" }
-sub mounted { syscall(165, $_[0], $_[1], "none", $MS_BIND, 0) == 0 }
+# A system call takes no constants.
+sub call { my @words = @_; syscall(shift(@words), @words) }
+sub mounted { call(165, $_[0], $_[1], "none", $MS_BIND, 0) == 0 }
 
 my @ways = (
     ['its path', sub { reads '/data/secret' }],
@@ -74,14 +76,14 @@ my @ways = (
     ['from the folder', sub { apart sub { chdir '/data/below'; reads 'secret' } }],
     ['a descriptor of the folder', sub {
         sysopen(my $d, '/data', $O_PATH) or return 0;
-        my $fd = syscall(257, fileno $d, "secret", O_RDONLY, 0);
+        my $fd = call(257, fileno $d, "secret", O_RDONLY, 0);
         $fd >= 0
     }],
     ['O_PATH and /proc/self/fd', sub {
         sysopen(my $f, '/data/secret', $O_PATH) or return 0;
         reads '/proc/self/fd/' . fileno $f
     }],
-    ['openat2', sub { syscall(437, $CWD, "/data/secret", pack("QQQ", 0, 0, 0), 24) >= 0 }],
+    ['openat2', sub { call(437, $CWD, "/data/secret", pack("QQQ", 0, 0, 0), 24) >= 0 }],
     ['io_uring', sub { runs 'python3 /tmp/ring.py /data/secret' }],
     ['the list of the folder', sub { opendir(my $d, '/data') }],
     ['running it', sub { runs '/data/busybox true' }],
@@ -111,10 +113,10 @@ my @ways = (
     ['chroot to the folder', sub { apart sub { chroot '/data' or die; chdir '/'; reads '/secret' } }],
     ['chroot to a folder below', sub { apart sub { chroot '/data/below' or die; chdir '/'; reads '/secret' } }],
     ['chroot to a folder above', sub { apart sub { chroot '/srv' or die; chdir '/'; reads '/app/keys/secret' } }],
-    ['a mount namespace', sub { apart sub { syscall(272, $CLONE_NEWNS) == 0 or die; reads '/data/secret' } }],
+    ['a mount namespace', sub { apart sub { call(272, $CLONE_NEWNS) == 0 or die; reads '/data/secret' } }],
     ['a mount namespace with the folder as its root', sub { apart sub {
-        syscall(272, $CLONE_NEWNS) == 0 && mounted("/data", "/data") && chdir '/data' or die;
-        syscall(155, ".", ".") == 0 && syscall(166, ".", $MNT_DETACH) == 0 && chdir '/' or die;
+        call(272, $CLONE_NEWNS) == 0 && mounted("/data", "/data") && chdir '/data' or die;
+        call(155, ".", ".") == 0 && call(166, ".", $MNT_DETACH) == 0 && chdir '/' or die;
         reads '/secret'
     } }],
     ['moving the folder', sub { rename('/data', '/data2') && rename('/data2', '/data') }],
@@ -129,9 +131,9 @@ my @ways = (
     ['moving a file that may not be read', sub { rename('/etc/secret', '/tmp/moved') && rename('/tmp/moved', '/etc/secret') }],
     ['changing places', sub {
         prepared runs 'echo kept >/tmp/other';
-        syscall(316, $CWD, "/tmp/other", $CWD, "/data/secret", 2) == 0
+        call(316, $CWD, "/tmp/other", $CWD, "/data/secret", 2) == 0
     }],
-    ['changing places, the other way round', sub { syscall(316, $CWD, "/data/secret", $CWD, "/tmp/other", 2) == 0 }],
+    ['changing places, the other way round', sub { call(316, $CWD, "/data/secret", $CWD, "/tmp/other", 2) == 0 }],
     ['reading what may not be read', sub { reads '/etc/secret' }],
     ['reading and writing what may not be read', sub { sysopen(my $f, '/etc/secret', O_RDWR) }],
     ['in the volume', sub { reads '/vol/secret' }],
@@ -147,7 +149,8 @@ my @ways = (
     ['truncate', sub { truncate '/etc/conf', 5 }],
     ['opening to read and to cut', sub {
         sysopen(my $f, '/etc/conf', O_RDONLY | O_TRUNC) or return 0;
-        open(my $g, '>', '/etc/conf') && print $g "kept\n"
+        open(my $g, '>', '/etc/conf') or return 0;
+        print $g "kept\n"
     }],
     ['truncate through /proc/self/fd', sub { sysopen(my $f, '/etc/conf', O_RDONLY) or return 0; truncate '/proc/self/fd/' . fileno $f, 5 }],
     ['chmod', sub { chmod 0600, '/etc/conf' }],
