@@ -217,6 +217,13 @@ fn programs_in(of_guards: bool) -> Result<BTreeMap<PathBuf, BTreeSet<(String, St
         let programs = programs.entry(folder).or_default();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {
+            if let Some(rest) = pair[0].strip_prefix("GUARD(") {
+                let mut words = rest.split(", ");
+                let (name, hook) = (words.next().unwrap_or_default(), words.next().context("a hook")?);
+                programs.insert((format!("lsm/{hook}"), format!("{name}_lsm")));
+                programs.insert((format!("fmod_ret/security_{hook}"), format!("{name}_result")));
+                continue;
+            }
             let found = if let Some(hook) = pair[0].strip_prefix("SEC(\"").and_then(|rest| rest.strip_suffix("\")")) {
                 let signature =
                     pair[1].strip_prefix("int ").with_context(|| format!("what is on {hook} in {}", path.display()))?;
@@ -239,7 +246,8 @@ fn programs_in(of_guards: bool) -> Result<BTreeMap<PathBuf, BTreeSet<(String, St
 #[test]
 fn every_program_of_a_guard_is_attached_at_some_step_and_none_shares_a_map_with_the_sensors() -> Result<()> {
     let folder = packages()?["sensors"].folder.join("src");
-    let list = std::fs::read_to_string(folder.join("guard/mod.rs"))?;
+    let list =
+        std::fs::read_to_string(folder.join("guard/mod.rs"))? + &std::fs::read_to_string(folder.join("guard/deed.rs"))?;
     let programs = programs_in(true)?;
     ensure!(!programs.is_empty(), "no guards were found");
     for (folder, programs) in &programs {

@@ -58,7 +58,7 @@ deeds() {
         $run strace -o /dev/null true >/dev/null 2>&1 && echo "ptrace-strace ok" || echo "ptrace-strace EPERM"
         mkdir -p "$work/mount"
         said=$($run busybox mount -t tmpfs deeds "$work/mount" 2>&1) && echo "mount-new ok" || echo "mount-new $said"
-        busybox mountpoint -q "$work/mount" || mount -t tmpfs deeds "$work/mount"
+        mountpoint -q "$work/mount" || mount -t tmpfs deeds "$work/mount"
         said=$($run busybox umount "$work/mount" 2>&1) && echo "mount-off ok" || echo "mount-off $said"
         umount "$work/mount" 2>/dev/null || true
     } | sed 's/ .*Operation not permitted.*/ EPERM/; s/ .*are you root.*/ EPERM/' >"$2"
@@ -80,7 +80,7 @@ for step in $needed; do
     block=$!
     until grep -q "ringfence policy remove" "$work/said"; do
         kill -0 "$block" 2>/dev/null || { cat "$work/said"; exit 1; }
-        sleep 0.2
+        sleep 1
     done
     grep -q "step $step:" "$work/said" || fault "another step was taken: $(cat "$work/said")"
     echo "in force at step $step after $(cut -d' ' -f1 /proc/uptime) s"
