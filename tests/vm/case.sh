@@ -9,7 +9,7 @@ work=$1 label=$2 layout=$3 case=$4
 here=$(dirname "$(readlink -f "$0")")
 name=vm::$label::$layout::$case
 log=$work/results/$name
-arguments=(-k "$label" -c "$layout" -t 300 -a "$(sed -n 's/^# Command line: //p' "$here/cases/$case.sh")")
+arguments=(-k "$label" -c "$layout" -t "$(sed -n 's/^# Time limit: //p' "$here/cases/$case.sh" | grep . || echo 300)" -a "$(sed -n 's/^# Command line: //p' "$here/cases/$case.sh")")
 if [ "$label" = arm64 ]; then
     arguments+=(-f "$work/arm64/ringfence" -f "$work/arm64/exact" -f "$work/arm64/exact.jq"
         -e RINGFENCE_BIN=/t/ringfence -e EXACT=/t/exact -e EXACT_JQ=/t/exact.jq)

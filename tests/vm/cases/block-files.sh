@@ -4,6 +4,7 @@
 # again with no ringfence there; and working again when the policy is removed.
 # Needs RINGFENCE_BIN, and runc, jq, busybox, perl and python3 on the machine. NEEDED: the steps that this kernel must have, the best
 # first.
+# Time limit: 600
 set -eu
 
 work=$(mktemp -d)
@@ -300,11 +301,9 @@ for step in $needed; do
     [ "$(jq '.policies[0].denied' "$work/status")" -ge 55 ] || fault "not each way was counted: $(cat "$work/status")"
     stop here
     start here
-    for path in /data/secret /etc/secret /vol/secret /proc/self/root/data/secret; do
-        in_container here busybox cat "$path" >/dev/null 2>"$work/said" && fault "$path is read after a restart"
-        grep -q 'not permitted' "$work/said" || fault "$path after a restart: $(cat "$work/said")"
-    done
-    [ "$(in_container here cat /etc/free)" = kept ] || fault "what is not denied does not work after a restart"
+    in_container here busybox cat /data/secret /etc/secret /vol/secret /proc/self/root/data/secret /etc/free >"$work/said" 2>&1 || true
+    [ "$(grep -c 'not permitted' "$work/said")" = 4 ] || fault "after a restart: $(cat "$work/said")"
+    [ "$(grep -c '^kept' "$work/said")" = 1 ] || fault "after a restart: $(cat "$work/said")"
     "$RINGFENCE_BIN" policy remove 0 2>/dev/null
     [ "$(in_container here cat /data/secret)" = kept ] || fault "it cannot be read afterwards"
     [ ! -e /sys/fs/bpf/ringfence ] || fault "something stays pinned"
