@@ -56,7 +56,7 @@ pub(crate) fn guards(settings: Settings) -> Result<Findings> {
     std::fs::copy(program("storm")?, overlay.root().join("storm"))?;
     let seconds = settings.choose(3, 1);
     let mut times: [Vec<f64>; VARIANTS.len()] = Default::default();
-    for turn in 0..settings.choose(9, 2) {
+    for turn in 0..settings.choose(7, 2) {
         for step in 0..VARIANTS.len() {
             let which = (turn + step) % VARIANTS.len();
             let (variant, label) = VARIANTS[which];
