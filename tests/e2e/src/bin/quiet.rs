@@ -225,7 +225,7 @@ fn main() -> Result<()> {
     let done: Vec<(&str, Done)> = std::thread::scope(|scope| {
         let playing: Vec<_> = all.iter().map(|one| (one.name, scope.spawn(|| stage.play(one)))).collect();
         let ended = playing.into_iter().map(|(name, thread)| {
-            let done = thread.join().map_err(|_| anyhow::anyhow!("a thread failed")).flatten();
+            let done = thread.join().map_err(|_| anyhow::anyhow!("a thread failed")).and_then(|done| done);
             Ok((name, done.with_context(|| name)?))
         });
         ended.collect::<Result<_>>()
