@@ -90,6 +90,13 @@ impl Watching {
         })
     }
 
+    /// The lines that it has shown until now, as JSON.
+    pub fn events(&self) -> Result<Vec<Value>> {
+        let shown = std::fs::read_to_string(self.folder.path().join("shown"))?;
+        let whole = shown.rfind('\n').map_or("", |end| &shown[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).with_context(|| format!("{line:?}"))).collect()
+    }
+
     /// Ends it as Ctrl-C does, and gives what it showed.
     pub fn stop(self) -> Result<Watched> {
         self.process.signal(Signal::INT)?;

@@ -16,7 +16,7 @@ use e2e::overlay::Overlay;
 use e2e::proven::{Workload, workloads, write_work};
 use e2e::rootfs::{self, Rootfs};
 use e2e::runtime::Runtime;
-use e2e::watching::{Watched, Watching};
+use e2e::watching::Watching;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -110,10 +110,10 @@ impl Stage {
 }
 
 /// How often each rule fired, by workload; alerts that were not told because there were too many are `suppressed`.
-fn count(watched: &Watched, prefix: &str) -> Result<(Counts, u64)> {
+fn count(alerts: &[Value], prefix: &str) -> Result<(Counts, u64)> {
     let mut last: BTreeMap<String, (Rule, String, u64)> = BTreeMap::new();
     let mut suppressed = 0;
-    for alert in watched.events()? {
+    for alert in alerts {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let number = |value: &Value| text(value).parse::<u64>().with_context(|| format!("a number: {value}"));
         let Some(of_it) = alert["container"]["id"].as_str().and_then(|id| id.strip_prefix(prefix)) else { continue };
@@ -144,7 +144,7 @@ struct Rule {
     priority: String,
 }
 
-fn print(watched: &Watched, counts: &Counts, suppressed: u64, done: &[(&str, Done)], took: Duration) {
+fn print(said: &str, counts: &Counts, suppressed: u64, done: &[(&str, Done)], took: Duration) {
     let (starts, requests) = done.iter().fold((0, 0), |(a, b), (_, one)| (a + one.starts, b + one.requests));
     println!("{} workloads, {} s, {starts} starts, {requests} requests.\n", done.len(), took.as_secs());
     println!("| workload | starts | requests |\n|---|---:|---:|");
@@ -166,7 +166,7 @@ fn print(watched: &Watched, counts: &Counts, suppressed: u64, done: &[(&str, Don
         counts.keys().filter(|it| it.file.is_some()).count()
     );
     println!("Not told because there were too many of one rule in one container: {suppressed}.");
-    let said = watched.stderr.lines().filter(|line| line.contains("are active") || line.contains("alerts, "));
+    let said = said.lines().filter(|line| line.contains("are active") || line.contains("alerts, "));
     println!("\n```\n{}\n```", said.collect::<Vec<_>>().join("\n"));
 }
 
@@ -225,7 +225,7 @@ fn main() -> Result<()> {
     let done: Vec<(&str, Done)> = std::thread::scope(|scope| {
         let playing: Vec<_> = all.iter().map(|one| (one.name, scope.spawn(|| stage.play(one)))).collect();
         let ended = playing.into_iter().map(|(name, thread)| {
-            let done = thread.join().map_err(|_| anyhow::anyhow!("a thread failed")).flatten();
+            let done = thread.join().map_err(|_| anyhow::anyhow!("a thread failed")).and_then(|done| done);
             Ok((name, done.with_context(|| name)?))
         });
         ended.collect::<Result<_>>()
@@ -233,10 +233,15 @@ fn main() -> Result<()> {
     let took = began.elapsed();
     // What waits for the name of a container is told within a second.
     std::thread::sleep(Duration::from_secs(2));
-    let watched = watching.stop()?;
+    let until_then = watching.events()?;
+    let watched = watching.stop().or_else(|error| {
+        let (counts, suppressed) = count(&until_then, &stage.prefix)?;
+        print("", &counts, suppressed, &done, took);
+        Err(error)
+    })?;
 
-    let (counts, suppressed) = count(&watched, &stage.prefix)?;
-    print(&watched, &counts, suppressed, &done, took);
+    let (counts, suppressed) = count(&watched.events()?, &stage.prefix)?;
+    print(&watched.stderr, &counts, suppressed, &done, took);
     let lost: Vec<&str> = watched.stderr.lines().filter(|line| line.contains("lost")).collect();
     ensure!(lost.is_empty(), "events were lost: {}", lost.join("; "));
     ensure!(false_alerts(&counts) == 0, "rules that come with ringfence made {} alerts", false_alerts(&counts));
