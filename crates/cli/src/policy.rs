@@ -1,6 +1,6 @@
 //! `ringfence policy`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::enforce::{EnforceError, Enforcer};
@@ -102,7 +102,7 @@ fn remove(args: &RemoveArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn test(file: &PathBuf) -> anyhow::Result<ExitCode> {
+fn test(file: &Path) -> anyhow::Result<ExitCode> {
     let policy = match policy_file::read(file) {
         Err(error) if error.downcast_ref::<EnforceError>().is_some_and(EnforceError::is_refusal) => {
             exit::print(&error);

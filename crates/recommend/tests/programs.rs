@@ -18,7 +18,7 @@ fn run(at: u32) -> Report {
 /// One more exec by the process that is the workload.
 fn with(mut report: Report, executable: &str, argv: &[&str], script: Option<(&str, &str)>) -> Report {
     let processes = &mut report.behaviour.processes.processes;
-    let process = processes.iter_mut().find(|process| process.programs.len() > 1).or_else(|| None);
+    let process = processes.iter_mut().find(|process| process.programs.len() > 1);
     let process = match process {
         Some(process) => process,
         None => processes.last_mut().expect("a process"),
@@ -114,7 +114,7 @@ fn a_report_that_misses_programs_is_refused_unless_that_is_allowed() {
     let cut = cut.finish();
 
     for report in [late, cut] {
-        assert!(matches!(programs(&[report.clone()], false), Err(Refusal::Incomplete { .. })));
+        assert!(matches!(programs(std::slice::from_ref(&report), false), Err(Refusal::Incomplete { .. })));
         assert!(!programs(&[report], true).expect("it was allowed").incomplete.is_empty());
     }
     assert!(matches!(programs(&[], true), Err(Refusal::NoReport)));

@@ -7,15 +7,17 @@ use crate::file::yaml::{Content, Yaml, YamlError, parse};
 
 /// The one document of a YAML file as JSON. What stands without quotes is `null`, `true`, `false` or a number if JSON writes it so (or
 /// the core schema of YAML 1.2 does, with a capital), and text otherwise. The name is for messages.
-pub fn yaml_to_json(name: &str, text: &str) -> Result<Value, Problem> {
+pub fn yaml_to_json(name: &str, text: &str) -> Result<Value, Box<Problem>> {
     let files = [(name.to_owned(), text.to_owned())];
     let sources = Sources(&files);
-    let problem = |error: YamlError| sources.at(Severity::Error, &error.spot, error.message);
+    let problem = |error: YamlError| Box::new(sources.at(Severity::Error, &error.spot, error.message));
     let documents = parse(0, text).map_err(problem)?;
     match documents.as_slice() {
-        [] => Err(sources.of_file(Severity::Error, 0, "there is nothing in it")),
+        [] => Err(Box::new(sources.of_file(Severity::Error, 0, "there is nothing in it"))),
         [one] => value(one).map_err(problem),
-        [_, second, ..] => Err(sources.at(Severity::Error, &second.spot, "a second document begins here: one is read")),
+        [_, second, ..] => {
+            Err(Box::new(sources.at(Severity::Error, &second.spot, "a second document begins here: one is read")))
+        }
     }
 }
 
