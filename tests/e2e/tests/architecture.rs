@@ -49,7 +49,8 @@ const DIRECTION: [(&str, &[&str]); 15] = [
 /// The crates of which the same input gives the same output.
 const PURE: [&str; 6] = ["alerts", "event", "behaviour", "recommend", "report", "rules"];
 /// What they may use of others: nothing here opens, asks or waits for anything.
-const PURE_DEPENDENCIES: [&str; 12] = [
+const PURE_DEPENDENCIES: [&str; 13] = [
+    "aho-corasick",
     "csv",
     "memchr",
     "regex",
