@@ -114,7 +114,7 @@ fn files(folder: &Path, end: &str) -> Result<Vec<(PathBuf, String)>> {
 
 /// The lines of Rust before the tests, without comments.
 fn code(text: &str) -> String {
-    let before_tests = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let before_tests = text.split("[cfg(test)]").next().unwrap_or_default();
     let lines = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()
 }

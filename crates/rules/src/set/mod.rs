@@ -8,7 +8,6 @@ mod expand;
 mod explain;
 mod load;
 mod output;
-#[cfg(test)]
 mod plain;
 mod program;
 mod table;

@@ -1,4 +1,5 @@
 //! The quick way to ask rules, compared with what their conditions say.
+#![cfg(test)]
 
 use std::cell::RefCell;
 use std::path::Path;
