@@ -12,8 +12,8 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// How long another process may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long another process may take: it may be trying each kind of guard, on a machine that is slow.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Lock {
     /// Waits until no other process has it.

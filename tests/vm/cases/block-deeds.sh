@@ -3,6 +3,8 @@
 # is one event, works outside, and works again afterwards. And a container starts under a policy that denies what its runtime
 # does. Needs RINGFENCE_BIN, and busybox, jq, python3, runc and strace on the machine. NEEDED: the steps that this kernel must
 # have.
+#
+# Time limit: 900
 set -eu
 
 here=$(dirname "$(readlink -f "$0")")

@@ -4,7 +4,7 @@
 # again with no ringfence there; and working again when the policy is removed.
 # Needs RINGFENCE_BIN, and runc, jq, busybox, perl and python3 on the machine. NEEDED: the steps that this kernel must have, the best
 # first.
-# Time limit: 600
+# Time limit: 900
 set -eu
 
 work=$(mktemp -d)
