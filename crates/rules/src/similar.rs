@@ -11,7 +11,8 @@ pub fn similar<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
     }
     let most = (length / 3).max(1);
     let with_distance = candidates.map(|candidate| (distance(word, candidate), candidate));
-    with_distance.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, it)| it)
+    // Of equals the first by name: candidates come in any order.
+    with_distance.filter(|(distance, _)| *distance <= most).min().map(|(_, it)| it)
 }
 
 /// How many characters are to be added, left out, changed, or swapped with their neighbour.
@@ -51,6 +52,7 @@ mod tests {
         assert_eq!(similar("container.nmae", names.into_iter()), Some("container.name"));
         assert_eq!(similar("proces.name", names.into_iter()), Some("process.name"));
         assert_eq!(similar("fd.sport", names.into_iter()), None);
+        assert_eq!([similar("i", ["b", "a"].into_iter()), similar("i", ["a", "b"].into_iter())], [Some("a"); 2]);
         assert_eq!(similar(&"x".repeat(1000), names.into_iter()), None);
     }
 }
