@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the guards of deeds that are not programs have in common: they fail with EPERM, by BPF LSM or by the result of the
- * kernel's function. */
+/* What the guards of deeds that are not programs have in common: they fail with EPERM, by BPF LSM or by the result of
+ * the kernel's function. */
 #pragma once
 
 #include "guard_tell.h"
@@ -19,23 +19,23 @@ GUARD_MAP(deed_policies, ARRAY, DEED_SLOTS, u32, u64, 0);
 	})
 
 /*
- * One guard at both steps: NAME_lsm on the hook, NAME_result on the kernel's function that calls the hooks, whose result
- * it becomes if it is not 0. Both are given the same, and JUDGE says whether it is denied.
+ * One guard at both steps: NAME_lsm on the hook, NAME_result on the kernel's function that calls the hooks, whose
+ * result it becomes if it is not 0. Both are given the same, and JUDGE says whether it is denied.
  */
-#define GUARD(name, hook, judge, ...)                       \
-	SEC("lsm/" #hook)                                   \
-	int BPF_PROG(name##_lsm, __VA_ARGS__, int verdict)  \
-	{                                                   \
-		if (verdict)                                \
-			return verdict;                     \
-		return VERDICT(judge);                      \
-	}                                                   \
-	SEC("fmod_ret/security_" #hook)                     \
+#define GUARD(name, hook, judge, ...)                         \
+	SEC("lsm/" #hook)                                     \
+	int BPF_PROG(name##_lsm, __VA_ARGS__, int verdict)    \
+	{                                                     \
+		if (verdict)                                  \
+			return verdict;                       \
+		return VERDICT(judge);                        \
+	}                                                     \
+	SEC("fmod_ret/security_" #hook)                       \
 	int BPF_PROG(name##_result, __VA_ARGS__, int verdict) \
-	{                                                   \
-		if (verdict)                                \
-			return verdict;                     \
-		return VERDICT(judge);                      \
+	{                                                     \
+		if (verdict)                                  \
+			return verdict;                       \
+		return VERDICT(judge);                        \
 	}
 
 /* What becomes of a deed that policies found. */

@@ -2,9 +2,10 @@
 /*
  * Which policies are about a place in the tree of files, by whatever way a task came to it.
  *
- * A rule names a path, and means what lies there and, if that is a folder, all below. A file is under it if it or any folder
- * above it is the one that the rule means: by path, or, once user space has looked it up, by itself. A path is told three
- * ways, as a task may change its root, make a mount namespace of its own, or mount a part of the tree elsewhere.
+ * A rule names a path, and means what lies there and, if that is a folder, all below. A file is under it if it or any
+ * folder above it is the one that the rule means: by path, or, once user space has looked it up, by itself. A path is
+ * told three ways, as a task may change its root, make a mount namespace of its own, or mount a part of the tree
+ * elsewhere.
  */
 #pragma once
 

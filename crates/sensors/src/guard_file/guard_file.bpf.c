@@ -2,9 +2,9 @@
 /*
  * Files that may not be read or written.
  *
- * Reading is opening for it. Writing is that, and all that changes what lies at a path: making, removing, moving, linking,
- * cutting, and giving it another mode or owner. What may not be read may not get another name either. What is open already
- * stays so.
+ * Reading is opening for it. Writing is that, and all that changes what lies at a path: making, removing, moving,
+ * linking, cutting, and giving it another mode or owner. What may not be read may not get another name either. What is
+ * open already stays so.
  */
 
 #include "guard_deed.h"
@@ -91,7 +91,8 @@ static __always_inline int judge_opening(struct file *file)
 	if (!asked)
 		return 0;
 	act = asked == ACCESS_READ ? FILE_READ : asked == ACCESS_WRITE ? FILE_WRITE : FILE_READ_WRITE;
-	return judge_at(mask, asked, act, (u64)BPF_CORE_READ(file, f_path.dentry), (u64)BPF_CORE_READ(file, f_path.mnt));
+	return judge_at(mask, asked, act, (u64)BPF_CORE_READ(file, f_path.dentry),
+			(u64)BPF_CORE_READ(file, f_path.mnt));
 }
 
 static __always_inline int judge_path(u32 act, const struct path *path)
@@ -134,8 +135,8 @@ GUARD(make_folder, path_mkdir, judge_entry(ACCESS_WRITE, FILE_MAKE, folder, dent
       struct dentry *dentry, umode_t mode)
 GUARD(make_symlink, path_symlink, judge_entry(ACCESS_WRITE | WITH_BELOW, FILE_MAKE, folder, dentry),
       const struct path *folder, struct dentry *dentry, const char *text)
-GUARD(remove, path_unlink, judge_entry(ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry), const struct path *folder,
-      struct dentry *dentry)
+GUARD(remove, path_unlink, judge_entry(ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry),
+      const struct path *folder, struct dentry *dentry)
 GUARD(remove_folder, path_rmdir, judge_entry(ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry),
       const struct path *folder, struct dentry *dentry)
 GUARD(link, path_link, judge_link(old, folder, new), struct dentry *old, const struct path *folder, struct dentry *new)

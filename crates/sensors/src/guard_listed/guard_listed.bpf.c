@@ -2,13 +2,13 @@
 /*
  * Nothing but what is listed may run.
  *
- * A program is listed by its path below the root of its mount namespace, wherever the task's own root is: who may choose
- * his own root must not choose what his programs are called. Or it is listed as the file that it is. Of a script both it
- * and its interpreter must be listed; at the end of an exec, where its file is not known any more, it is told by the
- * text that it was called by. Of programs of many the name that picks one must be listed, too.
+ * A program is listed by its path below the root of its mount namespace, wherever the task's own root is: who may
+ * choose his own root must not choose what his programs are called. Or it is listed as the file that it is. Of a script
+ * both it and its interpreter must be listed; at the end of an exec, where its file is not known any more, it is told
+ * by the text that it was called by. Of programs of many the name that picks one must be listed, too.
  *
- * A runtime that sets a container up, or brings a program into one, is in the container's cgroup and still in the root of
- * the host: what it runs there is none of the container's.
+ * A runtime that sets a container up, or brings a program into one, is in the container's cgroup and still in the root
+ * of the host: what it runs there is none of the container's.
  */
 
 #include "guard_tell.h"
@@ -37,8 +37,8 @@ static __always_inline bool is_in_root_of_host(struct listing *listing)
 	struct task_struct *task = current_task();
 	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
 	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
-	struct mount *above = BPF_CORE_READ((struct mount *)((void *)vfsmount - bpf_core_field_offset(struct mount, mnt)),
-					    mnt_parent);
+	struct mount *above = BPF_CORE_READ(
+		(struct mount *)((void *)vfsmount - bpf_core_field_offset(struct mount, mnt)), mnt_parent);
 
 	return BPF_CORE_READ(root, i_ino) == listing->host_root_inode &&
 	       BPF_CORE_READ(root, i_sb, s_dev) == listing->host_root_device &&

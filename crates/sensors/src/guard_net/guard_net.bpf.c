@@ -2,8 +2,8 @@
 /*
  * Addresses that may not be connected or sent to, and ports that may not be listened on.
  *
- * What counts is the address that the kernel has copied already, as IPv4 or IPv6: an IPv4 address that is mapped into IPv6 is
- * an IPv4 address.
+ * What counts is the address that the kernel has copied already, as IPv4 or IPv6: an IPv4 address that is mapped into
+ * IPv6 is an IPv4 address.
  */
 
 #include "guard_deed.h"
@@ -19,8 +19,8 @@
 #define LOOPBACK  0x7f000001
 
 /*
- * What is denied is kept by its network: the bits of the address from the left, as many as the class says, the rest zero. An
- * IPv4 address stands in the first 32 bits, and its classes begin behind those of IPv6.
+ * What is denied is kept by its network: the bits of the address from the left, as many as the class says, the rest
+ * zero. An IPv4 address stands in the first 32 bits, and its classes begin behind those of IPv6.
  */
 enum peer_limit {
 	PEER_CLASSES_IPV6 = 129,
@@ -179,7 +179,8 @@ static __always_inline int judge_message(struct socket *socket, struct msghdr *m
 	return judge_peer(address, BPF_CORE_READ(message, msg_namelen), family);
 }
 
-GUARD(connect, socket_connect, judge_connect(address, length), struct socket *socket, struct sockaddr *address, int length)
+GUARD(connect, socket_connect, judge_connect(address, length), struct socket *socket, struct sockaddr *address,
+      int length)
 GUARD(sendmsg, socket_sendmsg, judge_message(socket, message), struct socket *socket, struct msghdr *message, int size)
 
 static __always_inline int judge_port(u32 port, u8 reason)
@@ -232,4 +233,5 @@ static __always_inline int judge_bind(struct socket *socket, struct sockaddr *ad
 }
 
 GUARD(listen, socket_listen, judge_listen(socket), struct socket *socket, int backlog)
-GUARD(bind, socket_bind, judge_bind(socket, address, length), struct socket *socket, struct sockaddr *address, int length)
+GUARD(bind, socket_bind, judge_bind(socket, address, length), struct socket *socket, struct sockaddr *address,
+      int length)

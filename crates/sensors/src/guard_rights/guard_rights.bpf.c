@@ -12,8 +12,9 @@ EXPORT(enum, capability_limit);
 GUARD_MAP(denied_capabilities, ARRAY, CAPABILITIES, u32, u64, 0);
 
 /*
- * A runtime makes a container in the container's cgroup, with capabilities and mounts, and only then starts its program. A
- * newcomer is a process that came to a policy's cgroup from outside, with all its children, until it starts a program.
+ * A runtime makes a container in the container's cgroup, with capabilities and mounts, and only then starts its
+ * program. A newcomer is a process that came to a policy's cgroup from outside, with all its children, until it starts
+ * a program.
  */
 struct newcomer {
 	u32 mount_ns;
@@ -90,8 +91,9 @@ static __always_inline bool is_newcomer(void)
 #define ONLY_ASKED 2
 
 /*
- * Whether the rights are those of the task. While the kernel works for a file system such as overlayfs it has the rights of
- * whoever mounted it, which the task must not lose. But rights that a task lends itself by io_uring are its own.
+ * Whether the rights are those of the task. While the kernel works for a file system such as overlayfs it has the
+ * rights of whoever mounted it, which the task must not lose. But rights that a task lends itself by io_uring are its
+ * own.
  */
 static __always_inline bool are_own(const struct cred *rights)
 {
@@ -125,7 +127,8 @@ static __always_inline int judge_capability(const struct cred *rights, struct us
 	found &= policies_of_current();
 	if (!found || is_newcomer())
 		return 0;
-	/* Nobody needs it, the kernel only asks what it may do by the way: as little is said of it as the kernel says. */
+	/* Nobody needs it, the kernel only asks what it may do by the way: as little is said of it as the kernel says.
+	 */
 	if (options & ONLY_ASKED)
 		return enforcing(found) != 0;
 	if (!settle_deed(found, DENY_KIND, &settled))
@@ -190,7 +193,7 @@ static __always_inline int judge_tracing(struct task_struct *other)
 }
 
 /* What only looks, as `ps` does, goes on. */
-GUARD(ptrace, ptrace_access_check, mode & MAY_CHANGE ? judge_tracing(other) : 0, struct task_struct *other,
+GUARD(ptrace, ptrace_access_check, mode &MAY_CHANGE ? judge_tracing(other) : 0, struct task_struct *other,
       unsigned int mode)
 GUARD(traceme, ptrace_traceme, judge_tracing(other), struct task_struct *other)
 
