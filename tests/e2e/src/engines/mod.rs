@@ -9,11 +9,13 @@ pub use containerd::Containerd;
 pub use docker::Docker;
 pub use podman::Podman;
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::command::{command, must};
+use crate::command::{command, must, poll};
 use crate::rootfs::Rootfs;
 
 /// A container that is to be run.
@@ -53,6 +55,16 @@ pub trait Engine {
 
     /// Removes it, however it is.
     fn remove(&self, name: &str) -> Result<()>;
+}
+
+/// Waits for the processes that have this folder among their arguments, but not for ever.
+fn wait_for_who_names(folder: &Path) {
+    let folder = folder.as_os_str().as_bytes();
+    let names = |entry: std::io::Result<std::fs::DirEntry>| {
+        let arguments = entry.and_then(|entry| std::fs::read(entry.path().join("cmdline"))).unwrap_or_default();
+        arguments.windows(folder.len()).any(|part| part == folder)
+    };
+    let _ = poll(Duration::from_secs(10), || Ok(!std::fs::read_dir("/proc")?.any(names)));
 }
 
 /// Unmounts what an engine left mounted in its folder, the innermost first.

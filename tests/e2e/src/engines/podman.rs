@@ -95,6 +95,8 @@ impl Engine for Podman {
 impl Drop for Podman {
     fn drop(&mut self) {
         let _ = self.try_podman(&["rm", "--all", "--force", "--time", "0"]);
+        // What conmon starts when a container ends mounts the storage once more.
+        super::wait_for_who_names(self.folder.path());
         super::unmount_below(self.folder.path());
     }
 }
