@@ -51,7 +51,9 @@ fn sets() -> Vec<RuleSet> {
     }
     shipped.sort();
     let public = ["falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml"];
-    let all = std::iter::once(shipped).chain(support::public(&public));
+    // Without them the test is still one: it does not say that it was skipped.
+    let public = std::env::var_os("RINGFENCE_TEST_DATA").and_then(|_| support::public(&public));
+    let all = std::iter::once(shipped).chain(public);
     all.map(|files| RuleSet::load(&files, &Options::default()).0).collect()
 }
 
