@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
@@ -11,14 +11,15 @@ use rustix::io::Errno;
 use rustix::mount::mount_move;
 use sensors::guard::{Access, Deed, GuardError, Guards, Network};
 
+use crate::store::host_root;
+
 /// What is denied to the canary: all that it does.
 pub(crate) fn deny(guards: &Guards, deed: Deed) -> Result<(), GuardError> {
     let number = Guards::CANARY;
     match deed {
         Deed::Exec => Ok(()),
         Deed::File => {
-            let root = File::open("/").map_err(GuardError::File)?;
-            guards.watch_files(guards.file_key(root.as_fd())?, number)?;
+            guards.watch_files(host_root(guards)?, number)?;
             let both = Access { read: true, write: true };
             [FILE, FOLDER].iter().try_for_each(|path| guards.deny_place(path.as_bytes(), both, number))
         }

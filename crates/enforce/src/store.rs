@@ -375,8 +375,7 @@ impl Enforcer {
             self.guards.deny_place(path, rule.access(), number)?;
             above(path).try_for_each(|folder| self.guards.fix_place(folder, number))?;
         }
-        let root = std::fs::File::open("/").map_err(GuardError::File)?;
-        Ok(self.guards.watch_files(self.guards.file_key(root.as_fd())?, number)?)
+        Ok(self.guards.watch_files(host_root(&self.guards)?, number)?)
     }
 
     /// Whether the container's files can be told from the host's by now: one that has just begun has yet to get a root of its own.

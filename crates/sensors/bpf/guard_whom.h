@@ -66,7 +66,7 @@ static __always_inline u64 pid_ns_id(struct pid_namespace *space)
 __noinline u64 policies_by_namespace(void)
 {
 	struct task_struct *task = current_task();
-	u64 mask = policies_of_namespace(BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum), mount_ns_id_of(task));
+	u64 mask = policies_of_namespace(mount_ns_of(task), mount_ns_id_of(task));
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	u32 level = BPF_CORE_READ(pid, level);
 	struct upid *own =

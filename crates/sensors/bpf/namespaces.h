@@ -8,6 +8,11 @@
 
 #include "ringfence.h"
 
+static __always_inline u32 mount_ns_of(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+}
+
 /* kernel/nscommon.c (6.18): no other namespace ever has this number. Before it was mount namespaces that had one,
  * fs/namespace.c (5.10). */
 struct ns_common___with_id {

@@ -170,11 +170,6 @@ static __always_inline u64 root_of(struct task_struct *task)
 	return (u64)BPF_CORE_READ(task, fs, root.dentry);
 }
 
-static __always_inline u32 mount_ns_of(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-}
-
 /* The pid namespace the task lives in (nsproxy has the one its children will get), and its number there. */
 static __always_inline void pid_inside(struct task_struct *task, u32 *number, u32 *namespace)
 {

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -177,11 +176,7 @@ fn nothing_but_what_a_report_saw_runs_in_a_container_of_podman() -> Result<()> {
     let _alone = alone()?;
     let podman = Podman::new("runc")?;
     podman.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
-    let socket = podman.socket();
-    let service = format!("unix://{}", socket.display());
-    let mut service = podman.command(&["system", "service", "--time", "0", &service]);
-    let _service = Background::spawn(service.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    wait_until("podman's service answers", STEP, || Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok()))?;
+    let (socket, _service) = (podman.socket(), podman.serve()?);
     let (here, elsewhere) = (unique_name("rf-here"), unique_name("rf-elsewhere"));
     let place = (socket.clone(), "podman/podman.sock");
     let tested = Tested {

@@ -1,12 +1,11 @@
 //! A program that may not run in one container: it fails there, and works in all others and on the host.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::blocking::{Blocking, Clean, Place, run, status};
 use e2e::bundle::Bundle;
-use e2e::command::{Background, Finished, command, finish, wait_until};
+use e2e::command::{Finished, command, finish, wait_until};
 use e2e::engines::{Containerd, Docker, Engine, Podman, Wish};
 use e2e::machine::{alone, find_program, unique_name};
 use e2e::overlay::Overlay;
@@ -216,11 +215,7 @@ fn whoami_fails_in_one_container_of_podman() -> Result<()> {
     let _alone = alone()?;
     let podman = Podman::new("runc")?;
     podman.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
-    let socket = podman.socket();
-    let service = format!("unix://{}", socket.display());
-    let mut service = podman.command(&["system", "service", "--time", "0", &service]);
-    let _service = Background::spawn(service.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    wait_until("podman's service answers", STEP, || Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok()))?;
+    let (socket, _service) = (podman.socket(), podman.serve()?);
     the_task(&Tested {
         engine: &podman,
         place: (socket.clone(), "podman/podman.sock"),

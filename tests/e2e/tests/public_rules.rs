@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::bundle::Bundle;
-use e2e::command::{Background, command, finish, must_within, wait_until};
+use e2e::command::{command, finish, must_within};
 use e2e::engines::{Engine, Podman, Wish};
 use e2e::machine::{alone, unique_name};
 use e2e::netns::Netns;
@@ -652,11 +652,7 @@ fn rules_about_privileged_containers_are_fired_in_those_of_podman() -> Result<()
     let state = tempfile::tempdir()?;
     let podman = Podman::new("runc")?;
     podman.import(&rootfs::busybox()?, BUSYBOX_IMAGE)?;
-    let socket = podman.socket();
-    let mut service = podman.command(&["system", "service", "--time", "0", &format!("unix://{}", socket.display())]);
-    let _service = Background::spawn(service.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    let answers = || Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok());
-    wait_until("podman's service answers", Duration::from_secs(20), answers)?;
+    let (socket, _service) = (podman.socket(), podman.serve()?);
     let files = [stable, incubating].map(|file| file.display().to_string());
     let state = state.path().display().to_string();
     let arguments = ["--no-shipped-rules", "--state", &state, "--rules", &files[0], "--rules", &files[1]];

@@ -24,16 +24,11 @@ struct newcomer {
 
 GUARD_MAP(newcomers, LRU_HASH, 1024, u32, struct newcomer, 0);
 
-static __always_inline u32 mount_namespace(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-}
-
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork_newcomer, struct task_struct *parent, struct task_struct *child)
 {
 	u32 own = BPF_CORE_READ(parent, tgid), tgid = BPF_CORE_READ(child, tgid);
-	struct newcomer born = {mount_namespace(parent), 1}, *known;
+	struct newcomer born = {mount_ns_of(parent), 1}, *known;
 
 	if (own == tgid || !policies_of_cgroup((u64)identity_cgroup(child)))
 		return 0;
@@ -58,7 +53,7 @@ int BPF_PROG(on_exec_newcomer, struct task_struct *task, pid_t old_pid, struct l
 
 	if (!known)
 		return 0;
-	if (known->programs && known->mount_ns == mount_namespace(task))
+	if (known->programs && known->mount_ns == mount_ns_of(task))
 		known->programs = 0;
 	else
 		bpf_map_delete_elem(&newcomers, &tgid);
@@ -69,7 +64,7 @@ int BPF_PROG(on_exec_newcomer, struct task_struct *task, pid_t old_pid, struct l
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_attach_newcomer, struct cgroup *cgroup, const char *path, struct task_struct *task)
 {
-	struct newcomer moved = {mount_namespace(task), 0};
+	struct newcomer moved = {mount_ns_of(task), 0};
 	u32 tgid = BPF_CORE_READ(task, tgid);
 
 	if ((u32)BPF_CORE_READ(cgroup, root, hierarchy_id) != settings.identity_hierarchy)

@@ -1,14 +1,15 @@
 //! Podman, with folders of its own and `runc` or `crun`.
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::{Engine, Started, Wish};
-use crate::command::{Finished, command, finish, must_within};
+use crate::command::{Background, Finished, command, finish, must_within, wait_until};
 use crate::rootfs::Rootfs;
 
 const STEP: Duration = Duration::from_secs(120);
@@ -53,7 +54,16 @@ impl Podman {
         podman
     }
 
-    /// Where its API would listen.
+    /// Starts its API, which answers when this returns; ended when it is dropped.
+    pub fn serve(&self) -> Result<Background> {
+        let socket = self.socket();
+        let mut service = self.command(&["system", "service", "--time", "0", &format!("unix://{}", socket.display())]);
+        let service = Background::spawn(service.stdout(Stdio::null()).stderr(Stdio::null()))?;
+        wait_until("podman's service answers", STEP, || Ok(UnixStream::connect(&socket).is_ok()))?;
+        Ok(service)
+    }
+
+    /// Where its API listens, if it is served.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("sock")
     }
