@@ -1,6 +1,7 @@
 //! `ringfence block`.
 
 pub(crate) mod shown;
+mod tainted;
 mod via;
 
 use std::io::Write as _;
@@ -10,7 +11,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ::enforce::{
-    Applied, Denial, EnforceError, Enforcer, FileRule, Follower, Notice, Peer, Policy, Port, Program, Status, Step,
+    After, Applied, EnforceError, Enforcer, FileRule, Follower, Notice, Peer, Policy, Port, Program, Status, Step,
     Target,
 };
 use anyhow::{Context as _, ensure};
@@ -43,6 +44,7 @@ Examples:
   ringfence block --label tier=web --listen 4444 --ptrace --module   no listener there, no tracing, no modules
   ringfence block --container web --capability net_raw --mount       nobody uses it, nobody mounts
   ringfence block --container web --later --exec whoami   also if it is yet to come
+  ringfence block --container web --exec sh --after network   no shell once something there has read from the network
   ringfence block --ptrace --capability net_raw --via docker --out web.json   flags for the next start, without guards
   ringfence block --status                                what is blocked, and how")]
 pub(crate) struct BlockArgs {
@@ -88,8 +90,13 @@ pub(crate) struct BlockArgs {
     #[arg(long)]
     module: bool,
 
+    /// Block nothing in a container until something in it has read this: `network`, any socket of the network, or a file by its
+    /// whole path in the container; of a folder anything below it. What a container read before that is not known.
+    #[arg(long, value_name = "network|PATH")]
+    after: Vec<After>,
+
     /// Take the policy from this file (docs/blocking.md says what stands in it) instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "audit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "after", "audit"])]
     policy: Option<PathBuf>,
 
     /// Deny nothing: count what would be denied, and say by whom.
@@ -117,7 +124,7 @@ pub(crate) struct BlockArgs {
     format: Format,
 
     /// Block nothing: print what an engine can deny by itself at a container's next start.
-    #[arg(long, value_enum, value_name = "BY", conflicts_with_all = ["container", "image", "label", "policy", "audit", "limit", "later", "once", "step", "format"])]
+    #[arg(long, value_enum, value_name = "BY", conflicts_with_all = ["container", "image", "label", "after", "policy", "audit", "limit", "later", "once", "step", "format"])]
     via: Option<Via>,
 
     /// With --via: the file that the profile is written to; an older one is replaced.
@@ -125,7 +132,7 @@ pub(crate) struct BlockArgs {
     out: Option<PathBuf>,
 
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "policy", "audit", "limit", "later", "once", "step", "via"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "after", "policy", "audit", "limit", "later", "once", "step", "via"])]
     status: bool,
 }
 
@@ -294,6 +301,7 @@ impl BlockArgs {
             mount: self.mount,
             ptrace: self.ptrace,
             module: self.module,
+            after: self.after.clone(),
             audit: self.audit,
         };
         ensure!(
@@ -319,15 +327,16 @@ pub(crate) fn explain(error: EnforceError) -> anyhow::Error {
 fn say(policy: &Policy, applied: &Applied, limit: Option<Duration>) {
     let number = applied.number;
     let verb = if policy.audit { "only counted" } else { "blocked" };
-    note(&format!("policy {number}: {} {verb} in {}", policy.what(), policy.whom()));
+    note(&format!("policy {number}: {} {verb} in {}{}", policy.what(), policy.whom(), policy.when()));
     note(&format!("step {}: {}", applied.climb.step, applied.climb.step.guarantee()));
     for (step, why) in &applied.climb.refused {
         note(&format!("  not {step}: {why}"));
     }
     note("a process of our own was blocked so");
+    let how = if policy.after.is_empty() { "in force in" } else { "waits in" };
     match applied.running.as_slice() {
         [] => note("no container matches yet"),
-        ids => note(&format!("in force in {}", ids.iter().map(|id| short(id)).collect::<Vec<_>>().join(", "))),
+        ids => note(&format!("{how} {}", ids.iter().map(|id| short(id)).collect::<Vec<_>>().join(", "))),
     }
     match limit {
         Some(limit) => note(&format!("for {limit:?}, or until `ringfence policy remove {number}`")),
@@ -364,17 +373,18 @@ pub(crate) fn follow(
     let mut look = Instant::now();
     let mut check = Instant::now() + CHECK;
     let mut out = std::io::stdout();
-    let mut tell = |read: Vec<_>, names: &Names| -> anyhow::Result<()> {
-        for denial in read {
-            let denial: Denial = match denial {
-                Ok(denial) => denial,
+    let mut tell = |read: Vec<_>, names: &mut Names| -> anyhow::Result<()> {
+        for told in read {
+            let told = match told {
+                Ok(told) => told,
                 Err(error) => {
                     note(&format!("a denial cannot be read: {error}"));
                     continue;
                 }
             };
-            if !Enforcer::is_of_canary(&denial) {
-                writeln!(out, "{}", shown.line(&denial, names)).and_then(|()| out.flush())?;
+            if !Enforcer::is_of_canary(&told) {
+                names.hear(&told);
+                writeln!(out, "{}", shown.line(&told, names)).and_then(|()| out.flush())?;
             }
         }
         Ok(())
@@ -397,11 +407,11 @@ pub(crate) fn follow(
             enforcer.check()?;
             check = Instant::now() + CHECK;
         }
-        tell(denials.poll(WAIT)?, &names)?;
+        tell(denials.poll(WAIT)?, &mut names)?;
         if let Some(number) = number {
             match enforcer.policy(number) {
                 Ok(status) if status.left == Some(Duration::ZERO) => {
-                    tell(denials.poll(Duration::ZERO)?, &names)?;
+                    tell(denials.poll(Duration::ZERO)?, &mut names)?;
                     let status = enforcer.remove(number)?;
                     note(&format!("policy {number} is over: {}", counted(&status)));
                     enforcer.end_if_unused()?;
@@ -416,7 +426,7 @@ pub(crate) fn follow(
             }
         }
         if signals.take().is_some() {
-            tell(denials.poll(Duration::ZERO)?, &names)?;
+            tell(denials.poll(Duration::ZERO)?, &mut names)?;
             for status in
                 enforcer.policies()?.iter().filter(|status| number.is_none_or(|number| number == status.number))
             {
@@ -450,6 +460,10 @@ fn tell_notice(notice: &Notice) {
             let how = if *by_namespace { "; it has no cgroup of its own and is told by its namespaces" } else { "" };
             note(&format!("policy {policy} is in force in {who} {since}{how}"));
         }
+        Notice::NotInForce { policy, id } => note(&format!(
+            "policy {policy} is not in force in {}, which has no cgroup of its own: a policy cannot wait there",
+            short(id)
+        )),
         Notice::Ended { policy, id } => note(&format!("{} has ended (policy {policy})", short(id))),
         Notice::Unseen { policy, id, why } => {
             note(&format!("policy {policy} knows the files of {} by name and path alone: {why}", short(id)))
@@ -468,7 +482,7 @@ pub(crate) fn counted(status: &Status) -> String {
         parts.push(format!("{} RAN, as the kernel sent no signal", tally.failed));
     }
     if tally.untold > 0 {
-        parts.push(format!("{} of them without an event of their own", tally.untold));
+        parts.push(format!("{} times without an event of its own", tally.untold));
     }
     parts.join(", ")
 }
@@ -478,15 +492,18 @@ fn status(format: Format) -> anyhow::Result<ExitCode> {
     let Some(enforcer) = found else {
         match format {
             Format::Text => println!("nothing is blocked"),
-            Format::Json => print!("{}", shown::status_json(None, &[], None)),
+            Format::Json => print!("{}", shown::status_json(None, &[], None, &Shown::new(format))?),
         }
         return Ok(ExitCode::SUCCESS);
     };
     let check = enforcer.check();
     let policies = enforcer.policies()?;
+    let shown = Shown::new(format);
     match format {
-        Format::Text => print!("{}", shown::status_text(&enforcer, &check, &policies)),
-        Format::Json => print!("{}", shown::status_json(Some(&enforcer), &policies, check.as_ref().err())),
+        Format::Text => print!("{}", shown::status_text(&enforcer, &check, &policies, &shown)?),
+        Format::Json => {
+            print!("{}", shown::status_json(Some(&enforcer), &policies, check.as_ref().err(), &shown)?);
+        }
     }
     Ok(if check.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }

@@ -74,7 +74,8 @@ fn put_in_force(args: &EnforceArgs, policies: &[(PathBuf, Policy)]) -> anyhow::R
             continue;
         }
         let applied = enforcer.apply(policy, None, true).map_err(anyhow::Error::from).with_context(|| file.clone())?;
-        note(&format!("{file}: policy {}: {} in {}", applied.number, policy.what(), policy.whom()));
+        let said = format!("{} in {}{}", policy.what(), policy.whom(), policy.when());
+        note(&format!("{file}: policy {}: {said}", applied.number));
     }
     follow(args.format, args.once, enforcer, None, signals)
 }

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use event::Text;
 
-use crate::block::shown::{PolicyDocument, policy_text};
+use crate::block::shown::{Names, PolicyDocument, Shown, policy_text};
 use crate::block::{Format, counted, explain, note, short};
 use crate::{exit, policy_file};
 
@@ -57,15 +57,20 @@ pub(crate) fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(format: Format) -> anyhow::Result<ExitCode> {
-    let policies = match Enforcer::find().map_err(explain)? {
-        Some(enforcer) => enforcer.policies()?,
-        None => Vec::new(),
+    let (policies, names) = match Enforcer::find().map_err(explain)? {
+        Some(enforcer) => {
+            let policies = enforcer.policies()?;
+            let names = Names::of_tainted(&enforcer, &policies)?;
+            (policies, names)
+        }
+        None => (Vec::new(), Names::default()),
     };
+    let shown = Shown::new(format);
     match format {
         Format::Text if policies.is_empty() => println!("no policy is in force"),
-        Format::Text => policies.iter().for_each(|status| print!("{}", policy_text(status))),
+        Format::Text => policies.iter().for_each(|status| print!("{}", policy_text(status, &shown, &names))),
         Format::Json => {
-            let documents: Vec<_> = policies.iter().map(PolicyDocument::of).collect();
+            let documents: Vec<_> = policies.iter().map(|status| PolicyDocument::of(status, &shown, &names)).collect();
             print!("{}", report::json(&documents));
         }
     }
@@ -110,7 +115,8 @@ fn test(file: &Path) -> anyhow::Result<ExitCode> {
         }
         read => read?,
     };
-    println!("{} in {}", Text::from(policy.what().as_str()).shown(), Text::from(policy.whom().as_str()).shown());
+    let said = format!("{} in {}{}", policy.what(), policy.whom(), policy.when());
+    println!("{}", Text::from(said.as_str()).shown());
     let matching = ::enforce::matching(&policy)?;
     ensure!(matching.len() < 100_000, "more containers than can be shown");
     for (id, name) in &matching {

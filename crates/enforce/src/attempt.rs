@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::io::Errno;
 use rustix::mount::mount_move;
-use sensors::guard::{Access, Deed, GuardError, Guards, Network};
+use sensors::guard::{Access, Deed, GuardError, Guards, Network, Trigger};
 
 use crate::store::host_root;
 
@@ -20,7 +21,7 @@ pub(crate) fn deny(guards: &Guards, deed: Deed) -> Result<(), GuardError> {
         Deed::Exec => Ok(()),
         Deed::File => {
             guards.watch_files(host_root(guards)?, number)?;
-            let both = Access { read: true, write: true };
+            let both = Access { read: true, write: true, ..Access::default() };
             [FILE, FOLDER].iter().try_for_each(|path| guards.deny_place(path.as_bytes(), both, number))
         }
         Deed::Connect => {
@@ -78,6 +79,32 @@ pub(crate) fn attempt(deed: Deed) -> io::Result<bool> {
         0 => Ok(false),
         some if some == attempts.len() => Ok(true),
         _ => Err(io::Error::other("only a part of it was denied")),
+    }
+}
+
+/// What the canary's policy waits for: what the canary reads.
+pub(crate) fn wait_for(guards: &Guards, trigger: Trigger) -> Result<(), GuardError> {
+    let number = Guards::CANARY;
+    match trigger {
+        Trigger::Network => guards.wait_for_network(number),
+        Trigger::File => {
+            let access = Access { taint: true, ..Access::default() };
+            guards.deny_place(FILE.as_bytes(), access, number)?;
+            guards.wait_for_file(host_root(guards)?, number)
+        }
+    }
+}
+
+/// Reads it.
+pub(crate) fn read(trigger: Trigger) -> io::Result<()> {
+    match trigger {
+        Trigger::Network => {
+            let own = UdpSocket::bind("127.0.0.1:0")?;
+            own.set_read_timeout(Some(Duration::from_secs(10)))?;
+            own.send_to(b"read", own.local_addr()?)?;
+            own.recv(&mut [0; 4]).map(drop)
+        }
+        Trigger::File => in_own_root(|| vec![File::open(FILE).map(drop)])?.into_iter().collect(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use containers::cgroupfs::{Layout, Sandbox, SandboxError};
 use rustix::process::{Pid, Signal, WaitOptions};
-use sensors::guard::{Deed, GuardError, Guards, PolicyRecord, PolicyState, Step};
+use sensors::guard::{Deed, GuardError, Guards, PolicyRecord, PolicyState, Step, Trigger};
 
 use crate::attempt;
 use crate::store::host_root;
@@ -23,6 +23,8 @@ pub const SUBCOMMAND: &str = "guard-canary";
 /// Before what it does behind that.
 const WAIT: &str = "wait-";
 const LIVE: &str = "live";
+/// Before what it reads.
+const READ: &str = "read-";
 /// Ourselves, even if the file has been replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 /// How a canary ends that was refused its program, and one that failed otherwise.
@@ -49,6 +51,12 @@ pub enum CanaryError {
     /// It was not blocked.
     #[error("a process of our own that was to be blocked was not: it ended with {0}")]
     NotBlocked(ExitStatus),
+    /// A policy was in force before what it waits for.
+    #[error("a process of our own was blocked before it had done what the policy waits for: it ended with {0}")]
+    TooEarly(ExitStatus),
+    /// It could not read what makes a policy strict.
+    #[error("a process of our own could not do what a policy waits for: it ended with {0}")]
+    NotRead(ExitStatus),
     /// It was blocked, and the guards know nothing of it.
     #[error("a process of our own was blocked, and the guards counted nothing")]
     NotCounted,
@@ -69,6 +77,13 @@ pub fn run(act: &str) -> ExitCode {
         let is_refused = error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error());
         return ExitCode::from(if is_refused { REFUSED } else { BROKEN });
     }
+    if let Some(what) = act.strip_prefix(READ) {
+        let trigger = Trigger::ALL.into_iter().find(|trigger| trigger.name() == what);
+        return match trigger.map(attempt::read) {
+            Some(Ok(())) => ExitCode::SUCCESS,
+            Some(Err(_)) | None => ExitCode::from(BROKEN),
+        };
+    }
     let deed = Deed::ALL.into_iter().find(|deed| deed.name() == act);
     match deed.map(attempt::attempt) {
         Some(Ok(true)) => ExitCode::from(REFUSED),
@@ -77,15 +92,45 @@ pub fn run(act: &str) -> ExitCode {
     }
 }
 
-/// Whether everything that the guards can deny is really blocked, in the way that their step says.
+/// Whether everything that the guards can deny is really blocked, in the way that their step says, and what policies wait for is
+/// seen.
 pub(crate) fn check(guards: &Guards, layout: &Layout) -> Result<(), CanaryError> {
-    guards.deeds()?.into_iter().try_for_each(|deed| check_deed(guards, layout, deed))
+    guards.deeds()?.into_iter().try_for_each(|deed| check_deed(guards, layout, deed))?;
+    guards.triggers()?.into_iter().try_for_each(|trigger| check_trigger(guards, layout, trigger))
 }
 
 /// The same of one kind of deed.
 pub(crate) fn check_deed(guards: &Guards, layout: &Layout, deed: Deed) -> Result<(), CanaryError> {
+    in_sandbox(guards, layout, |sandbox| try_in(guards, sandbox, deed))
+}
+
+/// Whether a policy that waits for this is not in force before, and is afterwards.
+pub(crate) fn check_trigger(guards: &Guards, layout: &Layout, trigger: Trigger) -> Result<(), CanaryError> {
+    in_sandbox(guards, layout, |sandbox| {
+        guards.clear_policy(Guards::CANARY)?;
+        let own = File::open(OWN_PROGRAM)?;
+        guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
+        attempt::wait_for(guards, trigger)?;
+        be_in_force(guards, sandbox)?;
+        let early = send(sandbox, LIVE)?;
+        if !early.success() {
+            return Err(CanaryError::TooEarly(early));
+        }
+        let read = send(sandbox, &format!("{READ}{}", trigger.name()))?;
+        if !read.success() {
+            return Err(CanaryError::NotRead(read));
+        }
+        must_be_blocked(guards, sandbox, LIVE)
+    })
+}
+
+fn in_sandbox(
+    guards: &Guards,
+    layout: &Layout,
+    attempt: impl FnOnce(&Sandbox) -> Result<(), CanaryError>,
+) -> Result<(), CanaryError> {
     let sandbox = Sandbox::create(layout.identity(), &format!("canary-{}", std::process::id()))?;
-    let outcome = try_in(guards, &sandbox, deed);
+    let outcome = attempt(&sandbox);
     let cleared = guards.clear_policy(Guards::CANARY);
     sandbox.remove(LIMIT)?;
     outcome?;
@@ -102,19 +147,24 @@ fn try_in(guards: &Guards, sandbox: &Sandbox, deed: Deed) -> Result<(), CanaryEr
     if deed == Deed::Exec {
         let own = File::open(OWN_PROGRAM)?;
         guards.deny_file(guards.file_key(own.as_fd())?, Guards::CANARY)?;
+        be_in_force(guards, sandbox)?;
         must_be_blocked(guards, sandbox, act)?;
         // By a list that it is not on.
         guards.clear_policy(Guards::CANARY)?;
         guards.allow_only_what_is_listed(host_root(guards)?, Guards::CANARY)?;
     }
     attempt::deny(guards, deed)?;
+    be_in_force(guards, sandbox)?;
     must_be_blocked(guards, sandbox, act)
 }
 
-fn must_be_blocked(guards: &Guards, sandbox: &Sandbox, act: &str) -> Result<(), CanaryError> {
+fn be_in_force(guards: &Guards, sandbox: &Sandbox) -> Result<(), CanaryError> {
     guards.watch_cgroup(sandbox.id().0, Guards::CANARY)?;
     let record = PolicyRecord { state: PolicyState::Enforce, expires_boot_ns: None, text: b"{}".to_vec() };
-    guards.set_policy(Guards::CANARY, &record)?;
+    Ok(guards.set_policy(Guards::CANARY, &record)?)
+}
+
+fn must_be_blocked(guards: &Guards, sandbox: &Sandbox, act: &str) -> Result<(), CanaryError> {
     let status = send(sandbox, act)?;
     let is_blocked = match guards.step() {
         Step::Lsm | Step::FmodRet => status.code() == Some(i32::from(REFUSED)),

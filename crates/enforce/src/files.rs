@@ -145,7 +145,9 @@ pub(crate) fn look_up_places(pid: u32, rules: &[FileRule]) -> io::Result<Places>
             places.trees.push((file, rule.access()));
         }
         for path in paths {
-            places.above.extend(above(&path).map(<[u8]>::to_vec));
+            if rule.access().read || rule.access().write {
+                places.above.extend(above(&path).map(<[u8]>::to_vec));
+            }
             let known = places.paths.entry(path).or_insert(rule.access());
             *known = known.with(rule.access());
         }

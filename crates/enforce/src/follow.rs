@@ -34,6 +34,13 @@ pub enum Notice {
         /// Whether it has no cgroup of its own: it is told by its namespaces, and not found again when it comes anew.
         by_namespace: bool,
     },
+    /// A container that the policy is meant for, and that it cannot wait in: it is not in force there.
+    NotInForce {
+        /// The policy's number.
+        policy: u32,
+        /// The container's id.
+        id: String,
+    },
     /// A container that was under a policy has ended.
     Ended {
         /// The policy's number.
@@ -169,7 +176,10 @@ fn take_in(enforcer: &Enforcer, status: &Status, container: &Running) -> Result<
     let under = enforcer.guards.cgroups_of(status.number)?;
     let is_under = container.cgroup.as_ref().is_some_and(|cgroup| under.contains(&cgroup.id.0));
     if !is_under {
-        enforcer.watch(container, status.number)?;
+        match enforcer.watch(container, status.number) {
+            Err(EnforceError::NoCgroup { id }) => return Ok(Notice::NotInForce { policy: status.number, id }),
+            done => done?,
+        }
     }
     Ok(Notice::InForce {
         policy: status.number,
@@ -212,11 +222,12 @@ impl Followed {
             }
         }
         let guards = &enforcer.guards;
-        if !status.policy.file.is_empty() {
+        let rules = [status.policy.file.clone(), status.policy.tainting()].concat();
+        if !rules.is_empty() {
             let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
             if has_own_root {
                 let pid = container.init.pid;
-                self.held.renew(guards, &status.policy.file, pid, number).map_err(|error| said(&error))?;
+                self.held.renew(guards, &rules, pid, number).map_err(|error| said(&error))?;
             }
         }
         let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;

@@ -7,6 +7,7 @@
 //!
 //! Nothing here prints, and nothing here decides what a container is: that is for the crate `containers`.
 
+mod after;
 mod attempt;
 mod canary;
 mod files;
@@ -22,6 +23,7 @@ mod running;
 mod store;
 mod target;
 
+pub use after::After;
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
 pub use follow::{Follower, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
@@ -31,7 +33,8 @@ pub use place::FileRule;
 pub use policy::{Policy, PolicyError, Program};
 pub use running::matching;
 pub use sensors::guard::{
-    Action, Deed, Denial, DenialReader, Details, FileAct, FileKey, GuardError, PolicyState, Reason, Step, Tally,
+    Action, Cause, Deed, Denial, DenialReader, Details, FileAct, FileKey, GuardError, PolicyState, Reason, Step, Taint,
+    Tainted, Tally, Told, Trigger,
 };
 pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
 pub use target::Target;

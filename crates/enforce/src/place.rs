@@ -23,14 +23,22 @@ pub struct FileRule {
 const MAX_PATH_BYTES: usize = 4095;
 const MAX_NAMES: usize = 64;
 const MAX_NAME_BYTES: usize = 255;
+const BOTH: Access = Access { read: true, write: true, taint: false };
 
 impl FileRule {
+    /// A rule that denies nothing: what is read at this path, or below it, makes policies strict that wait for it.
+    pub(crate) fn tainting(path: &str) -> Result<FileRule, PolicyError> {
+        // With an access, as the path may have a colon.
+        let FileRule { path, .. } = format!("{path}:r").parse()?;
+        Ok(FileRule { path, access: Access { taint: true, ..Access::default() } })
+    }
+
     /// The path, without what says nothing.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What is denied.
+    /// What the rule is about.
     pub fn access(&self) -> Access {
         self.access
     }
@@ -43,9 +51,9 @@ pub(crate) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn access(text: &str) -> Option<Access> {
     match text {
-        "r" => Some(Access { read: true, write: false }),
-        "w" => Some(Access { read: false, write: true }),
-        "rw" | "wr" => Some(Access { read: true, write: true }),
+        "r" => Some(Access { read: true, ..Access::default() }),
+        "w" => Some(Access { write: true, ..Access::default() }),
+        "rw" | "wr" => Some(BOTH),
         _ => None,
     }
 }
@@ -68,7 +76,7 @@ impl FromStr for FileRule {
                 })?;
                 (path, known)
             }
-            _ => (text, Access { read: true, write: true }),
+            _ => (text, BOTH),
         };
         if !path.starts_with('/') {
             return Err(wrong("write its whole path from the container's root"));
@@ -96,9 +104,9 @@ impl FromStr for FileRule {
 impl fmt::Display for FileRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = match self.access {
-            Access { read: true, write: false } => "r",
+            Access { read: true, write: false, .. } => "r",
             Access { read: false, .. } => "w",
-            Access { read: true, write: true } => "rw",
+            Access { read: true, write: true, .. } => "rw",
         };
         write!(f, "{}:{access}", self.path)
     }

@@ -2,12 +2,12 @@
 
 use event::Capability;
 use schemars::JsonSchema;
-use sensors::guard::Deed;
+use sensors::guard::{Deed, Trigger};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Peer, Port};
 use crate::place::FileRule;
-use crate::{Listed, Target};
+use crate::{After, Listed, Target};
 
 /// Why a policy is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,14 @@ pub enum PolicyError {
     File {
         /// What was written.
         file: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// What it is to wait for is nothing that can be waited for.
+    #[error("{after:?} is nothing that a policy can wait for: {why}")]
+    After {
+        /// What was written.
+        after: String,
         /// What is wrong.
         why: &'static str,
     },
@@ -106,6 +114,10 @@ pub struct Policy {
     /// Nobody may load a module into the kernel, or have one loaded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub module: bool,
+    /// Not in force in a container until one of these was read there: `network`, any socket of the network, or a file, a whole path as the
+    /// container sees it; of a folder, anything below it. Without it, from the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<After>,
     /// Deny nothing; count and tell what would have been denied.
     #[serde(default)]
     pub audit: bool,
@@ -196,6 +208,30 @@ impl Policy {
     /// The containers that it is about, in one line.
     pub fn whom(&self) -> String {
         self.containers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The kinds of what it waits for.
+    pub fn triggers(&self) -> Vec<Trigger> {
+        let waits_for = |trigger: &Trigger| self.after.iter().any(|after| after.trigger() == *trigger);
+        Trigger::ALL.into_iter().filter(waits_for).collect()
+    }
+
+    /// What it waits for, behind all else that is said of it in a line; empty if it does not wait.
+    pub fn when(&self) -> String {
+        if self.after.is_empty() {
+            return String::new();
+        }
+        let each = self.after.iter().map(|after| match after {
+            After::Network => "from the network".to_owned(),
+            After::File(_) => format!("of {after}"),
+        });
+        format!(", after a read {}", each.collect::<Vec<_>>().join(" or "))
+    }
+
+    /// The files that it waits for.
+    pub(crate) fn tainting(&self) -> Vec<FileRule> {
+        let rule = |after: &After| if let After::File(rule) = after { Some(rule.clone()) } else { None };
+        self.after.iter().filter_map(rule).collect()
     }
 }
 
@@ -317,12 +353,15 @@ mod tests {
             mount: true,
             ptrace: true,
             module: true,
+            after: vec![After::Network, "/srv/uploads/".parse().expect("it is a path")],
             audit: true,
         };
         let what = "whoami, all programs that are not of the image, file /etc/shadow:r, file /data:rw, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
                     CAP_NET_RAW, mount, ptrace, module";
         assert_eq!(policy.what(), what);
         assert_eq!(policy.deeds(), Deed::ALL);
+        assert_eq!(policy.triggers(), Trigger::ALL);
+        assert_eq!(policy.when(), ", after a read from the network or of /srv/uploads");
 
         assert_eq!(Policy::parse(policy.to_json().as_bytes()), Ok(policy));
     }

@@ -8,7 +8,9 @@ use containers::cgroupfs::{Layout, LayoutError};
 use containers::engine::{Metadata, ResolveError, Resolver, Sockets};
 use containers::list::Running;
 use containers::proc::{Proc, ReadError};
-use sensors::guard::{Deed, DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Tally};
+use sensors::guard::{
+    Deed, DenialReader, FileKey, GuardError, Guards, Pins, PolicyRecord, PolicyState, Step, Taint, Tally, Told, Trigger,
+};
 
 use crate::canary::{self, CanaryError};
 use crate::files;
@@ -61,6 +63,22 @@ pub enum EnforceError {
         /// Why.
         source: DeedError,
     },
+    /// What the policy waits for is not seen.
+    #[error("{trigger} cannot be seen at the step {step}, which is active here")]
+    Trigger {
+        /// What it is.
+        trigger: Trigger,
+        /// The step.
+        step: Step,
+        /// Why.
+        source: DeedError,
+    },
+    /// It is told by its namespaces, where a policy cannot wait.
+    #[error("{id} has no cgroup of its own: a policy cannot wait there")]
+    NoCgroup {
+        /// The container's id.
+        id: String,
+    },
     /// No container is meant.
     #[error("no container matches {whom}: nothing is blocked; with --later it is blocked when it comes")]
     NoContainer {
@@ -111,6 +129,8 @@ impl EnforceError {
             self,
             EnforceError::Policy(_)
                 | EnforceError::Deed { .. }
+                | EnforceError::Trigger { .. }
+                | EnforceError::NoCgroup { .. }
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
@@ -156,8 +176,12 @@ pub struct Status {
     pub left: Option<Duration>,
     /// What it has come to.
     pub tally: Tally,
-    /// How many cgroups are under it.
+    /// How many cgroups are under it, also where it waits.
     pub cgroups: usize,
+    /// In how many of them it waits still.
+    pub waiting: usize,
+    /// Where it has waited and is strict now.
+    pub taints: Vec<Taint>,
 }
 
 /// The guards of this machine, and all that policies need to know of it.
@@ -212,9 +236,9 @@ impl Enforcer {
         Ok(self.guards.denials()?)
     }
 
-    /// Whether a denial is that of a canary.
-    pub fn is_of_canary(denial: &sensors::guard::Denial) -> bool {
-        denial.policy == Guards::CANARY
+    /// Whether it is told of a canary.
+    pub fn is_of_canary(told: &Told) -> bool {
+        told.policy() == Guards::CANARY
     }
 
     /// How often the kernel skipped a guard.
@@ -250,6 +274,7 @@ impl Enforcer {
             .deeds()
             .into_iter()
             .try_for_each(|deed| self.have(deed))
+            .and_then(|()| policy.triggers().into_iter().try_for_each(|trigger| self.have_trigger(trigger)))
             .and_then(|()| self.fill(number, policy, limit, &matching, &known, later));
         if applied.is_err() {
             self.guards.clear_policy(number)?;
@@ -273,7 +298,22 @@ impl Enforcer {
         Ok(())
     }
 
-    /// Takes the guards of deeds away that no policy denies any more.
+    /// Sees to it that this is seen: a policy that waited for it became strict when this returns.
+    fn have_trigger(&self, trigger: Trigger) -> Result<(), EnforceError> {
+        let step = self.guards.step();
+        let refused = |source: DeedError| EnforceError::Trigger { trigger, step, source };
+        if !self.guards.add_trigger(trigger).map_err(|error| refused(error.into()))? {
+            return Ok(());
+        }
+        let tried = canary::check_trigger(&self.guards, &self.layout, trigger);
+        if let Err(error) = tried {
+            self.guards.drop_trigger(trigger)?;
+            return Err(refused(error.into()));
+        }
+        Ok(())
+    }
+
+    /// Takes the guards of deeds away that no policy denies any more, and of what none waits for.
     fn drop_unused_deeds(&self) -> Result<(), EnforceError> {
         // Of a policy that another version made it is not known what it denies.
         let Ok(policies) = self.policies() else { return Ok(()) };
@@ -281,6 +321,10 @@ impl Enforcer {
         // Those of programs are the ground for all others.
         for deed in self.guards.deeds()?.into_iter().filter(|deed| *deed != Deed::Exec && !used.contains(deed)) {
             self.guards.drop_deed(deed)?;
+        }
+        let waited_for: Vec<Trigger> = policies.iter().flat_map(|status| status.policy.triggers()).collect();
+        for trigger in self.guards.triggers()?.into_iter().filter(|trigger| !waited_for.contains(trigger)) {
+            self.guards.drop_trigger(trigger)?;
         }
         Ok(())
     }
@@ -337,6 +381,7 @@ impl Enforcer {
                 self.guards.deny_kind(deed, number)?;
             }
         }
+        self.wait_for_what_is_read(policy, number, matching)?;
         let record = PolicyRecord {
             state: if policy.audit { PolicyState::Audit } else { PolicyState::Enforce },
             expires_boot_ns: limit.map(|limit| boot_ns().saturating_add(limit.as_nanos() as u64)),
@@ -378,6 +423,24 @@ impl Enforcer {
         Ok(self.guards.watch_files(host_root(&self.guards)?, number)?)
     }
 
+    /// What the policy waits for, before it is about anybody.
+    fn wait_for_what_is_read(&self, policy: &Policy, number: u32, matching: &[&Running]) -> Result<(), EnforceError> {
+        if policy.triggers().contains(&Trigger::Network) {
+            self.guards.wait_for_network(number)?;
+        }
+        let rules = policy.tainting();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        for container in matching {
+            self.has_own_root(container)?;
+        }
+        for rule in &rules {
+            self.guards.deny_place(rule.path().as_bytes(), rule.access(), number)?;
+        }
+        Ok(self.guards.wait_for_file(host_root(&self.guards)?, number)?)
+    }
+
     /// Whether the container's files can be told from the host's by now: one that has just begun has yet to get a root of its own.
     pub(crate) fn has_own_root(&self, container: &Running) -> Result<bool, EnforceError> {
         let is_new = boot_ns().saturating_sub(container.init.start_ns) < MAKING.as_nanos() as u64;
@@ -399,6 +462,9 @@ impl Enforcer {
             self.guards.watch_cgroup(cgroup.id.0, number)?;
             self.wait_for(&container.id, number)?;
             return Ok(());
+        }
+        if self.guards.waits(number)? {
+            return Err(EnforceError::NoCgroup { id: container.id.clone() });
         }
         let of_its_own: Vec<u32> =
             [(container.namespaces.mount, outside.mount_namespace), (container.namespaces.pid, outside.pid_namespace)]
@@ -434,6 +500,17 @@ impl Enforcer {
     pub(crate) fn containers(&self, names: &[&str]) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
         let known = self.known()?;
         Ok((self.running(&known, names)?, known))
+    }
+
+    /// The containers that run and have a cgroup of their own: that, their ids, and their names if their engines say.
+    pub fn cgroups(&self, policies: &[Status]) -> Result<Vec<(u64, String, Option<String>)>, EnforceError> {
+        let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
+        let (running, _) = self.containers(&names)?;
+        let place = |it: Running| {
+            let name = it.metadata.as_deref().and_then(|known| known.name.clone());
+            Some((it.cgroup?.id.0, it.id, name))
+        };
+        Ok(running.into_iter().filter_map(place).collect())
     }
 
     /// What engines know.
@@ -483,6 +560,8 @@ impl Enforcer {
             left: record.expires_boot_ns.map(left),
             tally: self.guards.tally(number)?,
             cgroups: self.guards.cgroups_of(number)?.len(),
+            waiting: self.guards.waiting(number)?,
+            taints: self.guards.taints(number)?,
         })
     }
 

@@ -106,6 +106,8 @@ enum deny_action {
 	ACTION_AUDITED,
 	/* SIGKILL was to be sent, and the kernel did not take it. */
 	ACTION_FAILED,
+	/* Nothing was denied: from now on the policy is strict there. The reason is a trigger (`guard_taint.bpf.c`). */
+	ACTION_TAINTED,
 };
 EXPORT(enum, deny_action);
 
@@ -120,7 +122,7 @@ struct policy_tally {
 	u64 audited;
 	u64 failed;
 	u64 by_reason[DENY_REASON_SLOTS];
-	/* Denials whose event found no room in the ring. */
+	/* What found no room in the ring for its event. */
 	u64 untold;
 	u64 first_boot_ns;
 	u64 last_boot_ns;
@@ -152,6 +154,9 @@ struct guard_facts {
 	/* Its root itself, and the policies that have rules for files. */
 	u64 host_root_inode;
 	u64 filing;
+	/* What is watched for policies that wait for it: a bit for each. */
+	u32 triggers;
+	u32 pad_end;
 };
 
 /* What only the kernel side writes. */

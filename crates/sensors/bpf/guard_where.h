@@ -18,6 +18,8 @@ enum file_access {
 	ACCESS_WRITE = 2,
 	TOLD_BY_PATH = 4,
 	TOLD_BY_FILE = 8,
+	/* Nobody is denied it: what is read there taints. 16 is taken (`WITH_BELOW`). */
+	ACCESS_TAINTS = 32,
 };
 
 #define ACCESS_ANY (ACCESS_READ | ACCESS_WRITE)
@@ -27,10 +29,13 @@ GUARD_MAP(unreadable_paths, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(unwritable_paths, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(unreadable_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(unwritable_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
+/* That of those that wait until something there is read. */
+GUARD_MAP(tainting_paths, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(tainting_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 /* Folders above: were one moved, the path would lead elsewhere. */
 GUARD_MAP(fixed_paths, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(fixed_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
-/* The last names of all paths of the first two: of no other name is the path asked for. */
+/* The last names of all paths of the first two, and of those that taint: of no other name is the path asked for. */
 GUARD_MAP(ruled_names, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
 
 static __always_inline u64 ruled_by_path(u32 access, u64 number)
@@ -41,6 +46,8 @@ static __always_inline u64 ruled_by_path(u32 access, u64 number)
 		found |= mask_in(&unreadable_paths, &number);
 	if (access & ACCESS_WRITE)
 		found |= mask_in(&unwritable_paths, &number);
+	if (access & ACCESS_TAINTS)
+		found |= mask_in(&tainting_paths, &number);
 	return found;
 }
 
@@ -75,6 +82,8 @@ __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 			found |= mask_in(&unreadable_files, &key);
 		if (access & ACCESS_WRITE)
 			found |= mask_in(&unwritable_files, &key);
+		if (access & ACCESS_TAINTS)
+			found |= mask_in(&tainting_files, &key);
 		found &= mask;
 	}
 	if (!(access & TOLD_BY_PATH))

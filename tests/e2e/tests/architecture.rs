@@ -247,8 +247,9 @@ fn programs_in(of_guards: bool) -> Result<BTreeMap<PathBuf, BTreeSet<(String, St
 #[test]
 fn every_program_of_a_guard_is_attached_at_some_step_and_none_shares_a_map_with_the_sensors() -> Result<()> {
     let folder = packages()?["sensors"].folder.join("src");
-    let list =
-        std::fs::read_to_string(folder.join("guard/mod.rs"))? + &std::fs::read_to_string(folder.join("guard/deed.rs"))?;
+    let list = std::fs::read_to_string(folder.join("guard/mod.rs"))?
+        + &std::fs::read_to_string(folder.join("guard/deed.rs"))?
+        + &std::fs::read_to_string(folder.join("guard/taint.rs"))?;
     let programs = programs_in(true)?;
     ensure!(!programs.is_empty(), "no guards were found");
     for (folder, programs) in &programs {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ::enforce::{Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Status};
+use ::enforce::{Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Status, Taint, Told};
 use event::Text;
 use jiff::tz::TimeZone;
 use report::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::tainted::{StrictLine, TaintLine};
 use super::{Format, counted, short};
 
 /// What policies and containers are called.
@@ -18,15 +19,59 @@ use super::{Format, counted, short};
 pub(crate) struct Names {
     policies: BTreeMap<u32, String>,
     containers: Vec<(Place, String, Option<String>)>,
+    /// Where policies that waited are strict or were, each with its number, the newest first: what a container did is told after
+    /// it has ended, too.
+    taints: Vec<(u32, Taint)>,
 }
 
+/// So many of them are remembered.
+const MOST_TAINTS: usize = 1024;
+
 impl Names {
+    /// Of the containers in which policies that waited are strict; others are not asked for.
+    pub(crate) fn of_tainted(enforcer: &Enforcer, policies: &[Status]) -> anyhow::Result<Names> {
+        let mut names = Names::default();
+        if policies.iter().any(|status| !status.taints.is_empty()) {
+            let running = enforcer.cgroups(policies)?.into_iter();
+            names.containers = running.map(|(cgroup, id, name)| (Place::Cgroup(cgroup), id, name)).collect();
+        }
+        Ok(names)
+    }
+
+    /// Takes in what is told before the next look.
+    pub(crate) fn hear(&mut self, told: &Told) {
+        if let Told::Tainted(tainted) = told {
+            self.remember(tainted.policy, tainted.taint());
+        }
+    }
+
+    fn remember(&mut self, policy: u32, taint: Taint) {
+        self.taints.retain(|(number, known)| (*number, known.cgroup_id) != (policy, taint.cgroup_id));
+        self.taints.insert(0, (policy, taint));
+        self.taints.truncate(MOST_TAINTS);
+    }
+
+    pub(super) fn taint(&self, policy: u32, cgroup_id: u64) -> Option<&Taint> {
+        let found = self.taints.iter().find(|(number, taint)| *number == policy && taint.cgroup_id == cgroup_id);
+        found.map(|(_, taint)| taint)
+    }
+
+    pub(super) fn in_cgroup(&self, cgroup_id: u64) -> Option<(&str, Option<&str>)> {
+        let found = self.containers.iter().find(|(place, ..)| *place == Place::Cgroup(cgroup_id));
+        found.map(|(_, id, name)| (id.as_str(), name.as_deref()))
+    }
+
     pub(crate) fn renew(&mut self, enforcer: &Enforcer, follower: &Follower) -> anyhow::Result<()> {
-        self.policies = enforcer
-            .policies()?
-            .into_iter()
+        let policies = enforcer.policies()?;
+        self.policies = policies
+            .iter()
             .map(|status| (status.number, status.policy.name.clone().unwrap_or_else(|| status.policy.what())))
             .collect();
+        for status in policies {
+            for taint in status.taints {
+                self.remember(status.number, taint);
+            }
+        }
         self.containers =
             follower.places().map(|(place, id, name)| (place, id.to_owned(), name.map(str::to_owned))).collect();
         Ok(())
@@ -40,7 +85,7 @@ impl Names {
         found.map(|(_, id, name)| (id.as_str(), name.as_deref()))
     }
 
-    fn policy(&self, number: u32) -> &str {
+    pub(super) fn policy(&self, number: u32) -> &str {
         self.policies.get(&number).map_or("", String::as_str)
     }
 }
@@ -86,6 +131,9 @@ pub(crate) struct DenialLine<'a> {
     /// Of `module`: what was to be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     module: Option<ModuleLine<'a>>,
+    /// Of a policy that waited for something: by what it became strict in the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tainted: Option<TaintLine<'a>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -134,31 +182,31 @@ struct ModuleLine<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct PolicyLine<'a> {
-    number: u32,
-    name: &'a str,
+pub(super) struct PolicyLine<'a> {
+    pub(super) number: u32,
+    pub(super) name: &'a str,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct ContainerLine<'a> {
-    id: &'a str,
-    name: Option<&'a str>,
+pub(super) struct ContainerLine<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: Option<&'a str>,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct ProcessLine<'a> {
-    pid: u32,
-    pid_inside: u32,
-    tid: u32,
-    uid: u32,
-    comm: &'a Text,
-    parent: ParentLine<'a>,
+pub(super) struct ProcessLine<'a> {
+    pub(super) pid: u32,
+    pub(super) pid_inside: u32,
+    pub(super) tid: u32,
+    pub(super) uid: u32,
+    pub(super) comm: &'a Text,
+    pub(super) parent: ParentLine<'a>,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct ParentLine<'a> {
-    pid: u32,
-    comm: &'a Text,
+pub(super) struct ParentLine<'a> {
+    pub(super) pid: u32,
+    pub(super) comm: &'a Text,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -188,17 +236,29 @@ impl Shown {
         Shown { format, zone: TimeZone::system(), ahead_ns }
     }
 
-    pub(crate) fn line(&self, denial: &Denial, names: &Names) -> String {
-        match self.format {
-            Format::Text => self.text(denial, names),
-            Format::Json => report::json_line(&self.json(denial, names)),
+    pub(crate) fn line(&self, told: &Told, names: &Names) -> String {
+        match (self.format, told) {
+            (Format::Text, Told::Denial(denial)) => self.text(denial, names),
+            (Format::Json, Told::Denial(denial)) => report::json_line(&self.json(denial, names)),
+            (Format::Text, Told::Tainted(tainted)) => self.tainted_text(tainted, names),
+            (Format::Json, Told::Tainted(tainted)) => report::json_line(&self.tainted_json(tainted, names)),
         }
+    }
+
+    pub(super) fn timestamp(&self, boot_ns: u64) -> Timestamp {
+        Timestamp::from_unix_ns(self.ahead_ns + boot_ns)
+    }
+
+    pub(super) fn clock(&self, boot_ns: u64) -> String {
+        let at = i128::from(self.ahead_ns + boot_ns);
+        let time = jiff::Timestamp::from_nanosecond(at).map(|time| time.to_zoned(self.zone.clone()));
+        time.map_or_else(|_| "-".to_owned(), |time| time.strftime("%H:%M:%S%.3f").to_string())
     }
 
     fn json<'a>(&self, denial: &'a Denial, names: &'a Names) -> DenialLine<'a> {
         DenialLine {
             schema_version: report::FormatVersion,
-            time: Timestamp::from_unix_ns(self.ahead_ns + denial.boot_ns),
+            time: self.timestamp(denial.boot_ns),
             action: denial.action.name(),
             deed: denial.deed.name(),
             reason: denial.reason.name(),
@@ -251,22 +311,18 @@ impl Shown {
                 _ => None,
             },
             module: (denial.deed == Deed::Module).then_some(ModuleLine { path: &denial.path, name: &denial.called }),
+            tainted: names.taint(denial.policy, denial.cgroup_id).map(|taint| TaintLine::of(taint, self)),
         }
     }
 
     fn text(&self, denial: &Denial, names: &Names) -> String {
-        let at = i128::from(self.ahead_ns + denial.boot_ns);
-        let time = jiff::Timestamp::from_nanosecond(at).map(|time| time.to_zoned(self.zone.clone()));
-        let time = time.map_or_else(|_| "-".to_owned(), |time| time.strftime("%H:%M:%S%.3f").to_string());
-        let container = match names.container(denial) {
-            Some((id, Some(name))) => format!("{name} ({})", short(id)),
-            Some((id, None)) => short(id).to_owned(),
-            None => format!("cgroup {}", denial.cgroup_id),
-        };
+        let since = names.taint(denial.policy, denial.cgroup_id);
+        let since = since.map(|taint| format!(", after {}", self.taint_text(taint))).unwrap_or_default();
         format!(
-            "{time} {:<8} {}  {}  by pid {} ({} inside) of {} (pid {}), uid {}  policy {}: {}",
+            "{} {:<8} {}  {}  by pid {} ({} inside) of {} (pid {}), uid {}  policy {}: {}{since}",
+            self.clock(denial.boot_ns),
             denial.action.name(),
-            Text::from(container.as_str()).shown(),
+            container(names.container(denial), denial.cgroup_id),
             what(denial),
             denial.pid,
             denial.pid_inside,
@@ -277,6 +333,16 @@ impl Shown {
             denial.reason.name(),
         )
     }
+}
+
+/// A container, shown as people say it.
+pub(super) fn container(known: Option<(&str, Option<&str>)>, cgroup_id: u64) -> String {
+    let said = match known {
+        Some((id, Some(name))) => format!("{name} ({})", short(id)),
+        Some((id, None)) => short(id).to_owned(),
+        None => format!("cgroup {cgroup_id}"),
+    };
+    Text::from(said.as_str()).shown().into_owned()
 }
 
 /// The deed, in a few words.
@@ -315,7 +381,13 @@ fn now_ns(clock: rustix::time::ClockId) -> u64 {
 }
 
 /// What is blocked, and how, for people.
-pub(crate) fn status_text(enforcer: &Enforcer, check: &Result<(), EnforceError>, policies: &[Status]) -> String {
+pub(crate) fn status_text(
+    enforcer: &Enforcer,
+    check: &Result<(), EnforceError>,
+    policies: &[Status],
+    shown: &Shown,
+) -> anyhow::Result<String> {
+    let names = Names::of_tainted(enforcer, policies)?;
     let step = enforcer.climb().step;
     let mut text = format!("step {step}: {}\n", step.guarantee());
     match check {
@@ -339,16 +411,16 @@ pub(crate) fn status_text(enforcer: &Enforcer, check: &Result<(), EnforceError>,
         text.push_str("no policy\n");
     }
     for status in policies {
-        text.push_str(&policy_text(status));
+        text.push_str(&policy_text(status, shown, &names));
     }
-    text
+    Ok(text)
 }
 
-/// One policy, in two lines.
-pub(crate) fn policy_text(status: &Status) -> String {
+/// One policy, in two lines, and one for each container in which it waited and is strict.
+pub(crate) fn policy_text(status: &Status, shown: &Shown, names: &Names) -> String {
     let policy = &status.policy;
     let name = policy.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-    let what = format!("policy {}{name}: {} in {}", status.number, policy.what(), policy.whom());
+    let what = format!("policy {}{name}: {} in {}{}", status.number, policy.what(), policy.whom(), policy.when());
     let mut facts = vec![
         if policy.audit { "only counts".to_owned() } else { "denies".to_owned() },
         match status.cgroups {
@@ -357,6 +429,9 @@ pub(crate) fn policy_text(status: &Status) -> String {
         },
         counted(status),
     ];
+    if !policy.after.is_empty() {
+        facts.insert(2, format!("waits in {} of them", status.waiting));
+    }
     match status.left {
         Some(Duration::ZERO) => facts.push("its time is over".into()),
         Some(left) => facts.push(format!("for {}s", left.as_secs())),
@@ -366,7 +441,12 @@ pub(crate) fn policy_text(status: &Status) -> String {
         true => "containers that come are held to it while `ringfence block` runs".to_owned(),
         false => "needs no process".to_owned(),
     });
-    format!("{}\n  {}\n", Text::from(what.as_str()).shown(), facts.join("; "))
+    let mut text = format!("{}\n  {}\n", Text::from(what.as_str()).shown(), facts.join("; "));
+    for taint in &status.taints {
+        let there = container(names.in_cgroup(taint.cgroup_id), taint.cgroup_id);
+        let _ = writeln!(text, "  in {there} after {}", shown.taint_text(taint));
+    }
+    text
 }
 
 /// Whether what it is about can only be told by asking engines: a container by its name alone may come again under another id.
@@ -414,7 +494,12 @@ pub(crate) struct PolicyDocument<'a> {
     policy: &'a ::enforce::Policy,
     /// How many seconds it is still in force; none if it has no end.
     seconds_left: Option<u64>,
+    /// Also those where it waits.
     cgroups: usize,
+    /// In how many of them it waits still.
+    waiting: usize,
+    /// Where it waited and is strict.
+    strict: Vec<StrictLine<'a>>,
     denied: u64,
     audited: u64,
     failed: u64,
@@ -425,13 +510,15 @@ pub(crate) struct PolicyDocument<'a> {
 }
 
 impl<'a> PolicyDocument<'a> {
-    pub(crate) fn of(status: &'a Status) -> PolicyDocument<'a> {
+    pub(crate) fn of(status: &'a Status, shown: &Shown, names: &'a Names) -> PolicyDocument<'a> {
         let tally = &status.tally;
         PolicyDocument {
             number: status.number,
             policy: &status.policy,
             seconds_left: status.left.map(|left| left.as_secs()),
             cgroups: status.cgroups,
+            waiting: status.waiting,
+            strict: status.taints.iter().map(|taint| StrictLine::of(taint, shown, names)).collect(),
             denied: tally.denied,
             audited: tally.audited,
             failed: tally.failed,
@@ -446,23 +533,27 @@ pub(crate) fn status_json(
     enforcer: Option<&Enforcer>,
     policies: &[Status],
     not_blocked: Option<&EnforceError>,
-) -> String {
+    shown: &Shown,
+) -> anyhow::Result<String> {
+    let names = enforcer.map_or_else(|| Ok(Names::default()), |enforcer| Names::of_tainted(enforcer, policies))?;
     let document = StatusDocument {
         schema_version: report::FormatVersion,
         step: enforcer.map(|enforcer| enforcer.climb().step.name()),
         not_blocked: not_blocked.map(|error| causes(error)),
         skipped: enforcer.map_or(0, Enforcer::skipped),
         cgroups_lost: enforcer.map_or(0, Enforcer::cgroups_lost),
-        policies: policies.iter().map(PolicyDocument::of).collect(),
+        policies: policies.iter().map(|status| PolicyDocument::of(status, shown, &names)).collect(),
     };
-    report::json(&document)
+    Ok(report::json(&document))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use ::enforce::{Action, FileAct, FileKey, Reason};
+    use ::enforce::{Action, Cause, FileAct, FileKey, Reason, Tainted};
+
+    use super::super::tainted::TaintedLine;
 
     use super::*;
 
@@ -492,7 +583,7 @@ mod tests {
 
     fn names() -> Names {
         let containers = vec![(Place::Cgroup(77), "ab".repeat(32), Some("web".to_owned()))];
-        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers }
+        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers, taints: Vec::new() }
     }
 
     fn shown(format: Format) -> Shown {
@@ -501,7 +592,7 @@ mod tests {
 
     #[test]
     fn a_denial_is_one_line_and_no_text_of_it_reaches_a_terminal_raw() {
-        let line = shown(Format::Text).line(&denial(), &names());
+        let line = shown(Format::Text).line(&Told::Denial(denial()), &names());
 
         assert_eq!(
             line,
@@ -512,7 +603,7 @@ mod tests {
 
     #[test]
     fn a_denial_in_json_names_container_policy_process_and_program() {
-        let line = shown(Format::Json).line(&denial(), &names());
+        let line = shown(Format::Json).line(&Told::Denial(denial()), &names());
         let value: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
 
         assert_eq!(value["container"]["name"], "web");
@@ -527,8 +618,9 @@ mod tests {
         let line = |deed, details, path: &str, called: &str| {
             let (path, called) = (Text::from(path), Text::from(called));
             let denial = Denial { deed, details, path, called, comm: Text::from("n\x1bc"), ..denial() };
-            assert!(!shown(Format::Text).line(&denial, &names()).contains('\x1b'));
-            let json = shown(Format::Json).line(&denial, &names());
+            let told = Told::Denial(denial.clone());
+            assert!(!shown(Format::Text).line(&told, &names()).contains('\x1b'));
+            let json = shown(Format::Json).line(&told, &names());
             let value: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
             assert_eq!(value["deed"], deed.name());
             (what(&denial), value)
@@ -553,6 +645,58 @@ mod tests {
         assert!(json.get("program").is_none() && json.get("peer").is_none());
     }
 
+    fn tainted(cause: Cause, path: &str) -> Told {
+        Told::Tainted(Tainted {
+            boot_ns: 4_000_000_000,
+            policy: 3,
+            cause,
+            cgroup_id: 77,
+            pid: 1200,
+            pid_inside: 9,
+            tid: 1201,
+            ppid: 1,
+            uid: 0,
+            comm: Text::from("ng\x1binx"),
+            parent_comm: Text::from("init"),
+            path: Text::from(path),
+            is_path_cut: false,
+        })
+    }
+
+    #[test]
+    fn what_makes_a_policy_strict_is_one_line() {
+        let line = |cause, path, format| shown(format).line(&tainted(cause, path), &names());
+
+        assert_eq!(
+            line(Cause::Network, "", Format::Text),
+            "00:00:04.000 tainted  web (abababababab)  'ng\\u{1b}inx'  by pid 1200 (9 inside) of init (pid 1), uid 0  policy 3: network"
+        );
+        assert_eq!(
+            line(Cause::File, "/srv/a\x07", Format::Text),
+            "00:00:04.000 tainted  web (abababababab)  read '/srv/a\\u{7}' ('ng\\u{1b}inx')  by pid 1200 (9 inside) of init (pid 1), uid 0  policy 3: file"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&line(Cause::File, "/srv/a", Format::Json)).expect("it is JSON");
+        assert_eq!((&json["action"], &json["cause"]), (&"tainted".into(), &"file".into()));
+        assert_eq!((&json["file"]["path"], &json["container"]["name"]), (&"/srv/a".into(), &"web".into()));
+    }
+
+    #[test]
+    fn a_denial_says_what_had_been_read_before_if_its_policy_waited_for_that() {
+        let mut names = names();
+        names.hear(&tainted(Cause::Network, ""));
+        let told = Told::Denial(denial());
+
+        let text = shown(Format::Text).line(&told, &names);
+        let said = "  policy 3: name, after network, by pid 1200 ('ng\\u{1b}inx') at 00:00:04.000";
+        assert!(text.ends_with(said), "{text}");
+        let json: serde_json::Value =
+            serde_json::from_str(&shown(Format::Json).line(&told, &names)).expect("it is JSON");
+        assert_eq!((&json["tainted"]["cause"], &json["tainted"]["pid"]), (&"network".into(), &1200.into()));
+        let elsewhere = Told::Denial(Denial { cgroup_id: 78, ..denial() });
+        assert!(!shown(Format::Text).line(&elsewhere, &names).contains("after network"));
+    }
+
     fn check_schema(name: &str, title: &str, mut schema: schemars::Schema) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(name);
         schema.insert("title".into(), title.into());
@@ -568,6 +712,8 @@ mod tests {
     fn the_schemas_that_are_checked_in_are_those_of_the_types() {
         let denial = schemars::schema_for!(DenialLine<'static>);
         check_schema("denial-1.json", "ringfence denial, version 1", denial);
+        let tainted = schemars::schema_for!(TaintedLine<'static>);
+        check_schema("tainted-1.json", "ringfence tainted container, version 1", tainted);
         let status = schemars::schema_for!(StatusDocument<'static>);
         check_schema("block-status-1.json", "ringfence block status, version 1", status);
     }

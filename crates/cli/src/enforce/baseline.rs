@@ -82,6 +82,7 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
         mount: false,
         ptrace: false,
         module: false,
+        after: Vec::new(),
         audit: args.audit,
     };
     policy.check().map_err(EnforceError::Policy)?;

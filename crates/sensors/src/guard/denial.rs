@@ -1,4 +1,4 @@
-//! What was denied: records of the guards' ring -> denials.
+//! What was denied, and which policies became strict: records of the guards' ring -> what they tell.
 
 use std::cell::RefCell;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use event::Text;
 use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
 
-use super::{Deed, FileAct, FileKey};
+use super::{Cause, Deed, FileAct, FileKey, Taint};
 use crate::guard_bpf::types::{denial, deny_action, deny_reason};
 use crate::record::{self, DecodeError, Plain};
 use crate::ring;
@@ -193,19 +193,107 @@ pub struct Denial {
     pub file: FileKey,
 }
 
+/// A policy that waited and is strict in a container from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tainted {
+    /// When, in nanoseconds since boot.
+    pub boot_ns: u64,
+    /// The number of the policy.
+    pub policy: u32,
+    /// What made it strict.
+    pub cause: Cause,
+    /// The container's cgroup in the identity hierarchy.
+    pub cgroup_id: u64,
+    /// The process that did it.
+    pub pid: u32,
+    /// The process as it is numbered in its own pid namespace.
+    pub pid_inside: u32,
+    /// The thread.
+    pub tid: u32,
+    /// Its parent's process.
+    pub ppid: u32,
+    /// Its real user id, as the host numbers it.
+    pub uid: u32,
+    /// Its name.
+    pub comm: Text,
+    /// Its parent's name.
+    pub parent_comm: Text,
+    /// The file that it read, as it sees it; empty if it read none.
+    pub path: Text,
+    /// Whether the beginning of the path is missing.
+    pub is_path_cut: bool,
+}
+
+impl Tainted {
+    /// What is kept of it.
+    pub fn taint(&self) -> Taint {
+        Taint {
+            cgroup_id: self.cgroup_id,
+            boot_ns: self.boot_ns,
+            pid: self.pid,
+            comm: self.comm.clone(),
+            cause: self.cause,
+        }
+    }
+}
+
+/// What the guards tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Something was denied, or would have been.
+    Denial(Denial),
+    /// A policy that waited is strict from now on.
+    Tainted(Tainted),
+}
+
+impl Told {
+    /// The number of the policy.
+    pub fn policy(&self) -> u32 {
+        match self {
+            Told::Denial(denial) => denial.policy,
+            Told::Tainted(tainted) => tainted.policy,
+        }
+    }
+}
+
 // SAFETY: made of fixed-width integers and arrays of them (`bpf/guard.h`).
 unsafe impl Plain for denial {}
 
-/// One record -> one denial. Whatever the bytes are, it does not panic.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Denial, DecodeError> {
+/// One record -> what it tells. Whatever the bytes are, it does not panic.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Told, DecodeError> {
     let raw = record::read::<denial>(bytes)?;
+    match deny_action(u32::from(raw.action)) {
+        deny_action::ACTION_TAINTED => tainted(&raw).map(Told::Tainted),
+        _ => denied(&raw).map(Told::Denial),
+    }
+}
+
+fn tainted(raw: &denial) -> Result<Tainted, DecodeError> {
+    Ok(Tainted {
+        boot_ns: raw.boot_ns,
+        policy: raw.policy,
+        cause: Cause::from_number(u32::from(raw.reason)).ok_or(DecodeError::UnknownValue(raw.reason))?,
+        cgroup_id: raw.cgroup_id,
+        pid: raw.pid,
+        pid_inside: raw.pid_inside,
+        tid: raw.tid,
+        ppid: raw.ppid,
+        uid: raw.uid,
+        comm: Text::new(record::until_nul(&raw.comm)),
+        parent_comm: Text::new(record::until_nul(&raw.parent_comm)),
+        path: path(&raw.path, raw.path_bytes as usize, raw.path_is_cut != 0),
+        is_path_cut: raw.path_is_cut != 0,
+    })
+}
+
+fn denied(raw: &denial) -> Result<Denial, DecodeError> {
     let deed = Deed::from_number(raw.deed).ok_or(DecodeError::UnknownValue(raw.deed))?;
     let reason = Reason::from_number(deny_reason(u32::from(raw.reason)));
     Ok(Denial {
         boot_ns: raw.boot_ns,
         policy: raw.policy,
         deed,
-        details: Details::of(deed, &raw).ok_or(DecodeError::UnknownValue(raw.number.to_le_bytes()[0]))?,
+        details: Details::of(deed, raw).ok_or(DecodeError::UnknownValue(raw.number.to_le_bytes()[0]))?,
         reason: reason.ok_or(DecodeError::UnknownValue(raw.reason))?,
         action: Action::from_number(raw.action).ok_or(DecodeError::UnknownValue(raw.action))?,
         cgroup_id: raw.cgroup_id,
@@ -249,7 +337,7 @@ fn path(bytes: &[u8], used: usize, is_cut: bool) -> Text {
 /// Reads denials; make it in the thread that reads.
 pub struct DenialReader {
     buffer: RingBuffer<'static>,
-    read: Rc<RefCell<Vec<Result<Denial, DecodeError>>>>,
+    read: Rc<RefCell<Vec<Result<Told, DecodeError>>>>,
 }
 
 impl DenialReader {
@@ -267,8 +355,8 @@ impl DenialReader {
         Ok(DenialReader { buffer: builder.build()?, read })
     }
 
-    /// Waits for denials, at most this long, and takes those that are there.
-    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<Result<Denial, DecodeError>>, libbpf_rs::Error> {
+    /// Waits for what the guards tell, at most this long, and takes what is there.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<Result<Told, DecodeError>>, libbpf_rs::Error> {
         ring::take(&self.buffer, timeout, DenialReader::BATCH)?;
         Ok(self.read.take())
     }
@@ -285,6 +373,19 @@ mod tests {
         assert_eq!(path(b"\x06whoami\x03bin\x03usr", 15, false), Text::from("/usr/bin/whoami"));
         assert_eq!(path(b"\x06whoami\x03bin", 11, true), Text::from("bin/whoami"));
         assert_eq!(path(b"", 0, false), Text::from(""));
+    }
+
+    #[test]
+    fn a_policy_that_became_strict_is_no_denial() {
+        let mut record = denial { action: deny_action::ACTION_TAINTED.0 as u8, policy: 3, ..denial::default() };
+        record.reason = 1;
+        record.path[..5].copy_from_slice(b"\x04data");
+        record.path_bytes = 5;
+
+        let Ok(Told::Tainted(tainted)) = decode(record::bytes(&record)) else { panic!("it is told as another thing") };
+        assert_eq!((tainted.policy, tainted.cause, tainted.path), (3, Cause::File, Text::from("/data")));
+        let unknown = denial { reason: 9, ..record };
+        assert_eq!(decode(record::bytes(&unknown)), Err(DecodeError::UnknownValue(9)));
     }
 
     #[test]

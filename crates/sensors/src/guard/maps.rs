@@ -3,7 +3,9 @@
 use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, Object};
 
 use super::{GuardError, Guards};
-use crate::guard_bpf::types::{cgroup_name, deny_reason, file_key, guard_facts, policy, policy_state, policy_tally};
+use crate::guard_bpf::types::{
+    cgroup_change, cgroup_name, deny_reason, file_key, guard_facts, policy, policy_state, policy_tally,
+};
 use crate::record::{self, Plain};
 
 use super::denial::Reason;
@@ -54,7 +56,7 @@ pub struct Tally {
     pub failed: u64,
     /// Both of the first, by why; only those that there were.
     pub by_reason: Vec<(Reason, u64)>,
-    /// Denials that nobody was told of one by one: there was no room for their events.
+    /// What nobody was told of by an event of its own: there was no room for it.
     pub untold: u64,
     /// When the first was, in nanoseconds since boot; 0 if there was none.
     pub first_boot_ns: u64,
@@ -72,10 +74,10 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 21] = [
-    "cgroup_policies",
+const MASKS: [&str; 23] = [
     "namespace_policies",
     "awaited_cgroups",
+    "waiting_names",
     "denied_files",
     "denied_paths",
     "denied_names",
@@ -92,6 +94,8 @@ const MASKS: [&str; 21] = [
     "fixed_paths",
     "fixed_files",
     "ruled_names",
+    "tainting_paths",
+    "tainting_files",
     "denied_peers",
     "denied_ports",
 ];
@@ -136,6 +140,7 @@ impl Guards {
         for map in MASKS {
             self.forget(map, number)?;
         }
+        self.taint_no_more(number)?;
         self.forget_rules(number)?;
         self.change_facts(|facts| {
             facts.naming &= !bit(number);
@@ -162,22 +167,28 @@ impl Guards {
         })
     }
 
-    /// From now on the policy is about this cgroup of the identity hierarchy and all in it.
+    /// From now on the policy is about this cgroup of the identity hierarchy and all in it; one that waits for something waits
+    /// there for it, unless it is strict there already.
     pub fn watch_cgroup(&self, id: u64, number: u32) -> Result<(), GuardError> {
-        self.mark("cgroup_policies", &id.to_ne_bytes(), number)
+        let change = if self.waits(number)? { cgroup_change::CHANGE_WAIT } else { cgroup_change::CHANGE_WATCH };
+        self.change_cgroup(id, number, change)
     }
 
-    /// No longer.
-    pub fn leave_cgroup(&self, id: u64, number: u32) -> Result<(), GuardError> {
-        self.unmark("cgroup_policies", &id.to_ne_bytes(), number)
-    }
-
-    /// The cgroups that the policy is about.
+    /// The cgroups that the policy is about, also where it waits.
     pub fn cgroups_of(&self, number: u32) -> Result<Vec<u64>, GuardError> {
-        let map = find(self.object(), "cgroup_policies")?;
+        // Where it becomes strict meanwhile it is found by both.
+        let mut ids = self.cgroups_in("waiting_policies", number)?;
+        ids.extend(self.cgroups_in("cgroup_policies", number)?);
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    pub(super) fn cgroups_in(&self, name: &'static str, number: u32) -> Result<Vec<u64>, GuardError> {
+        let map = find(self.object(), name)?;
         let mut ids = Vec::new();
         for key in map.keys() {
-            let mask = look_up(&map, "cgroup_policies", &key)?;
+            let mask = look_up(&map, name, &key)?;
             if mask.is_some_and(|mask| mask_of(&mask) & bit(number) != 0)
                 && let Ok(key) = key.try_into()
             {
@@ -196,16 +207,20 @@ impl Guards {
         self.change_facts(|facts| facts.namespaces = 1)
     }
 
-    /// A cgroup with this name is under the policy from the moment it is made. Gives whether names may be so long.
+    /// A cgroup with this name is under the policy from the moment it is made, or the policy waits there. Gives whether names may be so long.
     pub fn await_cgroup(&self, name: &str, number: u32) -> Result<bool, GuardError> {
         let Some(key) = cgroup_key(name) else { return Ok(false) };
-        self.mark("awaited_cgroups", record::bytes(&key), number)?;
+        let map = if self.waits(number)? { "waiting_names" } else { "awaited_cgroups" };
+        self.mark(map, record::bytes(&key), number)?;
         Ok(true)
     }
 
     /// No longer.
     pub fn await_no_more(&self, name: &str, number: u32) -> Result<(), GuardError> {
-        cgroup_key(name).map_or(Ok(()), |key| self.unmark("awaited_cgroups", record::bytes(&key), number))
+        let Some(key) = cgroup_key(name) else { return Ok(()) };
+        ["awaited_cgroups", "waiting_names"]
+            .into_iter()
+            .try_for_each(|map| self.unmark(map, record::bytes(&key), number))
     }
 
     /// Denies programs with this name, wherever they lie.
@@ -272,7 +287,7 @@ impl Guards {
         if map == "namespace_policies" { self.drop_key("namespace_ids", key) } else { Ok(()) }
     }
 
-    fn drop_key(&self, map: &'static str, key: &[u8]) -> Result<(), GuardError> {
+    pub(super) fn drop_key(&self, map: &'static str, key: &[u8]) -> Result<(), GuardError> {
         match find(self.object(), map)?.delete(key) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(changed(map, &error)),
             _ => Ok(()),

@@ -13,6 +13,7 @@ mod maps;
 mod pins;
 mod places;
 mod rules;
+mod taint;
 
 use std::fmt;
 use std::io::Read as _;
@@ -23,11 +24,12 @@ use libbpf_rs::btf::{Btf, types::Struct};
 use libbpf_rs::{Iter, Link, MapCore as _, Object, ObjectBuilder, OpenObject};
 
 pub use deed::Deed;
-pub use denial::{Action, Denial, DenialReader, Details, Reason};
+pub use denial::{Action, Denial, DenialReader, Details, Reason, Tainted, Told};
 pub use maps::{FileKey, PolicyRecord, PolicyState, Tally};
 pub use pins::{PinError, Pins};
 pub use places::{Access, FileAct};
 pub use rules::Network;
+pub use taint::{Cause, Taint, Trigger};
 
 use crate::configure::{controller, initial_value};
 use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, guard_losses, settings};
@@ -129,6 +131,21 @@ pub enum GuardError {
         /// The last lines that libbpf said.
         log: String,
     },
+    /// The kernel refused the programs that watch for something that policies wait for.
+    #[error("the kernel refused the guards that watch for {trigger} at the step {step}{}", said_by_libbpf(.log))]
+    TriggerRefused {
+        /// For what.
+        trigger: Trigger,
+        /// At which step.
+        step: Step,
+        /// The kernel's answer.
+        source: libbpf_rs::Error,
+        /// The last lines that libbpf said.
+        log: String,
+    },
+    /// The step cannot watch for it.
+    #[error("only a read from the network can be seen there")]
+    NotSeenAtStep,
     /// The step cannot deny it.
     #[error("only running a program can be denied there, by ending the process")]
     NotAtStep,
@@ -162,7 +179,9 @@ impl GuardError {
     /// What the verifier did not like, if it said so.
     pub fn objection(&self) -> Option<&str> {
         match self {
-            GuardError::Refused { log, .. } | GuardError::DeedRefused { log, .. } => crate::load::objection(log),
+            GuardError::Refused { log, .. }
+            | GuardError::DeedRefused { log, .. }
+            | GuardError::TriggerRefused { log, .. } => crate::load::objection(log),
             _ => None,
         }
     }
@@ -193,7 +212,7 @@ impl Guards {
             return Ok(None);
         };
         let foreign = |source| GuardError::Foreign { folder: pins.folder().to_owned(), source, log: said() };
-        let object = load_beside(&pins, hierarchy, facts.hash_key, &[TELL_FILE], foreign)?;
+        let object = load_beside(&pins, hierarchy, facts.hash_key, &TOOLS, foreign)?;
         Ok(Some(Guards { object, key: HashKey(facts.hash_key), pins, hierarchy: hierarchy.clone(), step }))
     }
 
@@ -203,7 +222,7 @@ impl Guards {
         let key = [crate::configure::random_number(), crate::configure::random_number()];
         let refused = |source| GuardError::Refused { step, source, log: said() };
         let mut open = open(hierarchy, key)?;
-        let programs: Vec<&str> = step.programs().chain([TELL_FILE]).collect();
+        let programs: Vec<&str> = step.programs().chain(TOOLS).collect();
         load_only(&mut open, &programs);
         let mut object = open.load().map_err(refused)?;
         pins.make()?;
@@ -236,14 +255,22 @@ impl Guards {
         if deed.is_of_runtimes() && !known.iter().any(|known| known.is_of_runtimes()) {
             wanted.extend(NEWCOMERS);
         }
-        let refused = |source| GuardError::DeedRefused { deed, step, source, log: said() };
-        let mut object = load_beside(&self.pins, &self.hierarchy, self.key.0, &wanted, refused)?;
-        if let Err(error) = attach_and_pin(&mut object, &self.pins, &wanted, refused) {
-            self.pins.forget(&wanted)?;
-            return Err(error);
-        }
+        self.add_programs(&wanted, |source| GuardError::DeedRefused { deed, step, source, log: said() })?;
         self.change_facts(|facts| facts.deeds |= deed.bit())?;
         Ok(true)
+    }
+
+    fn add_programs(
+        &self,
+        wanted: &[&str],
+        refused: impl Fn(libbpf_rs::Error) -> GuardError,
+    ) -> Result<(), GuardError> {
+        let mut object = load_beside(&self.pins, &self.hierarchy, self.key.0, wanted, &refused)?;
+        if let Err(error) = attach_and_pin(&mut object, &self.pins, wanted, &refused) {
+            self.pins.forget(wanted)?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Takes the programs of this kind of deed away.
@@ -326,7 +353,9 @@ impl Guards {
     pub fn skipped(&self) -> u64 {
         let deeds = self.deeds().unwrap_or_default();
         let programs = deeds.into_iter().filter_map(|deed| deed.programs(self.step)).flatten().copied();
-        programs.chain(["on_rmdir_guard"]).filter_map(|name| self.pins.skipped(name)).sum()
+        let watching = self.triggers().unwrap_or_default().into_iter();
+        let watching = watching.filter_map(|trigger| trigger.programs(self.step)).flatten().copied();
+        programs.chain(watching).chain(["on_rmdir_guard"]).filter_map(|name| self.pins.skipped(name)).sum()
     }
 
     /// Cgroups that were to be under a policy and found no room.
@@ -341,14 +370,19 @@ impl Guards {
         let asked = asked_file { pid: std::process::id(), descriptor: file.as_raw_fd().unsigned_abs() };
         let map = maps::find(&self.object, "asked_files")?;
         maps::write(&map, "asked_files", &0_u32.to_ne_bytes(), record::bytes(&asked))?;
-        let failed = |error: libbpf_rs::Error| GuardError::File(std::io::Error::other(error));
-        let program = self.object.progs_mut().find(|program| program.name().to_str() == Some(TELL_FILE));
-        let link =
-            program.unwrap_or_else(|| panic!("the object has no program {TELL_FILE}")).attach().map_err(failed)?;
-        let mut answer = Vec::new();
-        Iter::new(&link).map_err(failed)?.read_to_end(&mut answer).map_err(GuardError::File)?;
+        let answer = self.ask(TELL_FILE).map_err(GuardError::File)?;
         let key = record::read::<file_key>(&answer).map_err(|error| GuardError::File(std::io::Error::other(error)))?;
         Ok(FileKey::from(key))
+    }
+
+    /// What a program says that is run once for it.
+    fn ask(&self, name: &str) -> std::io::Result<Vec<u8>> {
+        let program = self.object.progs_mut().find(|program| program.name().to_str() == Some(name));
+        let program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+        let link = program.attach().map_err(std::io::Error::other)?;
+        let mut answer = Vec::new();
+        Iter::new(&link).map_err(std::io::Error::other)?.read_to_end(&mut answer)?;
+        Ok(answer)
     }
 
     /// What is denied, from now on and what nobody has read yet. Each is given once, to whoever reads first.
@@ -359,6 +393,9 @@ impl Guards {
 }
 
 const TELL_FILE: &str = "tell_file";
+const CHANGE_CGROUP: &str = "change_cgroup";
+/// What is run when it is asked for.
+const TOOLS: [&str; 2] = [TELL_FILE, CHANGE_CGROUP];
 
 /// Programs that are many: an argument says which.
 const PROGRAMS_OF_MANY: [&str; 5] = ["busybox", "busybox.static", "toybox", "coreutils", "box"];
@@ -372,7 +409,7 @@ unsafe impl Plain for asked_file {}
 
 /// Whether a map is one that the guards and whoever comes later share.
 fn is_pinned(map: &str) -> bool {
-    !map.contains('.') && map != "asked_files"
+    !map.contains('.') && !map.starts_with("asked_")
 }
 
 fn open(hierarchy: &Hierarchy, key: [u64; 2]) -> Result<OpenObject, GuardError> {

@@ -5,19 +5,21 @@ use super::{GuardError, Guards};
 use crate::guard_bpf::types::{file_act, file_key};
 use crate::record;
 
-/// What is denied of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What a rule for files is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Access {
     /// Opening it to read it.
     pub read: bool,
     /// Opening it to write to it, and changing what lies there.
     pub write: bool,
+    /// Opening it to read it, which is not denied: it makes policies strict that wait for it.
+    pub taint: bool,
 }
 
 impl Access {
     /// All that either denies.
     pub fn with(self, other: Access) -> Access {
-        Access { read: self.read || other.read, write: self.write || other.write }
+        Access { read: self.read || other.read, write: self.write || other.write, taint: self.taint || other.taint }
     }
 }
 
@@ -86,17 +88,17 @@ impl Guards {
         })
     }
 
-    /// Denies this access to what lies at this path, as the container sees it, and to all below.
+    /// Has this access denied, or watched, of what lies at this path, as the container sees it, and of all below.
     pub fn deny_place(&self, path: &[u8], access: Access, number: u32) -> Result<(), GuardError> {
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let key = self.key().of_path(path).to_ne_bytes();
-        for map in maps_of(access, ["unreadable_paths", "unwritable_paths"]) {
+        for map in maps_of(access, ["unreadable_paths", "unwritable_paths", "tainting_paths"]) {
             self.mark(map, &key, number)?;
         }
         self.mark("ruled_names", &self.key().of_name(name).to_ne_bytes(), number)
     }
 
-    /// Denies this access to this file under whatever name, and to all below if it is a folder.
+    /// The same of this file under whatever name, and of all below if it is a folder.
     pub fn deny_tree(&self, file: FileKey, access: Access, number: u32) -> Result<(), GuardError> {
         maps_of(access, TREES).try_for_each(|map| self.mark(map, record::bytes(&file_key::of(file)), number))
     }
@@ -122,10 +124,10 @@ impl Guards {
     }
 }
 
-const TREES: [&str; 2] = ["unreadable_files", "unwritable_files"];
+const TREES: [&str; 3] = ["unreadable_files", "unwritable_files", "tainting_files"];
 
-/// Those of two maps, of reading and writing, that have what is denied.
-fn maps_of(access: Access, maps: [&'static str; 2]) -> impl Iterator<Item = &'static str> {
-    let [read, write] = maps;
-    access.read.then_some(read).into_iter().chain(access.write.then_some(write))
+/// Those of three maps, of reading, writing and what taints, that have what the rule is about.
+fn maps_of(access: Access, maps: [&'static str; 3]) -> impl Iterator<Item = &'static str> {
+    let asked = [access.read, access.write, access.taint];
+    maps.into_iter().zip(asked).filter_map(|(map, is_asked)| is_asked.then_some(map))
 }
