@@ -15,6 +15,7 @@ mod places;
 mod rules;
 mod taint;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -194,6 +195,8 @@ pub struct Guards {
     hierarchy: Hierarchy,
     step: Step,
     key: HashKey,
+    /// Has [`CHANGE_CGROUP`]; loaded when it is needed.
+    changer: OnceCell<Object>,
 }
 
 impl Guards {
@@ -212,8 +215,9 @@ impl Guards {
             return Ok(None);
         };
         let foreign = |source| GuardError::Foreign { folder: pins.folder().to_owned(), source, log: said() };
-        let object = load_beside(&pins, hierarchy, facts.hash_key, &TOOLS, foreign)?;
-        Ok(Some(Guards { object, key: HashKey(facts.hash_key), pins, hierarchy: hierarchy.clone(), step }))
+        let object = load_beside(&pins, hierarchy, facts.hash_key, &[TELL_FILE], foreign)?;
+        let (key, changer) = (HashKey(facts.hash_key), OnceCell::new());
+        Ok(Some(Guards { object, key, pins, hierarchy: hierarchy.clone(), step, changer }))
     }
 
     /// Loads, attaches and pins them at this step. Nothing is denied until a policy says so.
@@ -222,7 +226,7 @@ impl Guards {
         let key = [crate::configure::random_number(), crate::configure::random_number()];
         let refused = |source| GuardError::Refused { step, source, log: said() };
         let mut open = open(hierarchy, key)?;
-        let programs: Vec<&str> = step.programs().chain(TOOLS).collect();
+        let programs: Vec<&str> = step.programs().chain([TELL_FILE]).collect();
         load_only(&mut open, &programs);
         let mut object = open.load().map_err(refused)?;
         pins.make()?;
@@ -231,7 +235,8 @@ impl Guards {
             pins.remove()?;
             return Err(error);
         }
-        Ok(Guards { object, key: HashKey(key), pins, hierarchy: hierarchy.clone(), step })
+        let changer = OnceCell::new();
+        Ok(Guards { object, key: HashKey(key), pins, hierarchy: hierarchy.clone(), step, changer })
     }
 
     /// The kinds of deeds whose programs are attached.
@@ -370,19 +375,9 @@ impl Guards {
         let asked = asked_file { pid: std::process::id(), descriptor: file.as_raw_fd().unsigned_abs() };
         let map = maps::find(&self.object, "asked_files")?;
         maps::write(&map, "asked_files", &0_u32.to_ne_bytes(), record::bytes(&asked))?;
-        let answer = self.ask(TELL_FILE).map_err(GuardError::File)?;
+        let answer = ask(&self.object, TELL_FILE).map_err(GuardError::File)?;
         let key = record::read::<file_key>(&answer).map_err(|error| GuardError::File(std::io::Error::other(error)))?;
         Ok(FileKey::from(key))
-    }
-
-    /// What a program says that is run once for it.
-    fn ask(&self, name: &str) -> std::io::Result<Vec<u8>> {
-        let program = self.object.progs_mut().find(|program| program.name().to_str() == Some(name));
-        let program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
-        let link = program.attach().map_err(std::io::Error::other)?;
-        let mut answer = Vec::new();
-        Iter::new(&link).map_err(std::io::Error::other)?.read_to_end(&mut answer)?;
-        Ok(answer)
     }
 
     /// What is denied, from now on and what nobody has read yet. Each is given once, to whoever reads first.
@@ -392,10 +387,18 @@ impl Guards {
     }
 }
 
+/// What a program says that is run once for it.
+fn ask(object: &Object, name: &str) -> std::io::Result<Vec<u8>> {
+    let program = object.progs_mut().find(|program| program.name().to_str() == Some(name));
+    let program = program.unwrap_or_else(|| panic!("the object has no program {name}"));
+    let link = program.attach().map_err(std::io::Error::other)?;
+    let mut answer = Vec::new();
+    Iter::new(&link).map_err(std::io::Error::other)?.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
 const TELL_FILE: &str = "tell_file";
 const CHANGE_CGROUP: &str = "change_cgroup";
-/// What is run when it is asked for.
-const TOOLS: [&str; 2] = [TELL_FILE, CHANGE_CGROUP];
 
 /// Programs that are many: an argument says which.
 const PROGRAMS_OF_MANY: [&str; 5] = ["busybox", "busybox.static", "toybox", "coreutils", "box"];

@@ -6,7 +6,7 @@ use event::Text;
 use libbpf_rs::MapCore as _;
 
 use super::maps::{bit, find, look_up, write};
-use super::{CHANGE_CGROUP, FileKey, GuardError, Guards, Step};
+use super::{CHANGE_CGROUP, FileKey, GuardError, Guards, Step, ask, load_beside};
 use crate::guard_bpf::types::{asked_change, cgroup_change, taint, taint_key, taint_trigger, tainting};
 use crate::libbpf_log::said;
 use crate::record::{self, Plain};
@@ -232,12 +232,27 @@ impl Guards {
         Ok(())
     }
 
-    /// What becomes of a mask while a container makes a policy strict is decided in the kernel, so it is changed there.
+    /// While something is watched the kernel changes the masks of cgroups, too, and so changes them for us. Not every kernel can.
     pub(super) fn change_cgroup(&self, id: u64, number: u32, kind: cgroup_change) -> Result<(), GuardError> {
-        let asked = asked_change { cgroup: id, policies: bit(number), kind: kind.0, ..asked_change::default() };
-        write(&find(self.object(), "asked_changes")?, "asked_changes", &0_u32.to_ne_bytes(), record::bytes(&asked))?;
+        if self.triggers()?.is_empty() {
+            let key = id.to_ne_bytes();
+            return match kind {
+                cgroup_change::CHANGE_LEAVE => self.unmark("cgroup_policies", &key, number),
+                _ => self.mark("cgroup_policies", &key, number),
+            };
+        }
         let failed = |why: String| GuardError::Map { map: "cgroup_policies", why };
-        let answer = self.ask(CHANGE_CGROUP).map_err(|error| failed(error.to_string()))?;
+        let changer = match self.changer.get() {
+            Some(loaded) => loaded,
+            None => {
+                let refused = |source: libbpf_rs::Error| failed(format!("{source}: {}", said()));
+                let loaded = load_beside(&self.pins, &self.hierarchy, self.key.0, &[CHANGE_CGROUP], refused)?;
+                self.changer.get_or_init(|| loaded)
+            }
+        };
+        let asked = asked_change { cgroup: id, policies: bit(number), kind: kind.0, ..asked_change::default() };
+        write(&find(changer, "asked_changes")?, "asked_changes", &0_u32.to_ne_bytes(), record::bytes(&asked))?;
+        let answer = ask(changer, CHANGE_CGROUP).map_err(|error| failed(error.to_string()))?;
         match answer.try_into().map(u32::from_ne_bytes) {
             Ok(0) => Err(failed("it is full".into())),
             Ok(_) => Ok(()),
