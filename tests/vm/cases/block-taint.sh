@@ -11,7 +11,7 @@ here=$(dirname "$(readlink -f "$0")")
 work=$(mktemp -d)
 # At the step kill the kernel tells of reads from Linux 6.3 on.
 case ${VM_LABEL:-} in
-    5.10 | 6.1) needed=${NEEDED:-lsm fmod_ret} sees_at_kill= ;;
+    6.1) needed=${NEEDED:-lsm fmod_ret} sees_at_kill= ;;
     *) needed=${NEEDED:-lsm fmod_ret kill} sees_at_kill=yes ;;
 esac
 cgroup=
