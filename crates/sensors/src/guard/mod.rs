@@ -33,11 +33,10 @@ use crate::configure::{controller, initial_value};
 use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, guard_losses, settings};
 use crate::libbpf_log::{capture, said};
 use crate::load::{Hierarchy, said_by_libbpf};
+use crate::objects;
 use crate::record::{self, Plain};
 use deed::{NEWCOMERS, SHARED, WITH_STRUCTURES};
 use hash::HashKey;
-
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guards.bpf.o"));
 
 /// What this kernel lets us do to a program that may not run, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -379,7 +378,7 @@ fn open(hierarchy: &Hierarchy, key: [u64; 2]) -> Result<OpenObject, GuardError> 
     let btf = Btf::from_vmlinux().map_err(GuardError::NoBtf)?;
     let mut open = ObjectBuilder::default()
         .name("ringfence_guard")
-        .and_then(|builder| builder.open_memory(OBJECT))
+        .and_then(|builder| builder.open_memory(&objects::GUARDS.unpack()))
         .map_err(|source| GuardError::Map { map: "of constants", why: source.to_string() })?;
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
