@@ -229,22 +229,28 @@ static __always_inline void key_of_given(struct file *file, struct file_key *key
 	key->pad = 0;
 }
 
-static __always_inline bool read_end_of_given(struct file *file, u64 *end)
+/* A file's own name by its end. */
+struct name_end {
+	u64 end;
+	u32 length;
+	u32 is_told;
+};
+
+static __always_inline void read_name(struct file *file, struct name_end *name)
 {
 	struct dentry *dentry = file->f_path.dentry;
 
-	return read_end(number_of(dentry->d_name.name), dentry->d_name.len, false, end);
+	name->length = dentry->d_name.len;
+	name->is_told = read_end(number_of(dentry->d_name.name), name->length, false, &name->end);
 }
 
 /* The policies, of whomever, that may deny a file by its name or path. */
-static __always_inline u64 may_deny_name(struct file *file)
+static __always_inline u64 may_deny_name(struct file *file, struct name_end *name)
 {
-	u64 end;
-
 	/* A file that is a mount by itself has the name of that place in its path, too. */
-	if (file->f_path.dentry == file->f_path.mnt->mnt_root || !read_end_of_given(file, &end))
+	if (file->f_path.dentry == file->f_path.mnt->mnt_root || !name->is_told)
 		return ~0ULL;
-	return mask_in(&denied_ends, &end);
+	return mask_in(&denied_ends, &name->end);
 }
 
 /* Those that may deny what a program is called by. As above. */

@@ -41,19 +41,24 @@ __noinline u64 policies_of_cgroup(u64 address)
 	return mask;
 }
 
-/* The same of the running task, where the kernel itself finds what is above: from the root on, which is level 0. */
+/*
+ * The same of the running task in the v2 tree, where the kernel itself finds what is above: from the root on, which is
+ * level 0. All kernels do that which have bpf_loop (5.17).
+ */
 __noinline u64 policies_of_levels(void)
 {
 	u64 mask = 0;
 
-	for (u32 level = 0; level < CGROUP_STEPS; level++) {
-		u64 id = bpf_get_current_ancestor_cgroup_id(level);
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		for (u32 level = 0; level < CGROUP_STEPS; level++) {
+			u64 id = bpf_get_current_ancestor_cgroup_id(level);
 
-		if (!id)
-			return mask;
-		mask |= mask_in(&cgroup_policies, &id);
+			if (!id)
+				return mask;
+			mask |= mask_in(&cgroup_policies, &id);
+		}
 	}
-	/* Deeper than that: from its own on. */
+	/* Else, and of one that lies deeper than that, from its own on. */
 	return policies_of_cgroup((u64)identity_cgroup(current_task()));
 }
 

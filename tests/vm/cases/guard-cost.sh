@@ -7,7 +7,9 @@ set -eu
 
 work=$(mktemp -d)
 root=$work/rootfs
-rounds=5
+rounds=${ROUNDS:-5}
+execs=${EXECS:-200}
+opens=${OPENS:-5000}
 faults=0
 
 fault() {
@@ -121,15 +123,15 @@ compare() {
 }
 
 echo 1 >/proc/sys/kernel/bpf_stats_enabled
-measure nothing exec 200
-measure_empty empty exec 200 'bprm_check_security\|mmap_file'
-measure_guards guards_10 exec 200 10 exec absent-
-measure_guards guards_1000 exec 200 1000 exec absent-
-measure_empty empty_again exec 200 'bprm_check_security\|mmap_file'
-measure nothing open 5000
-measure_empty empty_open open 5000 file_open
-measure_guards files_10 open 5000 10 file /srv/other/absent-
-measure_guards files_1000 open 5000 1000 file /srv/other/absent-
+measure nothing exec "$execs"
+measure_empty empty exec "$execs" 'bprm_check_security\|mmap_file'
+measure_guards guards_10 exec "$execs" 10 exec absent-
+measure_guards guards_1000 exec "$execs" 1000 exec absent-
+measure_empty empty_again exec "$execs" 'bprm_check_security\|mmap_file'
+measure nothing open "$opens"
+measure_empty empty_open open "$opens" file_open
+measure_guards files_10 open "$opens" 10 file /srv/other/absent-
+measure_guards files_1000 open "$opens" 1000 file /srv/other/absent-
 runc --root "$work/state" kill here KILL
 
 # shellcheck disable=SC2154 # measure sets them

@@ -97,18 +97,18 @@ __noinline u64 after_text(u64 text)
 }
 
 /* The policies by which a file is many programs: all of them, if it has such a name. */
-static __always_inline u64 policies_of_many(struct file *file)
+static __always_inline u64 policies_of_many(struct file *file, struct name_end *name)
 {
 	struct file_key key;
-	u64 end, name;
+	u64 number;
 
-	if (!read_end_of_given(file, &end))
+	if (!name->is_told)
 		return ~0ULL;
-	if (bpf_map_lookup_elem(&many_ends, &end)) {
-		if (is_whole(end))
+	if (bpf_map_lookup_elem(&many_ends, &name->end)) {
+		if (is_whole(name->end))
 			return ~0ULL;
-		name = hash_of_text(number_of(file->f_path.dentry->d_name.name), 0);
-		if (bpf_map_lookup_elem(&many_names, &name))
+		number = hash_of_text(number_of(file->f_path.dentry->d_name.name), 0);
+		if (bpf_map_lookup_elem(&many_names, &number))
 			return ~0ULL;
 	}
 	key_of_given(file, &key);
@@ -116,24 +116,27 @@ static __always_inline u64 policies_of_many(struct file *file)
 }
 
 /* ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */
-static __always_inline bool is_loader(struct file *file)
+static __always_inline bool is_loader(struct file *file, struct name_end *name)
 {
-	char name[3] = {};
+	u64 begin = 0;
 
-	bpf_probe_read_kernel(name, sizeof(name), file->f_path.dentry->d_name.name);
-	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || name[2] == '.');
+	if (name->length < sizeof(name->end))
+		begin = name->length ? name->end >> (sizeof(name->end) - name->length) * 8 : 0;
+	else
+		bpf_probe_read_kernel(&begin, sizeof(begin), file->f_path.dentry->d_name.name);
+	begin &= 0xffffff;
+	return begin == ('l' | 'd' << 8 | '-' << 16) || begin == ('l' | 'd' << 8 | '.' << 16);
 }
 
 /*
  * The policies, of whomever, that deny what the arguments make of a program: of one of many the argument that picks it, of
- * a loader any argument. The arguments are those that the program will find: they were copied already. As above.
+ * a loader any argument. The arguments, from here on up to there, are those that the program will find: they were copied
+ * already. As above.
  */
-__noinline u64 denied_by_arguments(u32 of_loader)
+__noinline u64 denied_by_arguments(u64 argument, u64 stop, u32 of_loader)
 {
-	struct task_struct *task = current_task();
-	struct mm_struct *memory = BPF_CORE_READ(task, mm);
-	u64 argument = BPF_CORE_READ(memory, arg_start), stop = BPF_CORE_READ(memory, arg_end), found = 0;
 	struct guard_facts *known = facts();
+	u64 found = 0;
 
 	for (u32 i = 0; i < ARGUMENTS; i++) {
 		u64 length, end, last, name;
@@ -210,10 +213,10 @@ enum judging {
  * Books what policies find in a file that is to run. First it is found out what might be denied, by whomever, then
  * whom these policies are about, and then whether it is: most programs come no further than the first.
  */
-static __always_inline void judge_file(struct settled *settled, struct file *file, const char *called,
-				       enum judging judging)
+static __always_inline void judge_file(struct settled *settled, struct file *file, struct name_end *name,
+				       const char *called, enum judging judging)
 {
-	u64 by_name = may_deny_name(file), by_call = judging == JUDGE_MAPPED ? 0 : may_deny_text(number_of(called)), by_file,
+	u64 by_name = may_deny_name(file, name), by_call = judging == JUDGE_MAPPED ? 0 : may_deny_text(number_of(called)), by_file,
 	    not_of_image, mask, number;
 	struct guard_facts *known = facts();
 	struct file_key key;
@@ -265,18 +268,22 @@ static __always_inline int judge_program(struct linux_binprm *bprm)
 	struct settled settled = {};
 	const char *called = bprm->filename;
 	struct file *file = bprm->file;
+	struct name_end name;
 
-	judge_file(&settled, file, called, JUDGE_ASKED);
+	read_name(file, &name);
+	judge_file(&settled, file, &name, called, JUDGE_ASKED);
 	return refuse(&settled, file, called);
 }
 
 static __always_inline int judge_mapping(struct file *file, u64 protection)
 {
 	struct settled settled = {};
+	struct name_end name;
 
 	if (!file || !(protection & PROT_EXEC))
 		return 0;
-	judge_file(&settled, file, 0, JUDGE_MAPPED);
+	read_name(file, &name);
+	judge_file(&settled, file, &name, 0, JUDGE_MAPPED);
 	return refuse(&settled, file, 0);
 }
 
@@ -330,18 +337,22 @@ static __always_inline void kill(struct settled *settled, struct file *file, con
 }
 
 /* Books what policies find in the arguments, if the program heeds them. */
-static __always_inline void judge_arguments(struct settled *settled, struct file *file)
+static __always_inline void judge_arguments(struct settled *settled, struct task_struct *task, struct file *file,
+					    struct name_end *name)
 {
-	u64 many = policies_of_many(file), found, mask;
+	u64 many = policies_of_many(file, name), found, mask;
+	struct mm_struct *memory = task->mm;
 
+	if (!memory)
+		return;
 	if (many) {
-		found = denied_by_arguments(0);
+		found = denied_by_arguments(memory->arg_start, memory->arg_end, 0);
 		mask = found ? policies_of_current() : 0;
 		if (mask & many)
 			settle_more(settled, found & mask, DENY_APPLET);
 	}
-	if (is_loader(file)) {
-		found = denied_by_arguments(1);
+	if (is_loader(file, name)) {
+		found = denied_by_arguments(memory->arg_start, memory->arg_end, 1);
 		if (found)
 			settle_more(settled, found & policies_of_current(), DENY_LOADER);
 	}
@@ -354,14 +365,16 @@ int BPF_PROG(on_exec_guard, struct task_struct *task, pid_t old_pid, struct linu
 	struct settled settled = {};
 	const char *called = bprm->filename;
 	struct file *file = bprm->file;
+	struct name_end name;
 
 	if (!known)
 		return 0;
+	read_name(file, &name);
 	/* On the hooks of BPF LSM nothing is skipped: there the file was judged when the exec asked. */
 	if (known->step != STEP_LSM)
-		judge_file(&settled, file, called, JUDGE_DONE);
+		judge_file(&settled, file, &name, called, JUDGE_DONE);
 	if (known->naming && !settled.denying)
-		judge_arguments(&settled, file);
+		judge_arguments(&settled, task, file, &name);
 	kill(&settled, file, called);
 	return 0;
 }

@@ -146,6 +146,7 @@ int BPF_PROG(on_exec_listed, struct task_struct *task, pid_t old_pid, struct lin
 	struct settled settled = {};
 	const char *called = bprm->filename;
 	struct file *file = bprm->file;
+	struct name_end name;
 
 	if (!mask || !known)
 		return 0;
@@ -160,7 +161,8 @@ int BPF_PROG(on_exec_listed, struct task_struct *task, pid_t old_pid, struct lin
 			found |= mask & ~mask_in(&listed_texts, &text);
 		}
 	}
-	if ((mask & ~found) && (mask & policies_of_many(file)))
+	read_name(file, &name);
+	if ((mask & ~found) && (mask & policies_of_many(file, &name)))
 		found |= not_listing_applet(mask & ~found);
 	settle_more(&settled, found, DENY_NOT_LISTED);
 	kill(&settled, file, called);
