@@ -71,8 +71,8 @@ __noinline u64 length_of_text(u64 text, u32 is_argument)
 }
 
 /*
- * The end of a text: its last eight bytes; fewer stand behind zeros. What is looked up by its number is looked for by its
- * end first, which is much less work: a name whose end nobody denies is not denied. Gives whether it can be read.
+ * The end of a text: its last eight bytes; fewer stand behind zeros. What is looked up by its number is looked for by
+ * its end first, which is much less work: a name whose end nobody denies is not denied. Gives whether it can be read.
  */
 static __always_inline bool read_end(u64 text, u64 length, bool is_argument, u64 *end)
 {

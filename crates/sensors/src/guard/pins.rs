@@ -220,3 +220,30 @@ impl Pins {
         (failed == 0).then_some(info.recursion_misses)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_changes_a_value_waits_until_nobody_else_does() {
+        let file_system = std::env::temp_dir().join(format!("ringfence-pins-{}", std::process::id()));
+        let pins = Pins::at(&file_system);
+        assert!(pins.alone().expect("it is asked").is_none(), "there is nothing to lock");
+        fs::create_dir_all(pins.folder()).expect("the folder can be made");
+        let first = pins.alone().expect("it can be locked");
+        let (done, is_done) = mpsc::channel();
+        let other = pins.clone();
+        let waits = std::thread::spawn(move || done.send(other.alone().is_ok()));
+
+        assert!(is_done.recv_timeout(Duration::from_millis(200)).is_err(), "both have it");
+        drop(first);
+
+        assert_eq!(is_done.recv(), Ok(true));
+        waits.join().expect("it ends").expect("somebody listens");
+        fs::remove_dir_all(&file_system).expect("the folder can be removed");
+    }
+}

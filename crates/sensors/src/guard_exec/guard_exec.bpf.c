@@ -8,93 +8,10 @@
  */
 
 #include "guard_deed.h"
+#include "guard_text.h"
 
 #define PROT_EXEC 4
 #define SIGKILL	  9
-
-/* Where a text is, and what ends a name in it. */
-enum text_kind {
-	TEXT_OF_KERNEL,
-	TEXT_ARGUMENT,
-	/* An argument that begins with two hyphens. */
-	TEXT_OPTION,
-};
-
-enum text_part {
-	/* Where the last name begins in it, if one does. */
-	PART_BEGIN = TEXT_CHUNK - 1,
-	PART_END = TEXT_CHUNK,
-	PART_UNREADABLE = TEXT_CHUNK * 2,
-};
-
-/* What there is in one part of a text. Not static, so that the verifier looks at it once. */
-__noinline u64 part_of_text(u64 text, u32 kind)
-{
-	char chunk[TEXT_CHUNK] = {};
-	/* An address and no distance, as the verifier goes on with each distance apart. */
-	u64 last = text;
-	long length = kind == TEXT_OF_KERNEL ? bpf_probe_read_kernel_str(chunk, sizeof(chunk), (const void *)text)
-					     : bpf_probe_read_user_str(chunk, sizeof(chunk), (const void *)text);
-
-	if (length <= 0)
-		return PART_UNREADABLE;
-	for (u32 i = 0; i < TEXT_CHUNK - 1; i++) {
-		if (!chunk[i])
-			return (last - text) | PART_END;
-		if (chunk[i] == '/' || (chunk[i] == '=' && kind == TEXT_OPTION))
-			last = text + i + 1;
-	}
-	return last - text;
-}
-
-/* Where the last name of a text begins, 0 if it cannot be read, ENDLESS if it is too long to tell. As above. */
-__noinline u64 last_name_of(u64 text, u32 is_argument)
-{
-	u32 kind = is_argument ? TEXT_ARGUMENT : TEXT_OF_KERNEL;
-	u64 last = text;
-
-	if (is_argument) {
-		char begin[3] = {};
-
-		if (bpf_probe_read_user_str(begin, sizeof(begin), (const void *)text) <= 0)
-			return 0;
-		/* A shell that logs in has this before its name; of an option, what counts is behind. */
-		if (begin[0] == '-') {
-			last = text + 1;
-			if (begin[1] == '-')
-				kind = TEXT_OPTION;
-		}
-	}
-	for (u32 i = 0; i < TEXT_CHUNKS; i++) {
-		u64 part = part_of_text(text, kind);
-
-		if (part & PART_UNREADABLE)
-			return 0;
-		if (part & PART_BEGIN)
-			last = text + (part & PART_BEGIN);
-		if (part & PART_END)
-			return last;
-		text += TEXT_CHUNK - 1;
-	}
-	return ENDLESS;
-}
-
-/* Where the next argument begins; 0 if there is none. */
-__noinline u64 after_text(u64 text)
-{
-	char chunk[TEXT_CHUNK];
-
-	for (u32 i = 0; i < TEXT_CHUNKS; i++) {
-		long length = bpf_probe_read_user_str(chunk, sizeof(chunk), (const void *)text);
-
-		if (length <= 0)
-			return 0;
-		if (length < TEXT_CHUNK)
-			return text + length;
-		text += TEXT_CHUNK - 1;
-	}
-	return 0;
-}
 
 /* The policies by which a file is many programs: all of them, if it has such a name. */
 static __always_inline u64 policies_of_many(struct file *file, struct name_end *name)
@@ -129,9 +46,9 @@ static __always_inline bool is_loader(struct file *file, struct name_end *name)
 }
 
 /*
- * The policies, of whomever, that deny what the arguments make of a program: of one of many the argument that picks it, of
- * a loader any argument. The arguments, from here on up to there, are those that the program will find: they were copied
- * already. As above.
+ * The policies, of whomever, that deny what the arguments make of a program: of one of many the argument that picks it,
+ * of a loader any argument. The arguments, from here on up to there, are those that the program will find: they were
+ * copied already. As above.
  */
 __noinline u64 denied_by_arguments(u64 argument, u64 stop, u32 of_loader)
 {
@@ -216,8 +133,9 @@ enum judging {
 static __always_inline void judge_file(struct settled *settled, struct file *file, struct name_end *name,
 				       const char *called, enum judging judging)
 {
-	u64 by_name = may_deny_name(file, name), by_call = judging == JUDGE_MAPPED ? 0 : may_deny_text(number_of(called)), by_file,
-	    not_of_image, mask, number;
+	u64 by_name = may_deny_name(file, name),
+	    by_call = judging == JUDGE_MAPPED ? 0 : may_deny_text(number_of(called)), by_file, not_of_image, mask,
+	    number;
 	struct guard_facts *known = facts();
 	struct file_key key;
 
@@ -321,7 +239,8 @@ int BPF_PROG(result_of_mapping, struct file *file, unsigned long protection, uns
 	return VERDICT(judge_mapping(file, protection));
 }
 
-/* Tells what was found where the exec is done, and the program's first instruction is yet to come: who denies it ends it. */
+/* Tells what was found where the exec is done, and the program's first instruction is yet to come: who denies it ends
+ * it. */
 static __always_inline void kill(struct settled *settled, struct file *file, const char *called)
 {
 	if (!settled->is_told)
