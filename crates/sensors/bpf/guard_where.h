@@ -30,8 +30,8 @@ GUARD_MAP(unwritable_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC
 /* Folders above: were one moved, the path would lead elsewhere. */
 GUARD_MAP(fixed_paths, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(fixed_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
-/* The ends of the last names of all paths of the first two: of no other name is the path asked for. */
-GUARD_MAP(ruled_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+/* The last names of all paths of the first two: of no other name is the path asked for. */
+GUARD_MAP(ruled_names, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
 
 static __always_inline u64 ruled_by_path(u32 access, u64 number)
 {
@@ -49,68 +49,17 @@ static __always_inline bool is_of_overlay(u64 dentry)
 	return BPF_CORE_READ((struct dentry *)dentry, d_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
 }
 
-/* What tells a place by itself. Its fields lie so in the kernel (include/linux/dcache.h, 5.10 to 6.18). */
-struct place {
-	u64 parent;
-	u32 hash;
-	u32 name_length;
-	u64 name;
-	u64 inode;
-};
-
-#define PLACE_OFFSET(field) \
-	(bpf_core_field_offset(struct dentry, field) - bpf_core_field_offset(struct dentry, d_parent))
-
-/* All of it by one call, where it lies so. */
-static __always_inline void read_place(u64 address, struct place *place)
+static __always_inline void key_of_dentry(u64 dentry, struct file_key *key)
 {
-	struct dentry *dentry = (struct dentry *)address;
-
-	if (PLACE_OFFSET(d_name.len) == offsetof(struct place, name_length) &&
-	    PLACE_OFFSET(d_name.name) == offsetof(struct place, name) &&
-	    PLACE_OFFSET(d_inode) == offsetof(struct place, inode)) {
-		if (bpf_probe_read_kernel(place, sizeof(*place), &dentry->d_parent))
-			__builtin_memset(place, 0, sizeof(*place));
-		return;
-	}
-	place->parent = (u64)BPF_CORE_READ(dentry, d_parent);
-	place->name_length = BPF_CORE_READ(dentry, d_name.len);
-	place->name = (u64)BPF_CORE_READ(dentry, d_name.name);
-	place->inode = (u64)BPF_CORE_READ(dentry, d_inode);
-}
-
-/* The same of an inode (include/linux/fs.h). */
-struct inode_part {
-	struct super_block *file_system;
-	u64 others[2];
-	u64 number;
-};
-
-static __always_inline void key_of_inode(u64 address, struct file_key *key)
-{
-	struct inode *inode = (struct inode *)address;
-	struct inode_part part;
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
 
 	key->inode = 0;
 	key->device = 0;
 	key->pad = 0;
 	if (!inode)
 		return;
-	if (bpf_core_field_offset(struct inode, i_ino) - bpf_core_field_offset(struct inode, i_sb) ==
-	    offsetof(struct inode_part, number)) {
-		if (bpf_probe_read_kernel(&part, sizeof(part), &inode->i_sb))
-			return;
-	} else {
-		part.file_system = BPF_CORE_READ(inode, i_sb);
-		part.number = BPF_CORE_READ(inode, i_ino);
-	}
-	key->inode = part.number;
-	key->device = BPF_CORE_READ(part.file_system, s_dev);
-}
-
-static __always_inline void key_of_dentry(u64 dentry, struct file_key *key)
-{
-	key_of_inode((u64)BPF_CORE_READ((struct dentry *)dentry, d_inode), key);
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
 /* Those of these policies with a rule for this very place, not for a folder above. Without a mount: in its file system
@@ -118,12 +67,10 @@ static __always_inline void key_of_dentry(u64 dentry, struct file_key *key)
 __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 {
 	struct file_key key;
-	struct place place;
-	u64 end, found = 0;
+	u64 name, found = 0;
 
-	read_place(dentry, &place);
 	if (access & TOLD_BY_FILE) {
-		key_of_inode(place.inode, &key);
+		key_of_dentry(dentry, &key);
 		if (access & ACCESS_READ)
 			found |= mask_in(&unreadable_files, &key);
 		if (access & ACCESS_WRITE)
@@ -132,8 +79,8 @@ __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 	}
 	if (!(access & TOLD_BY_PATH))
 		return found;
-	if (read_end(place.name, place.name_length, false, &end))
-		mask &= mask_in(&ruled_ends, &end);
+	name = hash_of_name(dentry);
+	mask &= mask_in(&ruled_names, &name);
 	if (!mask)
 		return found;
 	if (mount) {
@@ -168,14 +115,13 @@ __noinline u64 ruled(u64 mask, u32 access, u64 address_of_dentry, u64 address_of
 {
 	struct dentry *dentry = (struct dentry *)address_of_dentry, *parent;
 	struct vfsmount *vfsmount = (struct vfsmount *)address_of_mount;
-	struct dentry *top = BPF_CORE_READ(vfsmount, mnt_root);
 	struct mount *mount, *upper;
 	u64 found = 0;
 
 	for (u32 i = 0; i < PLACE_STEPS; i++) {
 		found |= ruled_here(mask, access, (u64)dentry, (u64)vfsmount);
 		parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == top) {
+		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
 			/* A folder that is mounted alone: what is above it in its file system counts, too. */
 			if (parent != dentry)
 				found |= ruled_within(mask, access, (u64)parent);
@@ -185,7 +131,6 @@ __noinline u64 ruled(u64 mask, u32 access, u64 address_of_dentry, u64 address_of
 				return found;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			vfsmount = (void *)upper + bpf_core_field_offset(struct mount, mnt);
-			top = BPF_CORE_READ(vfsmount, mnt_root);
 			continue;
 		}
 		if (parent == dentry)
@@ -226,12 +171,16 @@ static __always_inline u64 filing_policies(void)
 {
 	struct guard_facts *known = facts();
 	struct inode *root;
+	u64 mask;
 
 	if (!known || !known->filing)
+		return 0;
+	mask = policies_of_current() & known->filing;
+	if (!mask)
 		return 0;
 	root = BPF_CORE_READ(current_task(), fs, root.dentry, d_inode);
 	if (BPF_CORE_READ(root, i_ino) == known->host_root_inode &&
 	    BPF_CORE_READ(root, i_sb, s_dev) == known->host_root_device)
 		return 0;
-	return policies_of_current() & known->filing;
+	return mask;
 }

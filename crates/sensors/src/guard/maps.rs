@@ -93,7 +93,7 @@ const MASKS: [&str; 22] = [
     "unwritable_files",
     "fixed_paths",
     "fixed_files",
-    "ruled_ends",
+    "ruled_names",
     "denied_peers",
     "denied_ports",
 ];

@@ -1,6 +1,5 @@
 //! What the guards are told of files and folders that may not be read or written.
 
-use super::hash::end_of;
 use super::maps::FileKey;
 use super::{GuardError, Guards};
 use crate::guard_bpf::types::{file_act, file_key};
@@ -89,10 +88,12 @@ impl Guards {
 
     /// Denies this access to what lies at this path, as the container sees it, and to all below.
     pub fn deny_place(&self, path: &[u8], access: Access, number: u32) -> Result<(), GuardError> {
-        let name = path.rsplit(|&byte| byte == b'/').find(|name| !name.is_empty()).unwrap_or_default();
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let key = self.key().of_path(path).to_ne_bytes();
-        self.mark("ruled_ends", &end_of(name).to_ne_bytes(), number)?;
-        maps_of(access, ["unreadable_paths", "unwritable_paths"]).try_for_each(|map| self.mark(map, &key, number))
+        for map in maps_of(access, ["unreadable_paths", "unwritable_paths"]) {
+            self.mark(map, &key, number)?;
+        }
+        self.mark("ruled_names", &self.key().of_name(name).to_ne_bytes(), number)
     }
 
     /// Denies this access to this file under whatever name, and to all below if it is a folder.
