@@ -441,7 +441,7 @@ fn report_lost(enforcer: &Enforcer, told: &mut u64) {
 
 /// A container, as people say it.
 fn called(id: &str, name: Option<&str>) -> String {
-    name.map_or_else(|| short(id).to_owned(), |name| format!("{name} ({})", short(id)))
+    name.filter(|name| *name != id).map_or_else(|| short(id).to_owned(), |name| format!("{name} ({})", short(id)))
 }
 
 fn tell_notice(notice: &Notice) {

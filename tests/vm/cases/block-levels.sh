@@ -189,7 +189,11 @@ sleep 1
 jq -s -e 'all(.container.name | . == "of-baseline" or . == "of-restricted" or . == "late")' "$work/events" >"$work/null" || fault "others were denied: $(cat "$work/events")"
 
 # Real workloads.
-found=${WORKLOADS:-$(find /root/.cache/ringfence/rootfs -path '*+postgresql-*/root' -prune -print 2>/dev/null | head -n 1)}
+# Not a search in all of the cache: what shares it with the virtual machine keeps each file open that was looked at.
+found=${WORKLOADS:-}
+for folder in /root/.cache/ringfence/rootfs/*+postgresql-*/root; do
+    [ -n "$found" ] || [ ! -d "$folder" ] || found=$folder
+done
 before=$(denied "level restricted")
 if [ -z "$found" ]; then
     echo "skipped: workloads: there is no root file system of ./x prove"
