@@ -1,6 +1,6 @@
 //! What may not happen, and where: as somebody wrote it, checked.
 
-use event::Capability;
+use event::{Capability, Text};
 use schemars::JsonSchema;
 use sensors::guard::{Deed, Trigger};
 use serde::{Deserialize, Serialize};
@@ -129,12 +129,12 @@ impl Policy {
 
     /// Reads one from JSON, checked.
     pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
-        Policy::checked(serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?)
+        Policy::checked(serde_json::from_slice(json).map_err(unreadable)?)
     }
 
     /// Makes one of a value that was read from something else, checked.
     pub fn from_value(value: serde_json::Value) -> Result<Policy, PolicyError> {
-        Policy::checked(serde_json::from_value(value).map_err(|error| PolicyError::Json(error.to_string()))?)
+        Policy::checked(serde_json::from_value(value).map_err(unreadable)?)
     }
 
     fn checked(policy: Policy) -> Result<Policy, PolicyError> {
@@ -233,6 +233,11 @@ impl Policy {
         let rule = |after: &After| if let After::File(rule) = after { Some(rule.clone()) } else { None };
         self.after.iter().filter_map(rule).collect()
     }
+}
+
+/// Why it is none, in serde's words; safe on a terminal, for they may quote the file.
+fn unreadable(error: serde_json::Error) -> PolicyError {
+    PolicyError::Json(Text::from(error.to_string()).shown().into_owned())
 }
 
 /// A program.
@@ -334,6 +339,15 @@ mod tests {
             r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"],"files":["/etc"]}"#,
         ] {
             assert!(matches!(parse(unknown), Err(PolicyError::Json(_))), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_without_what_drives_a_terminal() {
+        for field in ["\\u001b[2J", "a\\u0000b", "\\u202e"] {
+            let json = format!(r#"{{"schema_version":1,"{field}":1}}"#);
+            let said = Policy::parse(json.as_bytes()).expect_err("no policy has such a field").to_string();
+            assert!(said.contains("unknown field") && !said.contains(event::is_unsafe_on_a_terminal), "{said:?}");
         }
     }
 

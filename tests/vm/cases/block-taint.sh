@@ -208,9 +208,9 @@ start() {
 # in_container NAME COMMAND : has it run there by a shell.
 in_container() {
     echo "$2" >"$work/root.$1/tmp/asked"
-    cat "$work/root.$1/tmp/said"
+    timeout 60 cat "$work/root.$1/tmp/said" || fault "nothing ends in $1: $2"
 }
-reads="(echo sent | busybox nc -l -p 7001 &) ; busybox sleep 2; busybox nc 127.0.0.1 7001 </dev/null"
+reads="(echo sent | busybox nc -l -p 7001 &) ; until busybox nc 127.0.0.1 7001 </dev/null; do busybox sleep 1; done"
 denied() {
     [ -z "$(in_container here "exec /bin/id -u")" ] || fault "id runs $1"
 }

@@ -14,12 +14,12 @@
 #include "guard_where.h"
 
 /* include/linux/socket.h and include/uapi/linux/tcp.h (5.10 to 6.18) */
-#define FAMILY_UNIX	  1
-#define FAMILY_KEY	  15
-#define FAMILY_NETLINK	  16
-#define FAMILY_ALG	  38
-#define LEVEL_TCP	  6
-#define ZEROCOPY_RECEIVE  35
+#define FAMILY_UNIX	 1
+#define FAMILY_KEY	 15
+#define FAMILY_NETLINK	 16
+#define FAMILY_ALG	 38
+#define LEVEL_TCP	 6
+#define ZEROCOPY_RECEIVE 35
 
 /* What made a policy strict. */
 enum taint_trigger {
