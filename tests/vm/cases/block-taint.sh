@@ -220,7 +220,7 @@ runs() {
 
 start here
 start elsewhere
-"$RINGFENCE_BIN" block --container here --step "$step" --exec id --after network --after /srv/uploads 2>"$work/said" >"$work/text" &
+"$RINGFENCE_BIN" block --container here --step "$step" --exec id --after network --after /srv/uploads/file 2>"$work/said" >"$work/text" &
 block=$!
 until grep -q "ringfence policy remove" "$work/said"; do
     kill -0 "$block" 2>/dev/null || { cat "$work/said"; exit 1; }
@@ -233,12 +233,12 @@ runs here "before"
 denied "after a read from the network"
 runs elsewhere "after a read in another"
 sleep 10
-grep -q "tainted  here  nc  by pid .* policy 0: network" "$work/text" || fault "told: $(cat "$work/text")"
-grep -q "/bin/busybox, called /bin/id .* after network, by pid .* (nc) at" "$work/text" || fault "told: $(cat "$work/text")"
+grep -q "tainted  here  busybox  by pid .* policy 0: network" "$work/text" || fault "told: $(cat "$work/text")"
+grep -q "/bin/busybox, called /bin/id .* after network, by pid .* (busybox) at" "$work/text" || fault "told: $(cat "$work/text")"
 "$RINGFENCE_BIN" policy list >"$work/list"
-{ grep -q "id in container here, after a read from the network or of /srv/uploads$" "$work/list" &&
+{ grep -q "id in container here, after a read from the network or of /srv/uploads/file$" "$work/list" &&
     grep -q "1 cgroup; waits in 0 of them; 1 denied" "$work/list" &&
-    grep -q "  in here after network, by pid .* (nc) at " "$work/list"; } || fault "the list is $(cat "$work/list")"
+    grep -q "  in here after network, by pid .* (busybox) at " "$work/list"; } || fault "the list is $(cat "$work/list")"
 
 # Started again it begins anew, and is under the policy from its beginning.
 runc --root "$work/state" delete --force here
