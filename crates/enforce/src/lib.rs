@@ -21,6 +21,7 @@ mod policy;
 mod running;
 mod store;
 mod target;
+mod written;
 
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
 pub use follow::{Follower, Notice, Place, wake_on_events};
@@ -35,3 +36,4 @@ pub use sensors::guard::{
 };
 pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
 pub use target::Target;
+pub use written::WrittenPlace;

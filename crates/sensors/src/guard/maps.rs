@@ -72,7 +72,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 21] = [
+const MASKS: [&str; 25] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -85,6 +85,10 @@ const MASKS: [&str; 21] = [
     "listed_paths",
     "listed_texts",
     "listed_applets",
+    "written_paths",
+    "written_folders",
+    "written_names",
+    "container_roots",
     "unreadable_paths",
     "unwritable_paths",
     "unreadable_files",
