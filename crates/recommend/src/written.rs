@@ -168,6 +168,11 @@ fn counts(phase: Phase) -> bool {
 }
 
 fn is_change(used: &PathUse) -> bool {
+    // Whoever made the descriptor wrote it, not who was handed it.
+    if used.opens == 0 && used.accesses.iter().all(|access| !CHANGES.contains(&access) || access == FileAccess::Written)
+    {
+        return false;
+    }
     // Once it is open, what is written to one of these changes no file.
     let is_more_than_its_name =
         matches!(used.file_type, FileType::CharacterDevice | FileType::NamedPipe | FileType::Socket);

@@ -223,6 +223,17 @@ fn what_no_path_finds_again_is_said_and_memory_without_a_name_is_none() {
 }
 
 #[test]
+fn what_a_descriptor_was_handed_over_for_is_no_writing_of_its_own() {
+    let mut report = run(0);
+    for (path, accesses) in [("/srv/a.log", [FileAccess::Written]), ("/srv/b.log", [FileAccess::ModeChanged])] {
+        let one = PathUse { opens: 0, ..used(&report, path, &accesses) };
+        report.behaviour.files.paths.push(one);
+    }
+
+    assert_eq!(places(&of(&[report])), ["/srv/b.log"]);
+}
+
+#[test]
 fn each_run_is_held_to_the_list_of_the_others() {
     let always = |at| with_paths(run(at), MADE, &["/run/app.pid", "/tmp/x"]);
     let more = with_paths(always(1), MADE, &["/etc/once", "/srv/app/once"]);
