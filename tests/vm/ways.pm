@@ -11,7 +11,7 @@ sub reads { sysopen(my $f, $_[0], O_RDONLY) or return 0; content($f) }
 sub adds { sysopen(my $f, $_[0], O_WRONLY | O_APPEND) or return 0; 1 }
 # Of a program: whether it says that it is not permitted.
 sub runs {
-    my $said = `@_ 2>&1`;
+    my $said = `(@_) 2>&1`;
     return 1 if $? == 0;
     $! = $said =~ /not permitted/ ? EPERM : 0;
     $! == EPERM or print "  ($said)";
