@@ -7,6 +7,7 @@ mod host;
 mod items;
 mod measure;
 mod outcome;
+mod page;
 mod programs;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ Examples:
   ./x bench                                everything, about half an hour
   ./x bench --quick --only getppid,eagain  two items, rough numbers
   ./x bench --write docs/performance.md    everything, and the page
+  ./x bench --only storm --write docs/performance.md   one item, anew in that page
 
 Items: getppid, eagain, open, commands, servers, peers, storm, containers, rules, detect,
 redis-rules, guards, scale.
@@ -51,7 +53,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Also write the page.
+    /// Also write the page; with --only, renew these items in the page that is there.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }
@@ -99,7 +101,12 @@ fn run(args: &Args) -> Result<bool> {
         write(path, &serde_json::to_vec_pretty(&everything)?)?;
     }
     if let Some(path) = &args.write {
-        write(path, page(&host, args.quick, &outcomes).as_bytes())?;
+        let page = match std::fs::read_to_string(path) {
+            Ok(old) if !args.only.is_empty() => page::renewed(&old, &host, args.quick, &outcomes)
+                .with_context(|| format!("{} cannot be renewed in part", path.display()))?,
+            _ => page::page(&host, args.quick, &outcomes),
+        };
+        write(path, page.as_bytes())?;
     }
     Ok(outcomes.iter().all(Outcome::is_met))
 }
@@ -114,29 +121,6 @@ fn measure(item: &Item, settings: Settings) -> Result<Outcome> {
     let seconds = began.elapsed().as_secs_f64();
     let (tables, checks, notes) = (found.tables, found.checks, found.notes);
     Ok(Outcome { name: item.name, title: item.title, tables, checks, notes, load, seconds })
-}
-
-fn page(host: &Host, quick: bool, outcomes: &[Outcome]) -> String {
-    let mut page = format!(
-        "# Performance\n\nWritten by `./x bench --write docs/performance.md`{}, on {host}.\n\n",
-        if quick { " with `--quick`: rough numbers" } else { "" }
-    );
-    page.push_str(
-        "Each number is of things that ran in turns in the same minutes. A target was met or missed on this machine, under \
-         the load that is said with it. ",
-    );
-    page.push_str("What a call costs depends on what the kernel does against flaws of the CPU; here:\n\n");
-    for mitigation in &host.mitigations {
-        page.push_str(&format!("- {mitigation}\n"));
-    }
-    page.push('\n');
-    for outcome in outcomes {
-        page.push_str(&outcome.markdown());
-        page.push('\n');
-    }
-    page.truncate(page.trim_end().len());
-    page.push('\n');
-    page
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -55,6 +55,9 @@ fn main() {
         if let Err(error) = builder.build() {
             panic!("the BPF programs do not compile: {error:#}");
         }
+        let compiled = fs::read(out.join(format!("{object}.bpf.o"))).expect("it was compiled");
+        let packed = miniz_oxide::deflate::compress_to_vec(&compiled, 9);
+        fs::write(out.join(format!("{object}.bpf.o.deflate")), packed).expect("OUT_DIR can be written");
     }
     // The old one of the sensors has the same types.
     for object in ["ringfence", "guards"] {

@@ -11,6 +11,7 @@ pub mod engine_http;
 pub mod engine_json;
 pub mod incidents;
 pub mod json;
+pub mod policies;
 pub mod proc_files;
 pub mod profiles;
 pub mod recommendations;

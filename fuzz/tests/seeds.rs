@@ -39,8 +39,8 @@ macro_rules! every_seed_keeps_the_laws_of {
 }
 
 every_seed_keeps_the_laws_of! {
-    cgroup_paths conditions dns engine_grpc engine_http engine_json incidents proc_files profiles recommendations reports
-    ring_records rule_files syscall_tables texts tls
+    cgroup_paths conditions dns engine_grpc engine_http engine_json incidents policies proc_files profiles recommendations
+    reports ring_records rule_files syscall_tables texts tls
 }
 
 fn check_seeds(target: &str, check: fn(&[u8])) {

@@ -6,6 +6,7 @@
 #   -m SIZE        memory (default 768M)      -s CPUS      processors (default 1)
 #   -t SECONDS     time limit (default 180)   -a WORDS     more of the kernel's command line
 #   -e NAME=VALUE  environment of SCRIPT; may be repeated
+#   -i             the guest's clock counts its instructions, a nanosecond each: what else this machine does changes no time there
 #   -f FILE        arm64: a file to be had in the guest, as /t/NAME; may be repeated
 #
 # An x86 guest has the host's own root as its root, read-only under a layer in memory, so SCRIPT and all it names are simply
@@ -19,8 +20,8 @@ here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=tests/vm/kernels.sh
 . "$here/kernels.sh"
 
-label=6.12 cgroup=v2 memory=768M cpus=1 limit=180 append="" environment=() files=()
-while getopts k:c:m:s:t:a:e:f: option; do
+label=6.12 cgroup=v2 memory=768M cpus=1 limit=180 append="" environment=() files=() clock=()
+while getopts k:c:m:s:t:a:e:if: option; do
     case $option in
     k) label=$OPTARG ;;
     c) cgroup=$OPTARG ;;
@@ -29,6 +30,7 @@ while getopts k:c:m:s:t:a:e:f: option; do
     t) limit=$OPTARG ;;
     a) append=$OPTARG ;;
     e) environment+=("$OPTARG") ;;
+    i) clock=(-icount "shift=0,sleep=off") ;;
     f) files+=("$OPTARG") ;;
     *) exit 2 ;;
     esac
@@ -116,7 +118,7 @@ fi
 pack "$initramfs" "$work/initrd"
 
 status=0
-timeout -k 5 "$limit" "${machine[@]}" "${common[@]}" -kernel "$kernel/vmlinuz" -initrd "$work/initrd" \
+timeout -k 5 "$limit" "${machine[@]}" "${common[@]}" "${clock[@]}" -kernel "$kernel/vmlinuz" -initrd "$work/initrd" \
     -append "$command_line $append" </dev/null 2>&1 | tr -d '\r' | tee "$work/console" || status=${PIPESTATUS[0]}
 [ "$status" != 124 ] && [ "$status" != 137 ] || exit 124
 status=$(sed -n 's/^VM-RESULT \([0-9]*\).*/\1/p' "$result" 2>/dev/null | tail -n 1)

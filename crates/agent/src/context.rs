@@ -51,25 +51,37 @@ impl Lazy {
     }
 }
 
-/// What the container's files say, and what it was told when it asked for names.
+/// What the container's files say, and what it was told when it asked for names: looked up when a rule asks.
 #[derive(Debug)]
 struct Told<'a> {
-    files: Rc<Lazy>,
+    surroundings: &'a Surroundings,
+    proc: &'a Proc,
+    container: RunId,
+    pids: [u32; 2],
+    phase: Phase,
+    files: OnceCell<Rc<Lazy>>,
     /// Of the container, and of the cgroup in it where the event was.
     by_dns: [&'a Builder; 2],
 }
 
+impl Told<'_> {
+    fn accounts(&self) -> &Accounts {
+        let look_up = || self.surroundings.names(self.container, self.pids, self.proc, self.phase);
+        self.files.get_or_init(look_up).accounts()
+    }
+}
+
 impl Names for Told<'_> {
     fn user(&self, uid: u32) -> Option<&[u8]> {
-        self.files.accounts().user(uid)
+        self.accounts().user(uid)
     }
 
     fn group(&self, gid: u32) -> Option<&[u8]> {
-        self.files.accounts().group(gid)
+        self.accounts().group(gid)
     }
 
     fn hosts(&self, address: &[u8], visit: &mut dyn FnMut(&[u8])) {
-        self.files.accounts().hosts(address).iter().for_each(|name| visit(name));
+        self.accounts().hosts(address).iter().for_each(|name| visit(name));
         let address = Text::new(address);
         self.by_dns.iter().for_each(|builder| builder.names_of(&address, |name| visit(name.as_bytes())));
     }
@@ -117,8 +129,15 @@ impl Surroundings {
         let ancestors = self.processes.ancestors(proc, process);
         let known = container.known();
         let mounts = self.mounts(container, known);
-        let files = self.names(container.id(), [container.slot.init_pid, process.pid], proc, event.phase);
-        let names = Told { files, by_dns: [&container.builder, &run.builder] };
+        let names = Told {
+            surroundings: self,
+            proc,
+            container: container.id(),
+            pids: [container.slot.init_pid, process.pid],
+            phase: event.phase,
+            files: OnceCell::new(),
+            by_dns: [&container.builder, &run.builder],
+        };
         then(Context {
             number: self.number,
             image: self.processes.image(event.task.image),

@@ -4,13 +4,14 @@
 //! later: a child may outlive its parents) and is bounded. Of ancestors outside of the container, such as the runtime's shim, `/proc`
 //! is asked once.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use containers::proc::{Proc, TICKS_PER_SECOND};
 use event::{Event, Exec, ExecId, ImageFacts, Payload, ProcessId, RunId, Text};
 use rules::{Lineage, Relative};
+use rustc_hash::FxHashMap;
 
 /// How many processes are kept, those that live and those that ended last.
 const MAX_PROCESSES: usize = 32 * 1024;
@@ -25,7 +26,7 @@ const MAX_EARLIER: usize = 2;
 /// All processes of all containers.
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
-    inside: BTreeMap<ProcessId, Entry>,
+    inside: FxHashMap<ProcessId, Entry>,
     ended: VecDeque<ProcessId>,
     /// By when they came: where there is no room the oldest leaves.
     order: VecDeque<ProcessId>,
@@ -87,7 +88,7 @@ impl Processes {
         let (task, process) = (&event.task, event.task.image.process);
         match &event.payload {
             Payload::Fork(fork) if fork.child_tid == fork.child.pid => {
-                let of_parent = self.inside.get(&process).cloned().unwrap_or_default();
+                let of_parent = self.inside.get(&process);
                 let child = Entry {
                     run: Some(event.run),
                     parent: known(fork.parent),
@@ -95,7 +96,8 @@ impl Processes {
                     pid: fork.child.pid,
                     start_ns: fork.child.start_ns,
                     pid_inside: (fork.child_tid_inside != 0).then_some(fork.child_tid_inside),
-                    ..of_parent
+                    program: of_parent.map(|parent| parent.program.clone()).unwrap_or_default(),
+                    earlier: of_parent.map(|parent| parent.earlier.clone()).unwrap_or_default(),
                 };
                 self.keep(fork.child, child);
             }
@@ -106,7 +108,7 @@ impl Processes {
                 entry.pid_inside = Some(exec.pid_inside).filter(|pid| *pid != 0).or(entry.pid_inside);
                 // Who started a container, or came into it, may be gone when somebody asks.
                 if entry.parent.is_some_and(|parent| !self.inside.contains_key(&parent)) {
-                    self.ancestors(proc, process);
+                    self.ancestors(proc, process).chain();
                 }
             }
             Payload::Image(image) => {
@@ -208,10 +210,14 @@ impl Processes {
         Some(earlier.unwrap_or(&entry.program))
     }
 
-    /// The ancestors of a process, those outside of the container too.
-    pub(crate) fn ancestors(&self, proc: &Proc, process: ProcessId) -> Ancestors<'_> {
+    /// The ancestors of a process, those outside of the container too; looked up when the first is asked for.
+    pub(crate) fn ancestors<'t>(&'t self, proc: &'t Proc, process: ProcessId) -> Ancestors<'t> {
+        Ancestors { processes: self, proc, own: self.inside.get(&process), chain: OnceCell::new() }
+    }
+
+    fn chain(&self, proc: &Proc, own: Option<&Entry>) -> Vec<Link<'_>> {
         let mut chain = Vec::new();
-        let mut next = self.inside.get(&process).and_then(|entry| entry.parent);
+        let mut next = own.and_then(|entry| entry.parent);
         while let Some(parent) = next.filter(|_| chain.len() < MAX_LEVELS) {
             if let Some(entry) = self.inside.get(&parent) {
                 chain.push(Link::Inside(entry));
@@ -222,7 +228,7 @@ impl Processes {
                 chain.push(Link::Outside(entry));
             }
         }
-        Ancestors { own: self.inside.get(&process), chain }
+        chain
     }
 
     /// A process outside: asked for once, whatever the answer.
@@ -310,16 +316,22 @@ impl Link<'_> {
 /// The ancestors of one process, the parent first.
 #[derive(Debug)]
 pub(crate) struct Ancestors<'t> {
+    processes: &'t Processes,
+    proc: &'t Proc,
     own: Option<&'t Entry>,
-    chain: Vec<Link<'t>>,
+    chain: OnceCell<Vec<Link<'t>>>,
 }
 
-impl Ancestors<'_> {
+impl<'t> Ancestors<'t> {
+    fn chain(&self) -> &[Link<'t>] {
+        self.chain.get_or_init(|| self.processes.chain(self.proc, self.own))
+    }
+
     /// The one whose pid inside leads, else the eldest with the same leader, of the process itself and those above it.
     fn leader(&self, of: impl Fn(&ImageFacts) -> u32) -> Option<Relative<'_>> {
         let own = self.own?;
         let number = own.program.image.as_deref().map(&of).filter(|number| *number != 0)?;
-        let all = || std::iter::once(own).chain(self.chain.iter().map(Link::entry)).filter(|one| one.run == own.run);
+        let all = || std::iter::once(own).chain(self.chain().iter().map(Link::entry)).filter(|one| one.run == own.run);
         let same = |one: &&Entry| one.program.image.as_deref().map(&of) == Some(number);
         all().find(|one| one.pid_inside == Some(number)).or_else(|| all().filter(same).last()).map(Entry::relative)
     }
@@ -327,7 +339,7 @@ impl Ancestors<'_> {
 
 impl Lineage for Ancestors<'_> {
     fn ancestor(&self, level: usize) -> Option<Relative<'_>> {
-        Some(self.chain.get(level.checked_sub(1)?)?.entry().relative())
+        Some(self.chain().get(level.checked_sub(1)?)?.entry().relative())
     }
 
     fn session_leader(&self) -> Option<Relative<'_>> {

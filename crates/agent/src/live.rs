@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use behaviour::Behaviour;
-use event::{Event, Payload, RunId};
+use containers::engine::Metadata;
+use event::{Event, Payload, RunId, Text};
 use report::Workload;
 use rules::Subject;
 
@@ -63,14 +64,26 @@ pub struct Place<'a> {
     pub run: RunId,
     /// What is known of it.
     pub container: rules::Container<'a>,
-    /// What is run in it.
-    pub workload: &'a Workload,
     /// Whether its engine has answered, or never will.
     pub is_settled: bool,
     pub(crate) clock: Clock,
+    pub(crate) known: Option<&'a Metadata>,
+    pub(crate) architecture: &'a Text,
 }
 
 impl Place<'_> {
+    /// What is run in it, as far as its engine says.
+    pub fn workload(&self) -> Workload {
+        let text = |text: &Option<String>| text.as_deref().map(Text::from);
+        let words = |command: &Vec<String>| command.iter().map(|word| Text::from(word.as_str())).collect();
+        Workload {
+            image: self.known.and_then(|known| text(&known.image)),
+            image_digest: self.known.and_then(|known| text(&known.image_digest)),
+            command: self.known.and_then(|known| known.command.as_ref()).map(words).unwrap_or_default(),
+            architecture: self.architecture.clone(),
+        }
+    }
+
     /// The wall-clock time of a time since boot, both in nanoseconds.
     pub fn wall_ns(&self, boot_ns: u64) -> u64 {
         self.clock.at(boot_ns).wall.unix_ns()

@@ -10,7 +10,7 @@ use containers::engine::State;
 use containers::path::{Engine, Kind};
 use containers::proc::{Namespace, Proc};
 use event::{Event, Payload, Phase, Resource, RunId, SyscallNames, Text};
-use report::{Parent, Report, Workload};
+use report::{Parent, Report};
 use rules::Subject;
 use sensors::{Kernel, ReadError, Slot};
 
@@ -457,22 +457,13 @@ impl Pipeline {
     /// Where what a run does happens.
     pub(crate) fn place<T>(&self, run: &Run, then: impl FnOnce(&Place<'_>) -> T) -> T {
         let container = self.owner(run);
-        let known = container.known();
-        let workload = Workload {
-            image: known.and_then(|known| known.image.as_deref()).map(Text::from),
-            image_digest: known.and_then(|known| known.image_digest.as_deref()).map(Text::from),
-            command: known
-                .and_then(|known| known.command.as_ref())
-                .map(|command| command.iter().map(|word| Text::from(word.as_str())).collect())
-                .unwrap_or_default(),
-            architecture: self.common.host.architecture.clone(),
-        };
         then(&Place {
             run: container.id(),
             container: described(container),
-            workload: &workload,
             is_settled: !container.awaits_its_name(),
             clock: self.common.clock,
+            known: container.known(),
+            architecture: &self.common.host.architecture,
         })
     }
 

@@ -46,6 +46,15 @@ EXPORT(enum, guard_limit);
 /* So many arguments are looked at. */
 #define ARGUMENTS 8
 
+/* By which of its ways a kernel denies: 0 until all programs are attached and pinned. */
+enum guard_step {
+	STEP_NONE,
+	STEP_LSM,
+	STEP_FMOD_RET,
+	STEP_KILL,
+};
+EXPORT(enum, guard_step);
+
 enum policy_state {
 	POLICY_FREE,
 	POLICY_AUDIT,
@@ -231,8 +240,11 @@ GUARD_MAP(denied_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(denied_paths, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(denied_names, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(denied_texts, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
-/* Programs of many: the argument says which. By name, and by file. */
+/* The ends of all names in these, and of the last names of the paths and texts: nothing else is looked up there. */
+GUARD_MAP(denied_ends, HASH, 8192, u64, u64, BPF_F_NO_PREALLOC);
+/* Programs of many: the argument says which. By name, with the ends of these, and by file. */
 GUARD_MAP(many_names, HASH, 64, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(many_ends, HASH, 64, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(many_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 
 struct {
@@ -247,17 +259,27 @@ static __always_inline struct guard_facts *facts(void)
 	return bpf_map_lookup_elem(&guard_facts, &zero);
 }
 
+static __always_inline u64 mask_in(void *map, const void *key)
+{
+	u64 *mask = bpf_map_lookup_elem(map, key);
+
+	return mask ? *mask : 0;
+}
+
 /* The task that runs: read its fields with BPF_CORE_READ. */
 static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
 }
 
-/* A pointer as a number: functions that the verifier looks at on their own take nothing else. */
+/*
+ * A pointer as a number: functions that the verifier looks at on their own take nothing else. Of what is negated it
+ * forgets that it was a pointer.
+ */
 static __always_inline u64 number_of(const void *object)
 {
-	u64 number = 0;
+	u64 number = (u64)object;
 
-	bpf_probe_read_kernel(&number, sizeof(number), &object);
+	asm volatile("%0 = -%0\n%0 = -%0" : "+r"(number));
 	return number;
 }

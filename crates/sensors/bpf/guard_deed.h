@@ -38,28 +38,12 @@ GUARD_MAP(deed_policies, ARRAY, DEED_SLOTS, u32, u64, 0);
 		return VERDICT(judge);                        \
 	}
 
-/* What becomes of a deed that policies found. */
-struct settled {
-	u64 denying;
-	u32 policy;
-	u32 action;
-};
-
-/* Books what these policies found; gives whether there is anything to tell. */
+/* Books what these policies found, and nothing else; gives whether there is anything to tell. */
 static __always_inline bool settle_deed(u64 found, u32 reason, struct settled *settled)
 {
-	u64 denying, auditing;
-
-	if (!found)
-		return false;
-	denying = settle(found, reason, POLICY_ENFORCE);
-	auditing = settle(found, reason, POLICY_AUDIT);
-	if (!denying && !auditing)
-		return false;
-	settled->denying = denying;
-	settled->policy = first_of(denying ? denying : auditing);
-	settled->action = denying ? ACTION_REFUSED : ACTION_AUDITED;
-	return true;
+	__builtin_memset(settled, 0, sizeof(*settled));
+	settle_more(settled, found, reason);
+	return settled->is_told;
 }
 
 /* The policies that deny all deeds of this kind and that the running task is under. */
@@ -70,20 +54,4 @@ static __always_inline u64 denied_by_kind(u32 deed)
 	if (!denying || !*denying)
 		return 0;
 	return *denying & policies_of_current();
-}
-
-/* Those of these policies that deny, and do not only count. Not static, so that the verifier looks at it once. */
-__noinline u64 enforcing(u64 found)
-{
-	u64 now = bpf_ktime_get_boot_ns(), denying = 0;
-
-	for (u32 i = 0; i < POLICIES; i++) {
-		u32 number = i;
-		struct policy *policy = bpf_map_lookup_elem(&policies, &number);
-
-		if (policy && policy->state == POLICY_ENFORCE &&
-		    (!policy->expires_boot_ns || now < policy->expires_boot_ns))
-			denying |= 1ULL << i;
-	}
-	return found & denying;
 }

@@ -48,6 +48,54 @@ __noinline u32 first_of(u64 mask)
 	return 0;
 }
 
+/* Those of these policies that deny, and do not only count. As above. */
+__noinline u64 enforcing(u64 found)
+{
+	u64 now = bpf_ktime_get_boot_ns(), denying = 0;
+
+	for (u32 i = 0; i < POLICIES; i++) {
+		u32 number = i;
+		struct policy *policy = bpf_map_lookup_elem(&policies, &number);
+
+		if (policy && policy->state == POLICY_ENFORCE &&
+		    (!policy->expires_boot_ns || now < policy->expires_boot_ns))
+			denying |= 1ULL << i;
+	}
+	return found & denying;
+}
+
+/* What becomes of a deed. */
+struct settled {
+	/* The policies that found something in it, and those of them that deny. */
+	u64 found;
+	u64 denying;
+	/* Whether there is anything to tell: of the first policy that denies, else of the first that only counts. */
+	u32 is_told;
+	u32 policy;
+	u32 reason;
+	u32 action;
+};
+
+/* Books what these policies found. What one of them found before counts once, under the first reason. */
+static __always_inline void settle_more(struct settled *settled, u64 found, u32 reason)
+{
+	u64 denying, auditing;
+
+	found &= ~settled->found;
+	if (!found)
+		return;
+	settled->found |= found;
+	denying = settle(found, reason, POLICY_ENFORCE);
+	auditing = settle(found, reason, POLICY_AUDIT);
+	if (settled->denying || (!denying && (!auditing || settled->is_told)))
+		return;
+	settled->denying = denying;
+	settled->is_told = 1;
+	settled->policy = first_of(denying ? denying : auditing);
+	settled->reason = reason;
+	settled->action = denying ? ACTION_REFUSED : ACTION_AUDITED;
+}
+
 /* Writes the names of a file, leaf first, up to the root of the running task. */
 static __always_inline void write_names(struct denial *denial, struct dentry *dentry, struct vfsmount *vfsmount)
 {
@@ -177,5 +225,5 @@ __noinline int write_denial(u32 policy, u32 reason, u32 action, u64 address_of_f
 
 static __always_inline void tell(u32 policy, u8 reason, u8 action, struct file *file, const char *called)
 {
-	write_denial(policy, reason, action, number_of(file), (u64)called);
+	write_denial(policy, reason, action, number_of(file), number_of(called));
 }

@@ -50,6 +50,62 @@ static __always_inline u64 hash_of_name(u64 address_of_dentry)
 	return hash_of_text((u64)BPF_CORE_READ(dentry, d_name.name), 0);
 }
 
+/* A text that is not told by how long it is. */
+#define ENDLESS (~0ULL)
+/* Most texts are shorter. */
+#define TEXT_ROOM 128
+
+/*
+ * How long a text is; ENDLESS if it must be looked at whole: it cannot be read, is longer than most, or is an argument
+ * that begins with a hyphen. As above.
+ */
+__noinline u64 length_of_text(u64 text, u32 is_argument)
+{
+	char begin[TEXT_ROOM];
+	long got = is_argument ? bpf_probe_read_user_str(begin, sizeof(begin), (const void *)text)
+			       : bpf_probe_read_kernel_str(begin, sizeof(begin), (const void *)text);
+
+	if (got <= 0 || got >= TEXT_ROOM || (is_argument && begin[0] == '-'))
+		return ENDLESS;
+	return got - 1;
+}
+
+/*
+ * The end of a text: its last eight bytes; fewer stand behind zeros. What is looked up by its number is looked for by
+ * its end first, which is much less work: a name whose end nobody denies is not denied. Gives whether it can be read.
+ */
+static __always_inline bool read_end(u64 text, u64 length, bool is_argument, u64 *end)
+{
+	const void *from = (const void *)(length > sizeof(*end) ? text + length - sizeof(*end) : text);
+
+	*end = 0;
+	if (is_argument ? bpf_probe_read_user(end, sizeof(*end), from) : bpf_probe_read_kernel(end, sizeof(*end), from))
+		return false;
+	if (length < sizeof(*end))
+		*end = length ? *end << (sizeof(*end) - length) * 8 : 0;
+	return true;
+}
+
+/* Of the end of a text what is behind its last slash: the end of its last name. */
+static __always_inline u64 behind_slash(u64 end)
+{
+	const u64 low = 0x7f7f7f7f7f7f7f7f;
+	u64 other = end ^ 0x2f2f2f2f2f2f2f2f, slashes;
+
+	/* The first bit of each byte that is a slash, then of each byte up to the last of them. */
+	slashes = ~(((other & low) + low) | other | low);
+	slashes |= slashes >> 8;
+	slashes |= slashes >> 16;
+	slashes |= slashes >> 32;
+	return end & ~((slashes >> 7) * 0xff);
+}
+
+/* A name that is shorter than its end has room for is told by it alone. */
+static __always_inline bool is_whole(u64 end)
+{
+	return !(end & 0xff);
+}
+
 /* One number more behind those that made another. As above. */
 __noinline u64 hash_with(u64 before, u64 number)
 {
@@ -112,13 +168,6 @@ static __always_inline void key_of(struct file *file, struct file_key *key)
 	key->pad = 0;
 }
 
-static __always_inline u64 mask_in(void *map, const void *key)
-{
-	u64 *mask = bpf_map_lookup_elem(map, key);
-
-	return mask ? *mask : 0;
-}
-
 /* include/uapi/linux/magic.h (6.18) */
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 
@@ -167,32 +216,50 @@ static __always_inline bool is_of_image(struct guard_facts *known, struct file *
 	return !upper;
 }
 
-/* Those of these policies that deny this file, and why. */
-static __always_inline u64 denied_by_file(u64 mask, struct file *file, u8 *reason)
+/*
+ * Of a file that a program is given the kernel lets its fields be read without a call. What is read of it so goes to no
+ * function that the verifier looks at on its own.
+ */
+static __always_inline void key_of_given(struct file *file, struct file_key *key)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct guard_facts *known;
-	struct file_key key;
-	u64 number, found;
+	struct inode *inode = file->f_inode;
 
-	number = hash_of_name((u64)dentry);
-	found = mask & mask_in(&denied_names, &number);
-	*reason = DENY_NAME;
-	if (found)
-		return found;
-	number = hash_of_route((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt), ROUTE_FROM_ROOT);
-	found = mask & mask_in(&denied_paths, &number);
-	*reason = DENY_PATH;
-	if (found)
-		return found;
-	key_of(file, &key);
-	found = mask & mask_in(&denied_files, &key);
-	*reason = DENY_FILE;
-	if (found)
-		return found;
-	known = facts();
-	if (!known || !(mask & known->image_only) || is_of_image(known, file))
-		return 0;
-	*reason = DENY_NOT_OF_IMAGE;
-	return mask & known->image_only;
+	key->inode = inode->i_ino;
+	key->device = inode->i_sb->s_dev;
+	key->pad = 0;
+}
+
+/* A file's own name by its end. */
+struct name_end {
+	u64 end;
+	u32 length;
+	u32 is_told;
+};
+
+static __always_inline void read_name(struct file *file, struct name_end *name)
+{
+	struct dentry *dentry = file->f_path.dentry;
+
+	name->length = dentry->d_name.len;
+	name->is_told = read_end(number_of(dentry->d_name.name), name->length, false, &name->end);
+}
+
+/* The policies, of whomever, that may deny a file by its name or path. */
+static __always_inline u64 may_deny_name(struct file *file, struct name_end *name)
+{
+	/* A file that is a mount by itself has the name of that place in its path, too. */
+	if (file->f_path.dentry == file->f_path.mnt->mnt_root || !name->is_told)
+		return ~0ULL;
+	return mask_in(&denied_ends, &name->end);
+}
+
+/* Those that may deny what a program is called by. As above. */
+__noinline u64 may_deny_text(u64 text)
+{
+	u64 length = length_of_text(text, 0), end;
+
+	if (length == ENDLESS || !read_end(text, length, false, &end))
+		return ~0ULL;
+	end = behind_slash(end);
+	return mask_in(&denied_ends, &end);
 }

@@ -41,6 +41,27 @@ __noinline u64 policies_of_cgroup(u64 address)
 	return mask;
 }
 
+/*
+ * The same of the running task in the v2 tree, where the kernel itself finds what is above: from the root on, which is
+ * level 0. All kernels do that which have bpf_loop (5.17).
+ */
+__noinline u64 policies_of_levels(void)
+{
+	u64 mask = 0;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		for (u32 level = 0; level < CGROUP_STEPS; level++) {
+			u64 id = bpf_get_current_ancestor_cgroup_id(level);
+
+			if (!id)
+				return mask;
+			mask |= mask_in(&cgroup_policies, &id);
+		}
+	}
+	/* Else, and of one that lies deeper than that, from its own on. */
+	return policies_of_cgroup((u64)identity_cgroup(current_task()));
+}
+
 /* Not static, as above. An id of 0 is that of a kernel that has none. */
 __noinline u64 policies_of_namespace(u32 number, u64 id)
 {
@@ -85,7 +106,8 @@ __noinline u64 policies_by_namespace(void)
 /* The policies that the running task is under. */
 static __always_inline u64 policies_of_current(void)
 {
-	u64 mask = policies_of_cgroup((u64)identity_cgroup(current_task()));
+	u64 mask = settings.identity_is_v2 ? policies_of_levels()
+					   : policies_of_cgroup((u64)identity_cgroup(current_task()));
 	struct guard_facts *known = facts();
 
 	if (known && known->namespaces)

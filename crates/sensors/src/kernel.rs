@@ -140,7 +140,7 @@ impl Kernel {
         read_to_end(&adopt)?;
         let links = attach_all(&object, &mut programs)?;
         capabilities::learn(&object, &callers, &programs)?;
-        unneeded::give_back(&load::OBJECTS);
+        unneeded::give_back();
         Ok(Kernel {
             slots,
             tasks,

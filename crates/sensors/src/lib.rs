@@ -18,6 +18,7 @@ mod kernel_types;
 mod libbpf_log;
 mod load;
 mod mapped;
+mod objects;
 mod perf;
 mod preemption;
 pub mod probe;

@@ -12,15 +12,7 @@ use crate::bpf::types::callers;
 use crate::configure::configure;
 use crate::libbpf_log::{capture, said};
 use crate::tasks::Room;
-use crate::{Program, SENSORS, Sensor, Set, capabilities, preemption};
-
-/// For kernels with `bpf_loop`: 5.17 and later.
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence.bpf.o"));
-/// For older ones: every call is counted in the totals that all share.
-static OLD_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ringfence-old.bpf.o"));
-
-/// Both, for whoever wants to know where they are.
-pub(crate) static OBJECTS: [&[u8]; 2] = [OBJECT, OLD_OBJECT];
+use crate::{Program, SENSORS, Sensor, Set, capabilities, objects, preemption};
 
 /// The hierarchy whose cgroups identify containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,9 +290,10 @@ pub(crate) fn innermost(error: &libbpf_rs::Error) -> String {
 }
 
 fn open(options: &Options, facts: &Facts<'_>) -> Result<OpenObject, LoadError> {
+    let object = if facts.counts_in_tasks { objects::SENSORS } else { objects::OLD_SENSORS };
     let mut open = ObjectBuilder::default()
         .name("ringfence")
-        .and_then(|builder| builder.open_memory(if facts.counts_in_tasks { OBJECT } else { OLD_OBJECT }))
+        .and_then(|builder| builder.open_memory(&object.unpack()))
         .map_err(|source| LoadError::Open { source, log: said() })?;
     configure(&mut open, options, facts)?;
     Ok(open)

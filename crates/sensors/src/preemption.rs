@@ -7,8 +7,7 @@ use libbpf_rs::btf::{Btf, types::Struct};
 use libbpf_rs::{MapCore as _, MapFlags, ObjectBuilder};
 
 use crate::kernel::boot_ns;
-
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preemption.bpf.o"));
+use crate::objects;
 
 /// Tries it. `false` too if it cannot be tried: programs that are skipped are counted in any case.
 pub(crate) fn of_tracepoints(btf: &Btf<'_>) -> bool {
@@ -17,7 +16,7 @@ pub(crate) fn of_tracepoints(btf: &Btf<'_>) -> bool {
 }
 
 fn answer() -> libbpf_rs::Result<u64> {
-    let mut open = ObjectBuilder::default().open_memory(OBJECT)?;
+    let mut open = ObjectBuilder::default().open_memory(&objects::PREEMPTION.unpack())?;
     // A number that nobody else hands to a system call just now: an address of our own, and the time.
     let here = 0_u8;
     let trigger = std::ptr::from_ref(&here).addr() as u64 ^ boot_ns().rotate_left(24);

@@ -18,9 +18,7 @@ use libbpf_rs::{
     Iter, Link, MapCore as _, MapFlags, Object, ObjectBuilder, PrintCallback, PrintLevel, RingBufferBuilder,
 };
 
-use crate::perf;
-
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));
+use crate::{objects, perf};
 
 /// A kind of hook, map or helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,7 +244,7 @@ fn attempt(kind: HookKind, cgroup: Option<CgroupTrial<'_>>) -> Result<u64, Failu
 }
 
 fn load(kind: HookKind) -> libbpf_rs::Result<Object> {
-    let mut open = ObjectBuilder::default().open_memory(OBJECT)?;
+    let mut open = ObjectBuilder::default().open_memory(&objects::PROBE.unpack())?;
     let wanted = format!("try_{}", kind.name());
     for mut program in open.progs_mut() {
         let is_wanted = program.name().to_str() == Some(wanted.as_str());
@@ -388,7 +386,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_a_program_of_its_name() {
-        let open = ObjectBuilder::default().open_memory(OBJECT).expect("the object is valid");
+        let open = ObjectBuilder::default().open_memory(&objects::PROBE.unpack()).expect("the object is valid");
         let mut programs: Vec<String> =
             open.progs().map(|program| program.name().to_string_lossy().into_owned()).collect();
         let mut kinds: Vec<String> = HookKind::ALL.iter().map(|kind| format!("try_{}", kind.name())).collect();

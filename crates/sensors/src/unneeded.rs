@@ -5,24 +5,20 @@
 
 use rustix::mm::{Advice, madvise};
 
-/// Gives back what loading took: the types of the kernel (many MB, which the allocator keeps for another time), the
-/// objects with the programs, and the code that loads them.
-pub(crate) fn give_back(objects: &[&'static [u8]]) {
+/// Gives back what loading took: the types of the kernel and the objects with the programs (many MB, which the allocator keeps for
+/// another time), and the code that loads them.
+pub(crate) fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it has no conditions.
     unsafe {
         libc::malloc_trim(0);
     }
-    for object in objects {
-        let from = object.as_ptr().addr();
-        release(from, from + object.len());
-    }
-    for (from, to) in code(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default()) {
+    for (from, to) in unchanged(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default()) {
         release(from, to);
     }
 }
 
-/// Lets go of the whole pages between two addresses, which must be constants or code of this program.
+/// Lets go of the whole pages between two addresses, which must be of constants or of code of this program.
 fn release(from: usize, to: usize) {
     let page = rustix::param::page_size();
     let (from, to) = (from.next_multiple_of(page), to / page * page);
@@ -33,15 +29,17 @@ fn release(from: usize, to: usize) {
     }
 }
 
-/// The code in the text of `/proc/PID/maps`: what is mapped from files, executable and not writable. Nothing else is sure to
-/// be as it is in its file.
-fn code(maps: &str) -> impl Iterator<Item = (usize, usize)> {
+/// What is sure to be as it is in its file, in the text of `/proc/PID/maps`: the code, and what lies at the beginning of a file and cannot
+/// be written, which of a program are its constants and what its start and its panics need. Other parts that cannot be written
+/// may have been before: addresses were put into them.
+fn unchanged(maps: &str) -> impl Iterator<Item = (usize, usize)> {
     maps.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let (from, to) = fields.next()?.split_once('-')?;
-        let (access, inode) = (fields.next()?, fields.nth(2)?);
+        let (access, offset, inode) = (fields.next()?, fields.next()?, fields.nth(1)?);
         let address = |text| usize::from_str_radix(text, 16).ok();
-        (access == "r-xp" && inode != "0").then_some((address(from)?, address(to)?))
+        let is_unchanged = access == "r-xp" || (access == "r--p" && address(offset)? == 0);
+        (is_unchanged && inode != "0").then_some((address(from)?, address(to)?))
     })
 }
 
@@ -50,17 +48,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_files_is_code() {
+    fn only_code_and_what_a_file_begins_with_are_as_in_the_file() {
         let maps = "\
 5566a0000000-5566a0010000 r--p 00000000 fe:00 100                        /usr/bin/ringfence
 5566a0010000-5566a0800000 r-xp 00010000 fe:00 100                        /usr/bin/ringfence
 5566a0800000-5566a0900000 rw-p 00800000 fe:00 100                        /usr/bin/ringfence
 5566a0900000-5566a0a00000 rwxp 00800000 fe:00 100                        /usr/bin/ringfence
+5566a0a00000-5566a0b00000 r--p 00900000 fe:00 100                        /usr/bin/ringfence
 7ffd1cdcb000-7ffd1cdec000 rw-p 00000000 00:00 0                          [stack]
 7ffd1cdf5000-7ffd1cdf7000 r-xp 00000000 00:00 0                          [vdso]
 nonsense
 ";
-        assert_eq!(code(maps).collect::<Vec<_>>(), [(0x5566_a001_0000, 0x5566_a080_0000)]);
+        let expected = [(0x5566_a000_0000, 0x5566_a001_0000), (0x5566_a001_0000, 0x5566_a080_0000)];
+        assert_eq!(unchanged(maps).collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -75,7 +75,9 @@ nonsense
             bytes
         };
 
-        give_back(&[&OBJECT]);
+        let from = OBJECT.as_ptr().addr();
+        release(from, from + OBJECT.len());
+        give_back();
 
         assert!(OBJECT.iter().enumerate().all(|(at, &byte)| byte == (at % 251) as u8));
     }

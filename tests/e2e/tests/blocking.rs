@@ -487,6 +487,36 @@ fn an_audit_counts_and_denies_nothing_and_time_ends_a_policy_without_ringfence()
 
 #[test]
 #[ignore = "needs root"]
+fn a_policy_that_only_counts_hides_none_that_denies() -> Result<()> {
+    need!("runc", "busybox", "ldd", "whoami");
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let runtime = Runtime::new("runc")?;
+    let here = unique_name("rf-here");
+    let root = with_whoami()?;
+    let bundle = Bundle::new(&root.root(), &["/bin/sleep", "1000"])?;
+    let container = bare(&runtime, &bundle, &here)?;
+
+    // Names are looked at first.
+    let counts = ["block", "--once", "--container", &here, "--exec", "whoami", "--audit"];
+    let counts = run(None, &counts)?;
+    ensure!(counts.status.success(), "{}", counts.stderr());
+    let denies = Blocking::start(None, &["--container", &here, "--exec", "/usr/bin/whoami", "--format", "json"])?;
+    fails(&container.exec(&["whoami"])?, "the container, where another policy only counts")?;
+    let denials = denies.expect_denials(1)?;
+    ensure!(denials[0]["action"] != "audited" && denials[0]["reason"] == "path", "{denials:?}");
+    ensure!(denials[0]["policy"]["number"] == 1, "{denials:?}");
+    let counted = |number: usize| -> Result<(Option<u64>, Option<u64>)> {
+        let status = status()?;
+        let policy = &status["policies"][number];
+        Ok((policy["denied"].as_u64(), policy["audited"].as_u64()))
+    };
+    ensure!(counted(0)? == (Some(0), Some(1)) && counted(1)? == (Some(1), Some(0)), "{}", status()?);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
 fn what_matches_nothing_or_the_host_is_refused_and_leaves_nothing() -> Result<()> {
     let _alone = alone()?;
     let _clean = Clean::start()?;

@@ -64,6 +64,29 @@ fn calls_that_succeed_are_counted_exactly() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
+fn recordings_that_come_and_go_beside_it_change_no_count() -> Result<()> {
+    need!("gcc");
+    let _alone = alone()?;
+    let exact = sealed::on_host("exact")?;
+    let record = |calls: u64| -> Result<()> {
+        let none: [&str; 0] = [];
+        let recording = record_command(&none, &[&exact, "getppid", &calls.to_string()], sealed::LIMIT)?;
+        check(&recording, None, |report| must_be(report, NATIVE, "getppid", calls, &[]))
+    };
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| record(10_000_000).context("the long one"));
+        let mut beside = 0;
+        while !long.is_finished() {
+            record(1000).context("one beside it")?;
+            beside += 1;
+        }
+        ensure!(beside >= 2, "only {beside} came and went");
+        long.join().map_err(|_| anyhow::anyhow!("its thread has ended"))?
+    })
+}
+
+#[test]
+#[ignore = "needs root"]
 fn one_call_is_counted_as_one() -> Result<()> {
     in_both(&["exact", "getppid", "1"], |report| must_be(report, NATIVE, "getppid", 1, &[]))
 }

@@ -140,7 +140,21 @@ for step in $needed; do
     [ "$said" != root ] || fault "it ran in the container that was started again"
     said=$(runc --root "$work/state" exec here whoami </dev/null 2>/dev/null) || true
     [ "$said" != root ] || fault "it ran by exec in the container that was started again"
+    # A policy that only counts, by a reason that is looked at before, hides none that denies.
+    "$RINGFENCE_BIN" block --container here --exec whoami --audit --once 2>/dev/null
+    "$RINGFENCE_BIN" block --container here --exec /usr/bin/whoami --once 2>/dev/null
     "$RINGFENCE_BIN" policy remove 0 2>/dev/null
+    said=$(in_container here "exec /usr/bin/whoami") || true
+    [ "$said" != root ] || fault "a policy that only counts hides one that denies"
+    "$RINGFENCE_BIN" block --status --format json >"$work/status"
+    counted=$(jq -c '[.policies[] | [.denied, .audited]]' "$work/status")
+    [ "$counted" = "[[0,1],[1,0]]" ] || fault "a policy that counts and one that denies have: $(cat "$work/status")"
+    # By itself it counts one exec once.
+    "$RINGFENCE_BIN" policy remove 2 2>/dev/null
+    works "the container, audited" in_container here "exec /usr/bin/whoami"
+    "$RINGFENCE_BIN" block --status --format json >"$work/status"
+    [ "$(jq '.policies[0].audited' "$work/status")" = 2 ] || fault "audited: $(cat "$work/status")"
+    "$RINGFENCE_BIN" policy remove 1 2>/dev/null
     works "the container, afterwards" in_container here "exec /usr/bin/whoami"
     [ ! -e /sys/fs/bpf/ringfence ] || fault "something stays pinned"
     echo "step $step done after $(cut -d' ' -f1 /proc/uptime) s"

@@ -70,7 +70,7 @@ impl Comparison {
         let process = process_of(subject);
         let is_each_time = matches!(subject.payload, Payload::Exec(_));
         for (fact, example) in found {
-            if let Some(learner) = self.learner(place.workload) {
+            if let Some(learner) = self.learner(&place.workload()) {
                 learner.take_one(key(place.run), &fact, 1, subject.event.time);
                 continue;
             }
@@ -91,7 +91,7 @@ impl Comparison {
     ) {
         if place.is_settled && self.is_compared(place, boot_ns) {
             let facts = alerts::facts(behaviour);
-            if let Some(learner) = self.learner(place.workload) {
+            if let Some(learner) = self.learner(&place.workload()) {
                 learner.take(key(place.run), &facts, boot_ns);
             } else {
                 for (fact, seen) in &facts {
@@ -132,25 +132,26 @@ impl Comparison {
 
     /// Whether containers of this workload are compared, or learnt; says once if they are not.
     fn is_compared(&mut self, place: &Place<'_>, boot_ns: u64) -> bool {
-        if self.baseline.knows(place.workload) || self.learner(place.workload).is_some() {
+        let workload = place.workload();
+        if self.baseline.knows(&workload) || self.learner(&workload).is_some() {
             return true;
         }
         let container = container(place);
-        let is_known = place.workload.is_same(place.workload);
+        let is_known = workload.is_same(&workload);
         if let Some(window_ns) = self.learning_ns.filter(|_| is_known) {
             self.sentences.push(format!(
                 "learning for {} what is normal in {}",
                 duration(window_ns),
-                workload_name(place.workload, &container)
+                workload_name(&workload, &container)
             ));
-            self.learners.push(Learner::new(place.workload.clone(), boot_ns, window_ns));
+            self.learners.push(Learner::new(workload, boot_ns, window_ns));
             return true;
         }
-        if place.is_settled && !self.said.contains(place.workload) && self.said.len() < 1024 {
-            self.said.push(place.workload.clone());
+        if place.is_settled && !self.said.contains(&workload) && self.said.len() < 1024 {
             let why = if is_known { "no report is of it" } else { "nobody says what is run in it" };
-            let name = workload_name(place.workload, &container);
+            let name = workload_name(&workload, &container);
             self.sentences.push(format!("{name} is compared with no baseline: {why}"));
+            self.said.push(workload);
         }
         false
     }
@@ -206,7 +207,7 @@ impl Comparison {
             return;
         }
         let container = container(place);
-        if self.baseline.verdict(place.workload, &container, fact) != Verdict::New {
+        if self.baseline.verdict(&place.workload(), &container, fact) != Verdict::New {
             return;
         }
         let was_offered = of_run.contains_key(fact);

@@ -7,7 +7,7 @@ pub(super) struct HashKey(pub(super) [u64; 2]);
 impl HashKey {
     /// A file's name; of a longer one than there can be, its beginning.
     pub(super) fn of_name(self, name: &[u8]) -> u64 {
-        let name = &name[..name.len().min(255)];
+        let name = &name[..name.len().min(LONGEST_NAME)];
         let mut hash = Hash::begin(self);
         for chunk in name.chunks(8) {
             let mut word = [0; 8];
@@ -32,6 +32,19 @@ impl HashKey {
         hash.end()
     }
 }
+
+/// The end of a name, by which the kernel side finds out at first whether it can be one of those that are meant: its last eight
+/// bytes; fewer stand behind zeros.
+pub(super) fn end_of(name: &[u8]) -> u64 {
+    let name = &name[..name.len().min(LONGEST_NAME)];
+    let end = &name[name.len().saturating_sub(8)..];
+    let mut word = [0; 8];
+    word[8 - end.len()..].copy_from_slice(end);
+    u64::from_ne_bytes(word)
+}
+
+/// The longest name that a file can have.
+const LONGEST_NAME: usize = 255;
 
 struct Hash([u64; 4]);
 
@@ -87,6 +100,17 @@ mod tests {
     fn slashes_that_name_nothing_change_no_path() {
         assert_eq!(KEY.of_path(b"/usr/bin/id"), KEY.of_path(b"//usr/bin//id/"));
         assert_ne!(KEY.of_path(b"/usr/bin/id"), KEY.of_path(b"/bin/id"));
+    }
+
+    #[test]
+    fn an_end_is_the_last_eight_bytes_or_all_there_are() {
+        let bytes = |name: &[u8]| end_of(name).to_ne_bytes();
+
+        assert_eq!(bytes(b"whoami"), *b"\0\0whoami");
+        assert_eq!(bytes(b"busybox.static"), *b"x.static");
+        assert_eq!(bytes(b"12345678"), *b"12345678");
+        assert_eq!(end_of(b""), 0);
+        assert_eq!(bytes(&[b"x".repeat(247), b"12345678and what no name has".to_vec()].concat()), *b"12345678");
     }
 
     #[test]

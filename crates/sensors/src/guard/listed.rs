@@ -91,6 +91,7 @@ impl Guards {
     }
 
     fn change_listing(&self, change: impl FnOnce(&mut listing)) -> Result<(), GuardError> {
+        let _alone = self.pins.alone()?;
         let mut listing: listing = self.read("listings", 0)?;
         change(&mut listing);
         write(&find(self.object(), "listings")?, "listings", &0_u32.to_ne_bytes(), record::bytes(&listing))

@@ -2,6 +2,7 @@
 
 use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, Object};
 
+use super::hash::end_of;
 use super::{GuardError, Guards};
 use crate::guard_bpf::types::{cgroup_name, deny_reason, file_key, guard_facts, policy, policy_state, policy_tally};
 use crate::record::{self, Plain};
@@ -72,7 +73,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 25] = [
+const MASKS: [&str; 26] = [
     "cgroup_policies",
     "namespace_policies",
     "awaited_cgroups",
@@ -80,6 +81,7 @@ const MASKS: [&str; 25] = [
     "denied_paths",
     "denied_names",
     "denied_texts",
+    "denied_ends",
     "many_files",
     "listed_files",
     "listed_paths",
@@ -215,12 +217,18 @@ impl Guards {
     /// Denies programs with this name, wherever they lie.
     pub fn deny_name(&self, name: &[u8], number: u32) -> Result<(), GuardError> {
         self.change_facts(|facts| facts.naming |= bit(number))?;
+        self.mark("denied_ends", &end_of(name).to_ne_bytes(), number)?;
         self.mark("denied_names", &self.key().of_name(name).to_ne_bytes(), number)
     }
 
     /// Denies the program with this path, as the container sees it.
     pub fn deny_path(&self, path: &[u8], number: u32) -> Result<(), GuardError> {
         self.change_facts(|facts| facts.naming |= bit(number))?;
+        // Of the text what is behind its last slash, of the path its last name.
+        let mut names = path.rsplit(|&byte| byte == b'/');
+        for name in [names.clone().next(), names.find(|name| !name.is_empty())].into_iter().flatten() {
+            self.mark("denied_ends", &end_of(name).to_ne_bytes(), number)?;
+        }
         self.mark("denied_paths", &self.key().of_path(path).to_ne_bytes(), number)?;
         // Of a script, where only the text is known.
         self.mark("denied_texts", &self.key().of_name(path).to_ne_bytes(), number)
@@ -254,18 +262,24 @@ impl Guards {
     }
 
     pub(super) fn change_facts(&self, change: impl FnOnce(&mut guard_facts)) -> Result<(), GuardError> {
+        let _alone = self.pins.alone()?;
         let mut facts: guard_facts = self.read("guard_facts", 0)?;
         change(&mut facts);
         write(&find(self.object(), "guard_facts")?, "guard_facts", &0_u32.to_ne_bytes(), record::bytes(&facts))
     }
 
     pub(super) fn mark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+        let _alone = self.pins.alone()?;
         let handle = find(self.object(), map)?;
         let old = look_up(&handle, map, key)?.map_or(0, |mask| mask_of(&mask));
+        if old & bit(number) != 0 {
+            return Ok(());
+        }
         write(&handle, map, key, &(old | bit(number)).to_ne_bytes())
     }
 
     pub(super) fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+        let _alone = self.pins.alone()?;
         let handle = find(self.object(), map)?;
         let Some(old) = look_up(&handle, map, key)? else { return Ok(()) };
         let left = mask_of(&old) & !bit(number);

@@ -30,14 +30,13 @@ pub use places::{Access, FileAct};
 pub use rules::Network;
 
 use crate::configure::{controller, initial_value};
-use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, guard_losses, settings};
+use crate::guard_bpf::types::{asked_file, file_key, guard_facts, guard_limit, guard_losses, guard_step, settings};
 use crate::libbpf_log::{capture, said};
 use crate::load::{Hierarchy, said_by_libbpf};
+use crate::objects;
 use crate::record::{self, Plain};
 use deed::{NEWCOMERS, SHARED, WITH_STRUCTURES};
 use hash::HashKey;
-
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guards.bpf.o"));
 
 /// What this kernel lets us do to a program that may not run, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,9 +75,9 @@ impl Step {
 
     fn number(self) -> u32 {
         match self {
-            Step::Lsm => 1,
-            Step::FmodRet => 2,
-            Step::Kill => 3,
+            Step::Lsm => guard_step::STEP_LSM.0,
+            Step::FmodRet => guard_step::STEP_FMOD_RET.0,
+            Step::Kill => guard_step::STEP_KILL.0,
         }
     }
 
@@ -279,14 +278,10 @@ impl Guards {
             }
         }
         attach_and_pin(object, pins, &step.programs().collect::<Vec<_>>(), refused)?;
-        for name in PROGRAMS_OF_MANY {
-            let map = maps::find(object, "many_names")?;
-            maps::write(
-                &map,
-                "many_names",
-                &HashKey(key).of_name(name.as_bytes()).to_ne_bytes(),
-                &1_u64.to_ne_bytes(),
-            )?;
+        let (ends, names) = (maps::find(object, "many_ends")?, maps::find(object, "many_names")?);
+        for name in PROGRAMS_OF_MANY.map(str::as_bytes) {
+            maps::write(&ends, "many_ends", &hash::end_of(name).to_ne_bytes(), &1_u64.to_ne_bytes())?;
+            maps::write(&names, "many_names", &HashKey(key).of_name(name).to_ne_bytes(), &1_u64.to_ne_bytes())?;
         }
         let (is_v2, hierarchy) = match hierarchy {
             Hierarchy::Unified => (1, 0),
@@ -379,7 +374,7 @@ fn open(hierarchy: &Hierarchy, key: [u64; 2]) -> Result<OpenObject, GuardError> 
     let btf = Btf::from_vmlinux().map_err(GuardError::NoBtf)?;
     let mut open = ObjectBuilder::default()
         .name("ringfence_guard")
-        .and_then(|builder| builder.open_memory(OBJECT))
+        .and_then(|builder| builder.open_memory(&objects::GUARDS.unpack()))
         .map_err(|source| GuardError::Map { map: "of constants", why: source.to_string() })?;
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();

@@ -1,13 +1,14 @@
 //! Where guards are pinned: a folder of the BPF file system, which is gone with the machine's next start.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{MapHandle, libbpf_sys};
+use rustix::fs::FlockOperation;
 
 use super::maps;
 use crate::guard_bpf::types::guard_facts;
@@ -26,6 +27,14 @@ pub enum PinError {
     /// A folder could not be made.
     #[error("the folder {path} cannot be made")]
     Folder {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Its folder could not be locked.
+    #[error("the folder {path} cannot be locked, as it is while the guards are changed")]
+    Lock {
         /// Which.
         path: PathBuf,
         /// The kernel's answer.
@@ -77,7 +86,7 @@ impl Pins {
     /// The usual place.
     pub const FILE_SYSTEM: &str = "/sys/fs/bpf";
     /// The folder in it. Its name has the version of what lies in it: another version of ringfence leaves it alone.
-    pub const FOLDER: &str = "ringfence/guards-2";
+    pub const FOLDER: &str = "ringfence/guards-3";
 
     /// Below this BPF file system, which is mounted when it is needed.
     pub fn at(file_system: &Path) -> Pins {
@@ -99,6 +108,23 @@ impl Pins {
 
     pub(super) fn link(&self, name: &str) -> PathBuf {
         self.folder.join("links").join(name)
+    }
+
+    /// While this is held, no other process changes what the maps have: each value is read, changed and written, and what another
+    /// has written in between would be lost. None where they are taken away already.
+    pub(super) fn alone(&self) -> Result<Option<File>, PinError> {
+        let folder = match File::open(&self.folder) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(PinError::Lock { path: self.folder.clone(), source }),
+        };
+        loop {
+            match rustix::fs::flock(&folder, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Some(folder)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(PinError::Lock { path: self.folder.clone(), source: error.into() }),
+            }
+        }
     }
 
     /// Makes the folders.
@@ -192,5 +218,32 @@ impl Pins {
         // SAFETY: the descriptor is open, and the kernel writes at most `bytes` bytes to `info`.
         let failed = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut bytes) };
         (failed == 0).then_some(info.recursion_misses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_changes_a_value_waits_until_nobody_else_does() {
+        let file_system = std::env::temp_dir().join(format!("ringfence-pins-{}", std::process::id()));
+        let pins = Pins::at(&file_system);
+        assert!(pins.alone().expect("it is asked").is_none(), "there is nothing to lock");
+        fs::create_dir_all(pins.folder()).expect("the folder can be made");
+        let first = pins.alone().expect("it can be locked");
+        let (done, is_done) = mpsc::channel();
+        let other = pins.clone();
+        let waits = std::thread::spawn(move || done.send(other.alone().is_ok()));
+
+        assert!(is_done.recv_timeout(Duration::from_millis(200)).is_err(), "both have it");
+        drop(first);
+
+        assert_eq!(is_done.recv(), Ok(true));
+        waits.join().expect("it ends").expect("somebody listens");
+        fs::remove_dir_all(&file_system).expect("the folder can be removed");
     }
 }

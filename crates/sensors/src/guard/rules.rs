@@ -69,6 +69,7 @@ impl Guards {
     }
 
     fn change_mask(&self, map: &'static str, key: u32, change: impl FnOnce(u64) -> u64) -> Result<(), GuardError> {
+        let _alone = self.pins.alone()?;
         let handle = find(self.object(), map)?;
         let key = key.to_ne_bytes();
         let old = maps::look_up(&handle, map, &key)?.map_or(0, |mask| maps::mask_of(&mask));
@@ -79,6 +80,7 @@ impl Guards {
     }
 
     fn change_classes(&self, change: impl FnOnce(&mut peer_classes)) -> Result<(), GuardError> {
+        let _alone = self.pins.alone()?;
         let map = find(self.object(), "denied_classes")?;
         let mut classes: peer_classes = read(&map, "denied_classes", 0)?;
         change(&mut classes);

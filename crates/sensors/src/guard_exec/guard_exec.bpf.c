@@ -8,214 +8,201 @@
  */
 
 #include "guard_deed.h"
+#include "guard_text.h"
 
 #define PROT_EXEC 4
 #define SIGKILL	  9
-#define ENDLESS	  (~0ULL)
 
-/* Where a text is, and what ends a name in it. */
-enum text_kind {
-	TEXT_OF_KERNEL,
-	TEXT_ARGUMENT,
-	/* An argument that begins with two hyphens. */
-	TEXT_OPTION,
-};
-
-enum text_part {
-	/* Where the last name begins in it, if one does. */
-	PART_BEGIN = TEXT_CHUNK - 1,
-	PART_END = TEXT_CHUNK,
-	PART_UNREADABLE = TEXT_CHUNK * 2,
-};
-
-/* What there is in one part of a text. Not static, so that the verifier looks at it once. */
-__noinline u64 part_of_text(u64 text, u32 kind)
+/* The policies by which a file is many programs: all of them, if it has such a name. */
+static __always_inline u64 policies_of_many(struct file *file, struct name_end *name)
 {
-	char chunk[TEXT_CHUNK] = {};
-	/* An address and no distance, as the verifier goes on with each distance apart. */
-	u64 last = text;
-	long length = kind == TEXT_OF_KERNEL ? bpf_probe_read_kernel_str(chunk, sizeof(chunk), (const void *)text)
-					     : bpf_probe_read_user_str(chunk, sizeof(chunk), (const void *)text);
-
-	if (length <= 0)
-		return PART_UNREADABLE;
-	for (u32 i = 0; i < TEXT_CHUNK - 1; i++) {
-		if (!chunk[i])
-			return (last - text) | PART_END;
-		if (chunk[i] == '/' || (chunk[i] == '=' && kind == TEXT_OPTION))
-			last = text + i + 1;
-	}
-	return last - text;
-}
-
-/* Where the last name of a text begins, 0 if it cannot be read, ENDLESS if it is too long to tell. As above. */
-__noinline u64 last_name_of(u64 text, u32 is_argument)
-{
-	u32 kind = is_argument ? TEXT_ARGUMENT : TEXT_OF_KERNEL;
-	u64 last = text;
-
-	if (is_argument) {
-		char begin[3] = {};
-
-		if (bpf_probe_read_user_str(begin, sizeof(begin), (const void *)text) <= 0)
-			return 0;
-		/* A shell that logs in has this before its name; of an option, what counts is behind. */
-		if (begin[0] == '-') {
-			last = text + 1;
-			if (begin[1] == '-')
-				kind = TEXT_OPTION;
-		}
-	}
-	for (u32 i = 0; i < TEXT_CHUNKS; i++) {
-		u64 part = part_of_text(text, kind);
-
-		if (part & PART_UNREADABLE)
-			return 0;
-		if (part & PART_BEGIN)
-			last = text + (part & PART_BEGIN);
-		if (part & PART_END)
-			return last;
-		text += TEXT_CHUNK - 1;
-	}
-	return ENDLESS;
-}
-
-/* Where the next argument begins; 0 if there is none. */
-__noinline u64 after_text(u64 text)
-{
-	char chunk[TEXT_CHUNK];
-
-	for (u32 i = 0; i < TEXT_CHUNKS; i++) {
-		long length = bpf_probe_read_user_str(chunk, sizeof(chunk), (const void *)text);
-
-		if (length <= 0)
-			return 0;
-		if (length < TEXT_CHUNK)
-			return text + length;
-		text += TEXT_CHUNK - 1;
-	}
-	return 0;
-}
-
-static __always_inline bool is_program_of_many(u64 mask, struct file *file)
-{
-	u64 name = hash_of_name((u64)BPF_CORE_READ(file, f_path.dentry));
 	struct file_key key;
+	u64 number;
 
-	if (bpf_map_lookup_elem(&many_names, &name))
-		return true;
-	key_of(file, &key);
-	return mask & mask_in(&many_files, &key);
+	if (!name->is_told)
+		return ~0ULL;
+	if (bpf_map_lookup_elem(&many_ends, &name->end)) {
+		if (is_whole(name->end))
+			return ~0ULL;
+		number = hash_of_text(number_of(file->f_path.dentry->d_name.name), 0);
+		if (bpf_map_lookup_elem(&many_names, &number))
+			return ~0ULL;
+	}
+	key_of_given(file, &key);
+	return mask_in(&many_files, &key);
 }
 
 /* ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */
-static __always_inline bool is_loader(struct file *file)
+static __always_inline bool is_loader(struct file *file, struct name_end *name)
 {
-	char name[3] = {};
+	u64 begin = 0;
 
-	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
-	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || name[2] == '.');
+	if (name->length < sizeof(name->end))
+		begin = name->length ? name->end >> (sizeof(name->end) - name->length) * 8 : 0;
+	else
+		bpf_probe_read_kernel(&begin, sizeof(begin), file->f_path.dentry->d_name.name);
+	begin &= 0xffffff;
+	return begin == ('l' | 'd' << 8 | '-' << 16) || begin == ('l' | 'd' << 8 | '.' << 16);
 }
 
 /*
- * Those of these policies that deny what the arguments make of a program: of one of many the argument that picks it, of
- * a loader any argument. The arguments are those that the program will find: they were copied already.
+ * The policies, of whomever, that deny what the arguments make of a program: of one of many the argument that picks it,
+ * of a loader any argument. The arguments, from here on up to there, are those that the program will find: they were
+ * copied already. As above.
  */
-__noinline u64 denied_by_arguments(u64 mask, u32 of_loader)
+__noinline u64 denied_by_arguments(u64 argument, u64 stop, u32 of_loader)
 {
-	struct task_struct *task = current_task();
-	struct mm_struct *memory = BPF_CORE_READ(task, mm);
-	u64 argument = BPF_CORE_READ(memory, arg_start), end = BPF_CORE_READ(memory, arg_end);
 	struct guard_facts *known = facts();
-	u64 found;
+	u64 found = 0;
 
 	for (u32 i = 0; i < ARGUMENTS; i++) {
-		u64 last, name;
+		u64 length, end, last, name;
 
-		if (!argument || argument >= end)
-			return 0;
+		if (!argument || argument >= stop)
+			return found;
+		length = length_of_text(argument, 1);
+		if (length != ENDLESS && read_end(argument, length, true, &end)) {
+			end = behind_slash(end);
+			if (!mask_in(&denied_ends, &end)) {
+				bool is_many = !of_loader && bpf_map_lookup_elem(&many_ends, &end);
+
+				/* Nobody denies it, and it picks the program. */
+				if (!of_loader && !is_many)
+					return found;
+				if (of_loader || is_whole(end)) {
+					argument += length + 1;
+					continue;
+				}
+			}
+		}
 		last = last_name_of(argument, 1);
 		/* What cannot be told is not let pass. */
 		if (!last || last == ENDLESS)
-			return known ? mask & known->naming : 0;
+			return known ? found | known->naming : found;
 		name = hash_of_text(last, 1);
-		found = mask & mask_in(&denied_names, &name);
-		if (!found && of_loader) {
+		found |= mask_in(&denied_names, &name);
+		if (of_loader) {
 			u64 whole = hash_of_text(argument, 1);
 
-			found = mask & mask_in(&denied_texts, &whole);
-		}
-		if (found)
+			found |= mask_in(&denied_texts, &whole);
+		} else if (!bpf_map_lookup_elem(&many_names, &name)) {
 			return found;
+		}
 		/* The program's own name picks nothing: the next one does. */
-		if (!of_loader && !bpf_map_lookup_elem(&many_names, &name))
-			return 0;
 		argument = after_text(argument);
 	}
-	return 0;
+	return found;
 }
 
-/* Those of these policies that deny what the caller named the program by. */
-static __always_inline u64 denied_by_call(u64 mask, struct linux_binprm *bprm)
+/* The policies, of whomever, that deny what the caller named the program by. As above. */
+__noinline u64 denied_by_call(u64 text)
 {
-	u64 text = (u64)BPF_CORE_READ(bprm, filename), last = last_name_of(text, 0), number, found;
+	u64 last = last_name_of(text, 0), number, found;
 
 	if (!last || last == ENDLESS)
 		return 0;
 	number = hash_of_text(last, 0);
-	found = mask & mask_in(&denied_names, &number);
-	if (found)
-		return found;
+	found = mask_in(&denied_names, &number);
 	number = hash_of_text(text, 0);
-	return mask & mask_in(&denied_texts, &number);
+	return found | mask_in(&denied_texts, &number);
 }
 
-/* Does what the policies say; gives whether the call is to fail. */
-static __always_inline int refuse(u64 found, u8 reason, struct file *file, const char *called)
+/* Whether the running task is in an exec of this file, which was judged as it began. */
+static __always_inline bool is_executing(struct file *file)
 {
-	u64 denying, auditing;
+	struct task_struct *task = current_task();
 
-	if (!found)
+	return bpf_core_field_exists(task->in_execve) && BPF_CORE_READ_BITFIELD_PROBED(task, in_execve) &&
+	       (u64)BPF_CORE_READ(task, mm, exe_file) == number_of(file);
+}
+
+/* How a program came to be judged. */
+enum judging {
+	/* Its exec asks whether it may. */
+	JUDGE_ASKED,
+	/* Its exec is done. */
+	JUDGE_DONE,
+	/* It is mapped: a loader that was started by hand maps what it runs. */
+	JUDGE_MAPPED,
+};
+
+/*
+ * Books what policies find in a file that is to run. First it is found out what might be denied, by whomever, then
+ * whom these policies are about, and then whether it is: most programs come no further than the first.
+ */
+static __always_inline void judge_file(struct settled *settled, struct file *file, struct name_end *name,
+				       const char *called, enum judging judging)
+{
+	u64 by_name = may_deny_name(file, name),
+	    by_call = judging == JUDGE_MAPPED ? 0 : may_deny_text(number_of(called)), by_file, not_of_image, mask,
+	    number;
+	struct guard_facts *known = facts();
+	struct file_key key;
+
+	if (!known)
+		return;
+	/* Which of the namespaces with a number is meant is found out as soon as somebody runs something there. */
+	if (known->namespaces)
+		policies_by_namespace();
+	key_of_given(file, &key);
+	by_file = mask_in(&denied_files, &key);
+	not_of_image = known->image_only;
+	mask = by_name | by_call | by_file | not_of_image;
+	if (!mask)
+		return;
+	mask &= policies_of_current();
+	/* Who only counts has counted it when the exec asked. */
+	if (mask && ((judging == JUDGE_DONE && known->step == STEP_FMOD_RET) ||
+		     (judging == JUDGE_MAPPED && is_executing(file))))
+		mask = enforcing(mask);
+	if (!mask)
+		return;
+	if (mask & by_name) {
+		number = hash_of_text(number_of(file->f_path.dentry->d_name.name), 0);
+		settle_more(settled, mask & mask_in(&denied_names, &number),
+			    judging == JUDGE_MAPPED ? DENY_MAPPED : DENY_NAME);
+		number = hash_of_route(number_of(file->f_path.dentry), number_of(file->f_path.mnt), ROUTE_FROM_ROOT);
+		settle_more(settled, mask & mask_in(&denied_paths, &number),
+			    judging == JUDGE_MAPPED ? DENY_MAPPED : DENY_PATH);
+	}
+	settle_more(settled, mask & by_file, judging == JUDGE_MAPPED ? DENY_MAPPED : DENY_FILE);
+	if (mask & not_of_image && !is_of_image(known, file))
+		settle_more(settled, mask & not_of_image, DENY_NOT_OF_IMAGE);
+	if (mask & by_call)
+		settle_more(settled, mask & denied_by_call(number_of(called)), DENY_CALLED);
+}
+
+/* Tells what was found in a program; gives whether the call is to fail. */
+static __always_inline int refuse(struct settled *settled, struct file *file, const char *called)
+{
+	if (!settled->is_told)
 		return 0;
-	denying = settle(found, reason, POLICY_ENFORCE);
-	auditing = settle(found, reason, POLICY_AUDIT);
-	if (!denying && !auditing)
-		return 0;
-	tell(first_of(denying ? denying : auditing), reason, denying ? ACTION_REFUSED : ACTION_AUDITED, file, called);
-	return denying != 0;
+	tell(settled->policy, settled->reason, settled->action, file, called);
+	return settled->denying != 0;
 }
 
 static __always_inline int judge_program(struct linux_binprm *bprm)
 {
-	struct file *file = BPF_CORE_READ(bprm, file);
-	u64 mask = policies_of_current(), found;
-	u8 reason;
+	struct settled settled = {};
+	const char *called = bprm->filename;
+	struct file *file = bprm->file;
+	struct name_end name;
 
-	if (!mask)
-		return 0;
-	found = denied_by_file(mask, file, &reason);
-	if (!found) {
-		reason = DENY_CALLED;
-		found = denied_by_call(mask, bprm);
-	}
-	return refuse(found, reason, file, BPF_CORE_READ(bprm, filename));
+	read_name(file, &name);
+	judge_file(&settled, file, &name, called, JUDGE_ASKED);
+	return refuse(&settled, file, called);
 }
 
-/* A loader that was started by hand maps what it runs. */
 static __always_inline int judge_mapping(struct file *file, u64 protection)
 {
-	u64 mask, found;
-	u8 reason;
+	struct settled settled = {};
+	struct name_end name;
 
 	if (!file || !(protection & PROT_EXEC))
 		return 0;
-	mask = policies_of_current();
-	if (!mask)
-		return 0;
-	found = denied_by_file(mask, file, &reason);
-	if (reason != DENY_NOT_OF_IMAGE)
-		reason = DENY_MAPPED;
-	return refuse(found, reason, file, 0);
+	read_name(file, &name);
+	judge_file(&settled, file, &name, 0, JUDGE_MAPPED);
+	return refuse(&settled, file, 0);
 }
 
 SEC("lsm/bprm_check_security")
@@ -252,55 +239,62 @@ int BPF_PROG(result_of_mapping, struct file *file, unsigned long protection, uns
 	return VERDICT(judge_mapping(file, protection));
 }
 
-/* Does what the policies say where the exec is done, and the program's first instruction is yet to come. */
-static __always_inline void kill(u64 found, u8 reason, struct file *file, const char *called)
+/* Tells what was found where the exec is done, and the program's first instruction is yet to come: who denies it ends
+ * it. */
+static __always_inline void kill(struct settled *settled, struct file *file, const char *called)
 {
-	u64 denying, auditing;
-	u8 action = ACTION_AUDITED;
-	u32 policy;
-
-	if (!found)
+	if (!settled->is_told)
 		return;
-	denying = settle(found, reason, POLICY_ENFORCE);
-	auditing = settle(found, reason, POLICY_AUDIT);
-	if (!denying && !auditing)
-		return;
-	policy = first_of(denying ? denying : auditing);
-	if (denying) {
-		action = ACTION_KILLED;
+	if (settled->denying) {
+		settled->action = ACTION_KILLED;
 		if (bpf_send_signal(SIGKILL)) {
-			action = ACTION_FAILED;
-			count_failed(policy);
+			settled->action = ACTION_FAILED;
+			count_failed(settled->policy);
 		}
 	}
-	tell(policy, reason, action, file, called);
+	tell(settled->policy, settled->reason, settled->action, file, called);
+}
+
+/* Books what policies find in the arguments, if the program heeds them. */
+static __always_inline void judge_arguments(struct settled *settled, struct task_struct *task, struct file *file,
+					    struct name_end *name)
+{
+	u64 many = policies_of_many(file, name), found, mask;
+	struct mm_struct *memory = task->mm;
+
+	if (!memory)
+		return;
+	if (many) {
+		found = denied_by_arguments(memory->arg_start, memory->arg_end, 0);
+		mask = found ? policies_of_current() : 0;
+		if (mask & many)
+			settle_more(settled, found & mask, DENY_APPLET);
+	}
+	if (is_loader(file, name)) {
+		found = denied_by_arguments(memory->arg_start, memory->arg_end, 1);
+		if (found)
+			settle_more(settled, found & policies_of_current(), DENY_LOADER);
+	}
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec_guard, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	u64 mask = policies_of_current(), found;
-	const char *called = BPF_CORE_READ(bprm, filename);
-	struct file *file;
-	u8 reason;
+	struct guard_facts *known = facts();
+	struct settled settled = {};
+	const char *called = bprm->filename;
+	struct file *file = bprm->file;
+	struct name_end name;
 
-	if (!mask)
+	if (!known)
 		return 0;
-	file = BPF_CORE_READ(bprm, file);
-	found = denied_by_file(mask, file, &reason);
-	if (!found) {
-		reason = DENY_CALLED;
-		found = denied_by_call(mask, bprm);
-	}
-	if (!found && is_program_of_many(mask, file)) {
-		reason = DENY_APPLET;
-		found = denied_by_arguments(mask, 0);
-	}
-	if (!found && is_loader(file)) {
-		reason = DENY_LOADER;
-		found = denied_by_arguments(mask, 1);
-	}
-	kill(found, reason, file, called);
+	read_name(file, &name);
+	/* On the hooks of BPF LSM nothing is skipped: there the file was judged when the exec asked. */
+	if (known->step != STEP_LSM)
+		judge_file(&settled, file, &name, called, JUDGE_DONE);
+	if (known->naming && !settled.denying)
+		judge_arguments(&settled, task, file, &name);
+	kill(&settled, file, called);
 	return 0;
 }
 

@@ -77,12 +77,14 @@ __noinline u64 not_listing_applet(u64 mask)
 
 static __always_inline int judge_listed(struct linux_binprm *bprm)
 {
-	struct file *file = BPF_CORE_READ(bprm, file);
 	u64 mask = listing_policies(listing());
+	struct settled settled = {};
+	struct file *file = bprm->file;
 
 	if (!mask)
 		return 0;
-	return refuse(not_listing_file(mask, (u64)file), DENY_NOT_LISTED, file, BPF_CORE_READ(bprm, filename));
+	settle_more(&settled, not_listing_file(mask, number_of(file)), DENY_NOT_LISTED);
+	return refuse(&settled, file, bprm->filename);
 }
 
 SEC("lsm/bprm_check_security")
@@ -104,10 +106,12 @@ int BPF_PROG(result_of_listed, struct linux_binprm *bprm, int verdict)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec_listed, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	const char *called = BPF_CORE_READ(bprm, filename);
-	struct file *file = BPF_CORE_READ(bprm, file);
 	struct listing *known = listing();
 	u64 mask = listing_policies(known), found = 0, text;
+	struct settled settled = {};
+	const char *called = bprm->filename;
+	struct file *file = bprm->file;
+	struct name_end name;
 
 	if (!mask || !known)
 		return 0;
@@ -115,15 +119,17 @@ int BPF_PROG(on_exec_listed, struct task_struct *task, pid_t old_pid, struct lin
 	if (BPF_CORE_READ(current_task(), pending.signal.sig[0]) & 1UL << (SIGKILL - 1))
 		return 0;
 	if (known->only_at_the_end) {
-		found = not_listing_file(mask, (u64)file);
+		found = not_listing_file(mask, number_of(file));
 		/* Of a script, what is here is its interpreter. */
-		if (BPF_CORE_READ(bprm, interp) != called) {
-			text = hash_of_text((u64)called, 0);
+		if (number_of(bprm->interp) != number_of(called)) {
+			text = hash_of_text(number_of(called), 0);
 			found |= mask & ~mask_in(&listed_texts, &text);
 		}
 	}
-	if ((mask & ~found) && is_program_of_many(mask, file))
+	read_name(file, &name);
+	if ((mask & ~found) && (mask & policies_of_many(file, &name)))
 		found |= not_listing_applet(mask & ~found);
-	kill(found, DENY_NOT_LISTED, file, called);
+	settle_more(&settled, found, DENY_NOT_LISTED);
+	kill(&settled, file, called);
 	return 0;
 }
