@@ -84,6 +84,8 @@ vm_jobs_of() {
         [[ $case != */recommend-* || $1 = 6.12 ]] || continue
         # Long, and proved nowhere else yet: docs/blocking.md.
         [[ $case != */block-@(files|deeds|written).sh || $1 = 6.12 ]] || continue
+        # By hand: with its workloads it takes longer than all others.
+        [[ $case != */block-levels.sh ]] || continue
         [[ $case != */block-without-lsm.sh || $1 = 6.12 ]] || continue
         # Where the guards were proved with which hierarchies: docs/blocking.md. Here each kernel once, and each layout on one of them.
         if [[ $case = */block-exec.sh && $1 = 5.10 ]]; then

@@ -266,7 +266,7 @@ pub(crate) fn put_in_force(force: &Force<'_>) -> anyhow::Result<ExitCode> {
         }
     };
     say(policy, &applied, force.limit);
-    follow(force.format, force.once, enforcer, Some(applied.number), signals)
+    follow(force.format, force.once, enforcer, Follower::new(), Some(applied.number), signals)
 }
 
 impl BlockArgs {
@@ -350,10 +350,10 @@ pub(crate) fn follow(
     format: Format,
     once: bool,
     enforcer: Enforcer,
+    mut follower: Follower,
     number: Option<u32>,
     mut signals: Signals,
 ) -> anyhow::Result<ExitCode> {
-    let mut follower = Follower::new();
     let mut names = Names::default();
     let shown = Shown::new(format);
     let (wake, woken) = mpsc::sync_channel(1);
@@ -391,7 +391,7 @@ pub(crate) fn follow(
         }
         if once {
             // Nobody reads on: what was denied meanwhile is counted, and told to whoever looks next.
-            return Ok(ExitCode::SUCCESS);
+            return Ok(if follower.has_mislabelled() { ExitCode::from(exit::ERROR) } else { ExitCode::SUCCESS });
         }
         if Instant::now() >= check {
             enforcer.check()?;
@@ -400,7 +400,7 @@ pub(crate) fn follow(
         tell(denials.poll(WAIT)?, &names)?;
         if let Some(number) = number {
             match enforcer.policy(number) {
-                Ok(status) if status.left == Some(Duration::ZERO) => {
+                Ok(status) if status.is_over() => {
                     tell(denials.poll(Duration::ZERO)?, &names)?;
                     let status = enforcer.remove(number)?;
                     note(&format!("policy {number} is over: {}", counted(&status)));
@@ -439,10 +439,15 @@ fn report_lost(enforcer: &Enforcer, told: &mut u64) {
     }
 }
 
+/// A container, as people say it.
+fn called(id: &str, name: Option<&str>) -> String {
+    name.filter(|name| *name != id).map_or_else(|| short(id).to_owned(), |name| format!("{name} ({})", short(id)))
+}
+
 fn tell_notice(notice: &Notice) {
     match notice {
         Notice::InForce { policy, id, name, late, by_namespace } => {
-            let who = name.as_deref().map_or_else(|| short(id).to_owned(), |name| format!("{name} ({})", short(id)));
+            let who = called(id, name.as_deref());
             let since = match late {
                 None => "since before its first instruction".to_owned(),
                 Some(late) => format!("since {late:.1?} after its start"),
@@ -450,6 +455,16 @@ fn tell_notice(notice: &Notice) {
             let how = if *by_namespace { "; it has no cgroup of its own and is told by its namespaces" } else { "" };
             note(&format!("policy {policy} is in force in {who} {since}{how}"));
         }
+        Notice::Mislabelled { id, name, label, value } => note(&format!(
+            "error: {} has the label {}={value}, which is none of {}: nothing is denied there for it",
+            called(id, name.as_deref()),
+            label.key,
+            label.values.join(", ")
+        )),
+        Notice::Switched { policy, audit: true } => {
+            note(&format!("policy {policy} denies nothing from now on: it only counts"))
+        }
+        Notice::Switched { policy, audit: false } => note(&format!("policy {policy} denies from now on")),
         Notice::Ended { policy, id } => note(&format!("{} has ended (policy {policy})", short(id))),
         Notice::Unseen { policy, id, why } => {
             note(&format!("policy {policy} knows the files of {} by name and path alone: {why}", short(id)))
@@ -460,9 +475,14 @@ fn tell_notice(notice: &Notice) {
 /// What a policy has come to, in a few words.
 pub(crate) fn counted(status: &Status) -> String {
     let tally = &status.tally;
-    let mut parts = vec![format!("{} denied", tally.denied)];
-    if status.policy.audit {
-        parts = vec![format!("{} would have been denied", tally.audited)];
+    let audit = status.policy.audit;
+    let mut parts = Vec::new();
+    // Of one that was switched there may be both.
+    if !audit || tally.denied > 0 {
+        parts.push(format!("{} denied", tally.denied));
+    }
+    if audit || tally.audited > 0 {
+        parts.push(format!("{} would have been denied", tally.audited));
     }
     if tally.failed > 0 {
         parts.push(format!("{} RAN, as the kernel sent no signal", tally.failed));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::enforce::{EnforceError, Enforcer};
+use ::enforce::{EnforceError, Enforcer, PolicyState, Status};
 use anyhow::ensure;
 use clap::{Args, Subcommand};
 use event::Text;
@@ -26,6 +26,19 @@ pub(crate) enum PolicyCommand {
         /// Its number.
         number: u32,
     },
+    /// Deny nothing by a policy from now on: count, and tell what would have been denied. It stays in force, with its containers, its
+    /// counts and its end.
+    #[command(after_help = "\
+Examples:
+  ringfence policy complain 0       policy 0 only counts
+  ringfence policy complain --all   all that are in force now only count")]
+    Complain(SwitchArgs),
+    /// Deny again by a policy that only counts. It is said only after a process of our own was blocked.
+    #[command(after_help = "\
+Examples:
+  ringfence policy enforce 0       policy 0 denies
+  ringfence policy enforce --all   all that are in force now deny, also those that were put in force with --audit")]
+    Enforce(SwitchArgs),
     /// Take a policy away: what it denied works again. With the last one the guards go, too.
     Remove(RemoveArgs),
     /// Say what a policy's file (JSON, or YAML if its name ends in .yaml or .yml) means here, without putting it in force.
@@ -47,10 +60,24 @@ pub(crate) struct RemoveArgs {
     all: bool,
 }
 
+/// Which.
+#[derive(Args)]
+pub(crate) struct SwitchArgs {
+    /// Their numbers.
+    #[arg(required_unless_present = "all")]
+    numbers: Vec<u32>,
+
+    /// All that are in force.
+    #[arg(long, conflicts_with = "numbers")]
+    all: bool,
+}
+
 pub(crate) fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::List { format } => list(*format),
         PolicyCommand::Show { number } => show(*number),
+        PolicyCommand::Complain(args) => switch(args, PolicyState::Audit),
+        PolicyCommand::Enforce(args) => switch(args, PolicyState::Enforce),
         PolicyCommand::Remove(args) => remove(args),
         PolicyCommand::Test { file } => test(file),
     }
@@ -77,6 +104,41 @@ fn show(number: u32) -> anyhow::Result<ExitCode> {
     let status = enforcer.policy(number)?;
     print!("{}", report::json(&status.policy));
     Ok(ExitCode::SUCCESS)
+}
+
+fn switch(args: &SwitchArgs, to: PolicyState) -> anyhow::Result<ExitCode> {
+    let found = Enforcer::find().map_err(explain)?;
+    let numbers = match &found {
+        Some(enforcer) if args.all => {
+            enforcer.policies()?.iter().filter(|status| !status.is_over()).map(|status| status.number).collect()
+        }
+        _ => args.numbers.clone(),
+    };
+    let Some(enforcer) = found.filter(|_| !numbers.is_empty()) else {
+        if let Some(number) = numbers.first() {
+            return Err(EnforceError::NoPolicy(*number).into());
+        }
+        note("no policy is in force");
+        return Ok(ExitCode::SUCCESS);
+    };
+    for status in enforcer.switch(&numbers, to)? {
+        note(&format!("policy {}: {}", status.number, switched(&status, to)));
+    }
+    if to == PolicyState::Enforce {
+        note("a process of our own was blocked so");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What became of a policy that was so before.
+fn switched(before: &Status, to: PolicyState) -> String {
+    let what = match (to, before.policy.audit) {
+        (PolicyState::Audit, true) => "only counts, as before",
+        (PolicyState::Audit, false) => "denies nothing from now on, and only counts",
+        (PolicyState::Enforce, false) => "denies, as before",
+        (PolicyState::Enforce, true) => "denies from now on",
+    };
+    format!("{what} ({} so far)", counted(before))
 }
 
 fn remove(args: &RemoveArgs) -> anyhow::Result<ExitCode> {

@@ -28,7 +28,8 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Policy> {
     policy.map_err(EnforceError::Policy).with_context(|| shown)
 }
 
-fn of_yaml(name: &str, bytes: &[u8]) -> Result<Policy, PolicyError> {
+/// Reads a policy from YAML, checked.
+pub(crate) fn of_yaml(name: &str, bytes: &[u8]) -> Result<Policy, PolicyError> {
     let text = std::str::from_utf8(bytes).map_err(|error| PolicyError::Json(error.to_string()))?;
     let value = rules::yaml_to_json(name, text).map_err(|problem| PolicyError::Json(problem.to_string()))?;
     Policy::from_value(value)

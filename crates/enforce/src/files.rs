@@ -142,7 +142,10 @@ pub(crate) fn look_up_places(pid: u32, rules: &[FileRule]) -> io::Result<Places>
         let mut paths: Vec<Vec<u8>> = through_folder(&root, path).map(&inside).into_iter().collect();
         if let Some(file) = find_any(&root, path) {
             paths.push(inside(path_seen(&file)?));
-            places.trees.push((file, rule.access()));
+            // Engines mask files with it: it is told by that path alone, as it has others.
+            if !is_null_device(&file)? {
+                places.trees.push((file, rule.access()));
+            }
         }
         for path in paths {
             places.above.extend(above(&path).map(<[u8]>::to_vec));
@@ -153,6 +156,13 @@ pub(crate) fn look_up_places(pid: u32, rules: &[FileRule]) -> io::Result<Places>
     places.folders =
         places.above.iter().filter_map(|path| find_any(&root, Path::new(OsStr::from_bytes(path)))).collect();
     Ok(places)
+}
+
+/// Whether it is `/dev/null`, under whatever name.
+fn is_null_device(file: &OwnedFd) -> io::Result<bool> {
+    let stat = rustix::fs::fstat(file)?;
+    let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+    Ok(kind == rustix::fs::FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3))
 }
 
 /// What lies at a path in this root, through all links.

@@ -34,6 +34,24 @@ pub enum Notice {
         /// Whether it has no cgroup of its own: it is told by its namespaces, and not found again when it comes anew.
         by_namespace: bool,
     },
+    /// Somebody switched a policy.
+    Switched {
+        /// The policy's number.
+        policy: u32,
+        /// Whether it only counts now.
+        audit: bool,
+    },
+    /// A container has a label whose value means nothing.
+    Mislabelled {
+        /// The container's id.
+        id: String,
+        /// Its name, if its engine says.
+        name: Option<String>,
+        /// The label, and what it may say.
+        label: LabelValues,
+        /// What it says.
+        value: String,
+    },
     /// A container that was under a policy has ended.
     Ended {
         /// The policy's number.
@@ -51,6 +69,23 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+}
+
+/// A label that containers may have, and what it may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelValues {
+    /// The label.
+    pub key: String,
+    /// What it may say.
+    pub values: Vec<String>,
+}
+
+impl LabelValues {
+    /// What this container has there that means nothing.
+    fn wrong_in<'a>(&self, known: &'a Metadata) -> Option<&'a str> {
+        let value = known.labels.get(&self.key)?;
+        (!self.values.contains(value)).then_some(value)
+    }
 }
 
 /// By what the kernel tells the tasks of a container.
@@ -78,6 +113,11 @@ struct Followed {
 pub struct Follower {
     followed: BTreeMap<(u32, String, u64), Followed>,
     awaited: BTreeSet<(u32, String)>,
+    /// Which policies only count, and which were switched.
+    modes: BTreeMap<u32, (bool, bool)>,
+    label: Option<LabelValues>,
+    /// The containers whose label is wrong, with what it says.
+    mislabelled: BTreeSet<(String, String)>,
     /// The first look finds what was there before: nobody is told of that.
     has_looked: bool,
 }
@@ -86,6 +126,16 @@ impl Follower {
     /// One that has seen nothing.
     pub fn new() -> Follower {
         Follower::default()
+    }
+
+    /// One that also looks at what this label says.
+    pub fn with_label(label: LabelValues) -> Follower {
+        Follower { label: Some(label), ..Follower::default() }
+    }
+
+    /// Whether a container has a label whose value means nothing.
+    pub fn has_mislabelled(&self) -> bool {
+        !self.mislabelled.is_empty()
     }
 
     /// The containers that are under policies: where they are, their ids, and their names if their engines say.
@@ -97,10 +147,11 @@ impl Follower {
     /// looked up again.
     pub fn look(&mut self, enforcer: &Enforcer) -> Result<Vec<Notice>, EnforceError> {
         let policies = enforcer.policies()?;
-        let mut notices = Vec::new();
+        let mut notices = self.switched(&policies);
         // First, as one that is yet to start does not wait.
         let known = enforcer.known()?;
         self.expect(enforcer, &policies, &known)?;
+        notices.extend(self.mislabelled_in(&known));
         let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
         let running = enforcer.running(&known, &names)?;
         let mut seen = BTreeSet::new();
@@ -136,6 +187,37 @@ impl Follower {
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
         }
         Ok(notices)
+    }
+
+    /// The containers whose label is wrong, and was not before.
+    fn mislabelled_in(&mut self, known: &[Metadata]) -> Vec<Notice> {
+        let Some(label) = &self.label else { return Vec::new() };
+        let wrong: Vec<(&Metadata, &str)> =
+            known.iter().filter_map(|metadata| Some((metadata, label.wrong_in(metadata)?))).collect();
+        let now = wrong.iter().map(|(metadata, value)| (metadata.id.clone(), (*value).to_owned())).collect();
+        let before = std::mem::replace(&mut self.mislabelled, now);
+        let is_new = |id: &str, value: &str| !before.contains(&(id.to_owned(), value.to_owned()));
+        let new = wrong.into_iter().filter(|(metadata, value)| is_new(&metadata.id, value));
+        new.map(|(metadata, value)| Notice::Mislabelled {
+            id: metadata.id.clone(),
+            name: metadata.name.clone(),
+            label: label.clone(),
+            value: value.to_owned(),
+        })
+        .collect()
+    }
+
+    /// The policies that were switched since the last look.
+    fn switched(&mut self, policies: &[Status]) -> Vec<Notice> {
+        let now: BTreeMap<u32, (bool, bool)> =
+            policies.iter().map(|status| (status.number, (status.policy.audit, status.is_switched))).collect();
+        let before = std::mem::replace(&mut self.modes, now);
+        // Both: another policy may have been given the number.
+        let is_switched = |number: &u32, mode: &(bool, bool)| {
+            before.get(number).is_some_and(|old| old.0 != mode.0 && old.1 != mode.1)
+        };
+        let switched = self.modes.iter().filter(|(number, mode)| is_switched(number, mode));
+        switched.map(|(number, (audit, _))| Notice::Switched { policy: *number, audit: *audit }).collect()
     }
 
     /// Containers that engines know and that are yet to start, or to start again. An engine that does not answer forgets none, so
@@ -284,4 +366,41 @@ fn listen(socket: &PathBuf, wake: &SyncSender<()>) -> std::io::Result<()> {
         let _ = wake.try_send(());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use containers::path::Engine;
+
+    use super::*;
+
+    fn labelled(id: &str, value: &str) -> Metadata {
+        let labels = BTreeMap::from([("ringfence.level".to_owned(), value.to_owned())]);
+        Metadata { labels, ..Metadata::new(Engine::Docker, id) }
+    }
+
+    fn ids(notices: &[Notice]) -> Vec<&str> {
+        let id = |notice: &'_ Notice| matches!(notice, Notice::Mislabelled { .. });
+        assert!(notices.iter().all(id), "{notices:?}");
+        notices
+            .iter()
+            .filter_map(|notice| if let Notice::Mislabelled { id, .. } = notice { Some(id.as_str()) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn a_label_that_means_nothing_is_told_once_and_again_when_it_says_another_thing() {
+        let values = ["baseline".to_owned()].into();
+        let mut follower = Follower::with_label(LabelValues { key: "ringfence.level".into(), values });
+        let without = Metadata::new(Engine::Docker, "d");
+        let known = [labelled("a", "baseline"), labelled("b", "basline"), labelled("c", ""), without];
+
+        assert_eq!(ids(&follower.mislabelled_in(&known)), ["b", "c"]);
+        assert!(follower.has_mislabelled());
+        assert_eq!(ids(&follower.mislabelled_in(&known)), [""; 0]);
+        assert_eq!(ids(&follower.mislabelled_in(&[labelled("b", "BASELINE")])), ["b"]);
+        assert_eq!(ids(&follower.mislabelled_in(&[labelled("b", "baseline")])), [""; 0]);
+        assert!(!follower.has_mislabelled());
+        assert_eq!(ids(&Follower::new().mislabelled_in(&known)), [""; 0]);
+    }
 }

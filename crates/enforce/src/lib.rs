@@ -20,11 +20,12 @@ mod place;
 mod policy;
 mod running;
 mod store;
+mod switch;
 mod target;
 mod written;
 
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
-pub use follow::{Follower, Notice, Place, wake_on_events};
+pub use follow::{Follower, LabelValues, Notice, Place, wake_on_events};
 pub use ladder::{Climb, LadderError};
 pub use listed::{Listed, Script};
 pub use network::{Peer, Port, capability};

@@ -91,6 +91,9 @@ pub enum EnforceError {
         Guards::CANARY
     )]
     Full,
+    /// Its time is over: there is nothing to switch.
+    #[error("the time of policy {0} is over: it is not in force any more")]
+    Over(u32),
     /// There is no such policy.
     #[error("there is no policy {0}; `ringfence policy list` shows those that there are")]
     NoPolicy(u32),
@@ -150,8 +153,10 @@ pub struct Applied {
 pub struct Status {
     /// Its number.
     pub number: u32,
-    /// What it says.
+    /// What it says. Whether it only counts is as it is now, not as it was when it was put in force.
     pub policy: Policy,
+    /// Whether it was put in force denying and only counts now, or the other way round.
+    pub is_switched: bool,
     /// How long it is still in force; none if it has no end. Zero if that has come.
     pub left: Option<Duration>,
     /// What it has come to.
@@ -167,7 +172,7 @@ pub struct Enforcer {
     pub(crate) proc: Proc,
     pub(crate) resolver: Resolver,
     climb: Climb,
-    lock: PathBuf,
+    pub(crate) lock: PathBuf,
 }
 
 /// No runtime takes as long to make a container.
@@ -475,11 +480,15 @@ impl Enforcer {
     }
 
     fn status(&self, number: u32, record: &PolicyRecord) -> Result<Status, EnforceError> {
-        let policy = Policy::parse(&record.text).map_err(|source| EnforceError::Foreign { number, source })?;
+        let mut policy = Policy::parse(&record.text).map_err(|source| EnforceError::Foreign { number, source })?;
+        // What the guards do decides.
+        let audit = record.state == PolicyState::Audit;
+        let is_switched = std::mem::replace(&mut policy.audit, audit) != audit;
         let left = |end: u64| Duration::from_nanos(end.saturating_sub(boot_ns()));
         Ok(Status {
             number,
             policy,
+            is_switched,
             left: record.expires_boot_ns.map(left),
             tally: self.guards.tally(number)?,
             cgroups: self.guards.cgroups_of(number)?.len(),
@@ -551,7 +560,7 @@ fn prepare() -> Result<(Proc, Layout, Lock), EnforceError> {
     Ok((proc, layout, lock))
 }
 
-fn lock(path: &Path) -> Result<Lock, EnforceError> {
+pub(crate) fn lock(path: &Path) -> Result<Lock, EnforceError> {
     Lock::take(path).map_err(|source| EnforceError::Lock { path: path.into(), source })
 }
 

@@ -350,7 +350,7 @@ pub(crate) fn policy_text(status: &Status) -> String {
     let name = policy.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
     let what = format!("policy {}{name}: {} in {}", status.number, policy.what(), policy.whom());
     let mut facts = vec![
-        if policy.audit { "only counts".to_owned() } else { "denies".to_owned() },
+        mode(status).to_owned(),
         match status.cgroups {
             1 => "1 cgroup".to_owned(),
             count => format!("{count} cgroups"),
@@ -367,6 +367,16 @@ pub(crate) fn policy_text(status: &Status) -> String {
         false => "needs no process".to_owned(),
     });
     format!("{}\n  {}\n", Text::from(what.as_str()).shown(), facts.join("; "))
+}
+
+/// Whether it denies, and whether somebody has switched that.
+pub(crate) fn mode(status: &Status) -> &'static str {
+    match (status.policy.audit, status.is_switched) {
+        (false, false) => "denies",
+        (true, false) => "only counts",
+        (false, true) => "denies (it was switched: it was to count only)",
+        (true, true) => "only counts (it was switched: it was to deny)",
+    }
 }
 
 /// Whether what it is about can only be told by asking engines: a container by its name alone may come again under another id.
@@ -411,7 +421,10 @@ pub(crate) struct StatusDocument<'a> {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct PolicyDocument<'a> {
     number: u32,
+    /// `audit` says what it does now.
     policy: &'a ::enforce::Policy,
+    /// Whether it was put in force denying and only counts now (`ringfence policy complain`), or the other way round.
+    switched: bool,
     /// How many seconds it is still in force; none if it has no end.
     seconds_left: Option<u64>,
     cgroups: usize,
@@ -430,6 +443,7 @@ impl<'a> PolicyDocument<'a> {
         PolicyDocument {
             number: status.number,
             policy: &status.policy,
+            switched: status.is_switched,
             seconds_left: status.left.map(|left| left.as_secs()),
             cgroups: status.cgroups,
             denied: tally.denied,

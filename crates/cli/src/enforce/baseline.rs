@@ -38,9 +38,9 @@ pub(crate) struct BaselineArgs {
     #[arg(long, requires = "baseline")]
     programs_only: bool,
 
-    /// Print the policy as a file for `--policy` instead of putting it in force.
-    #[arg(long, requires = "baseline", conflicts_with_all = ["limit", "later", "once"])]
-    print: bool,
+    /// Print the policy (with --levels: the policies, in YAML) as a file for `--policy` instead of putting it in force.
+    #[arg(long, requires = "derived", conflicts_with_all = ["limit", "later", "once", "policy"])]
+    pub(super) print: bool,
 
     #[command(flatten)]
     whom: Whom,
@@ -50,9 +50,9 @@ pub(crate) struct BaselineArgs {
     #[arg(long, requires = "baseline")]
     image_binaries_only: bool,
 
-    /// Deny nothing: count what would be denied, and say by whom.
-    #[arg(long, requires = "baseline")]
-    audit: bool,
+    /// Deny nothing by --baseline or --levels: count what would be denied, and say by whom.
+    #[arg(long, requires = "derived")]
+    pub(super) audit: bool,
 
     /// How long it is in force; without it until it is removed.
     #[arg(long = "for", value_name = "DURATION", value_parser = units::duration, requires = "baseline")]

@@ -184,7 +184,7 @@ pub struct Metadata {
 
 impl Metadata {
     /// Nothing but whose it is.
-    pub(crate) fn new(engine: Engine, id: &str) -> Metadata {
+    pub fn new(engine: Engine, id: &str) -> Metadata {
         Metadata {
             engine,
             id: id.to_owned(),

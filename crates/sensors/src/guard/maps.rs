@@ -33,6 +33,15 @@ pub enum PolicyState {
     Enforce,
 }
 
+impl PolicyState {
+    fn number(self) -> policy_state {
+        match self {
+            PolicyState::Audit => policy_state::POLICY_AUDIT,
+            PolicyState::Enforce => policy_state::POLICY_ENFORCE,
+        }
+    }
+}
+
 /// A policy, as the guards keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRecord {
@@ -125,12 +134,15 @@ impl Guards {
         }
         text.resize(Guards::TEXT_BYTES, 0);
         write(&find(self.object(), "policy_texts")?, "policy_texts", &number.to_ne_bytes(), &text)?;
-        let state = match record.state {
-            PolicyState::Audit => policy_state::POLICY_AUDIT,
-            PolicyState::Enforce => policy_state::POLICY_ENFORCE,
-        };
-        let value =
-            policy { expires_boot_ns: record.expires_boot_ns.unwrap_or(0), state: state.0, ..policy::default() };
+        let state = record.state.number().0;
+        let value = policy { expires_boot_ns: record.expires_boot_ns.unwrap_or(0), state, ..policy::default() };
+        write(&find(self.object(), "policies")?, "policies", &number.to_ne_bytes(), record::bytes(&value))
+    }
+
+    /// From now on a policy that is in force denies, or only counts: all else of it stays as it is.
+    pub fn set_state(&self, number: u32, state: PolicyState) -> Result<(), GuardError> {
+        let known: policy = self.read("policies", number)?;
+        let value = policy { state: state.number().0, ..known };
         write(&find(self.object(), "policies")?, "policies", &number.to_ne_bytes(), record::bytes(&value))
     }
 

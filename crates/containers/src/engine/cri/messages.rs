@@ -105,6 +105,8 @@ pub(super) struct ListContainersResponse {
 pub(super) struct ListedContainer {
     #[prost(string, tag = "1")]
     pub(super) id: String,
+    #[prost(string, tag = "2")]
+    pub(super) sandbox_id: String,
     #[prost(message, optional, tag = "3")]
     pub(super) name: Option<ContainerName>,
     #[prost(message, optional, tag = "4")]
@@ -133,6 +135,8 @@ pub(super) struct ListedSandbox {
     pub(super) created_ns: i64,
     #[prost(map = "string, string", tag = "5")]
     pub(super) labels: HashMap<String, String>,
+    #[prost(map = "string, string", tag = "6")]
+    pub(super) annotations: HashMap<String, String>,
     #[prost(string, tag = "7")]
     pub(super) runtime_handler: String,
 }

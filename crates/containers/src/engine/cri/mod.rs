@@ -13,7 +13,8 @@ use crate::path::Engine;
 
 use messages::{
     ContainerStatus, ContainerStatusResponse, Info, ListContainersResponse, ListPodSandboxResponse, ListRequest,
-    PodSandboxStatus, PodSandboxStatusResponse, StatusRequest, VersionRequest, VersionResponse,
+    ListedContainer, ListedSandbox, PodSandboxStatus, PodSandboxStatusResponse, StatusRequest, VersionRequest,
+    VersionResponse,
 };
 
 fn call<'a>(socket: &'a Path, method: &'a str, limit: Duration) -> Call<'a> {
@@ -46,7 +47,9 @@ pub(super) async fn list(socket: &Path, limit: Duration) -> Result<Vec<Metadata>
         call(socket, "/runtime.v1.RuntimeService/ListContainers", limit).send(&ListRequest {}).await?;
     let sandboxes: ListPodSandboxResponse =
         call(socket, "/runtime.v1.RuntimeService/ListPodSandbox", limit).send(&ListRequest {}).await?;
-    let containers = containers.containers.into_iter().map(|listed| ContainerStatus {
+    let (mut containers, mut sandboxes) = (containers.containers, sandboxes.sandboxes);
+    hand_down(&mut sandboxes, &mut containers);
+    let containers = containers.into_iter().map(|listed| ContainerStatus {
         id: listed.id,
         name: listed.name,
         created_ns: listed.created_ns,
@@ -54,7 +57,7 @@ pub(super) async fn list(socket: &Path, limit: Duration) -> Result<Vec<Metadata>
         image_ref: listed.image_ref,
         labels: listed.labels,
     });
-    let sandboxes = sandboxes.sandboxes.into_iter().map(|listed| PodSandboxStatus {
+    let sandboxes = sandboxes.into_iter().map(|listed| PodSandboxStatus {
         id: listed.id,
         name: listed.name,
         created_ns: listed.created_ns,
@@ -70,6 +73,27 @@ pub(super) async fn list(socket: &Path, limit: Duration) -> Result<Vec<Metadata>
             metadata.said_by(Source::Cri)
         })
         .collect())
+}
+
+/// What begins so among a pod's annotations is meant for ringfence.
+const OWN: &str = "ringfence.";
+
+/// The kubelet writes a pod's labels and annotations to its sandbox alone: its containers get the labels, and both those annotations
+/// that are meant for ringfence, as labels. What is said nearer to the container counts.
+fn hand_down(sandboxes: &mut [ListedSandbox], containers: &mut [ListedContainer]) {
+    for sandbox in sandboxes.iter_mut() {
+        let own = sandbox.annotations.iter().filter(|(key, _)| key.starts_with(OWN));
+        for (key, value) in own {
+            sandbox.labels.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let of_pods: HashMap<&str, &HashMap<String, String>> =
+        sandboxes.iter().map(|sandbox| (sandbox.id.as_str(), &sandbox.labels)).collect();
+    for container in containers {
+        for (key, value) in of_pods.get(container.sandbox_id.as_str()).into_iter().copied().flatten() {
+            container.labels.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
 }
 
 /// The engine behind the socket, and its version.
@@ -236,6 +260,40 @@ pub(super) mod tests {
 
         assert_eq!((metadata.role, metadata.name.as_deref()), (Role::PodSandbox, Some("web-0")));
         assert_eq!(metadata.pod.and_then(|pod| pod.uid).as_deref(), Some("6f2d"));
+    }
+
+    #[test]
+    fn a_pods_labels_and_the_annotations_for_ringfence_are_those_of_its_containers() {
+        let sandbox = |id: &str, labels, annotations| super::ListedSandbox {
+            id: id.into(),
+            labels: words(labels),
+            annotations: words(annotations),
+            ..super::ListedSandbox::default()
+        };
+        let container = |sandbox_id: &str, labels| super::ListedContainer {
+            sandbox_id: sandbox_id.into(),
+            labels: words(labels),
+            ..super::ListedContainer::default()
+        };
+        let mut sandboxes = [
+            sandbox(
+                "a",
+                &[("tier", "front"), ("io.kubernetes.pod.name", "web-0")],
+                &[("ringfence.level", "baseline"), ("note", "x")],
+            ),
+            sandbox("b", &[("ringfence.level", "restricted")], &[("ringfence.level", "privileged")]),
+        ];
+        let mut containers = [container("a", &[("tier", "own")]), container("b", &[]), container("c", &[])];
+
+        super::hand_down(&mut sandboxes, &mut containers);
+        let level = |labels: &HashMap<String, String>| labels.get("ringfence.level").cloned();
+        assert_eq!(level(&sandboxes[0].labels).as_deref(), Some("baseline"));
+        assert_eq!(
+            containers[0].labels,
+            words(&[("tier", "own"), ("io.kubernetes.pod.name", "web-0"), ("ringfence.level", "baseline")])
+        );
+        assert_eq!(level(&containers[1].labels).as_deref(), Some("restricted"));
+        assert!(containers[2].labels.is_empty());
     }
 
     #[test]
