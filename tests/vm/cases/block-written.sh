@@ -4,7 +4,7 @@
 # EPERM by whatever way it is tried, and works elsewhere, on the host, and when the policy is removed; an audit counts it once.
 # Needs RINGFENCE_BIN, and runc, jq, busybox, perl and python3 on the machine. NEEDED: the steps that this kernel must have, the best
 # first.
-# Time limit: 900
+# Time limit: 1500
 set -eu
 
 here=$(dirname "$(readlink -f "$0")")
@@ -330,7 +330,7 @@ for step in $needed; do
     echo "step $step in force after $(cut -d' ' -f1 /proc/uptime) s"
     ways here denied
     [ "$(policy denied)" -ge 50 ] || fault "not each way was counted: $(policy denied)"
-    [ -z "$chosen" ] && ways elsewhere works
+    runc --root "$work/state" exec elsewhere sh -c 'echo kept >>/etc/conf' </dev/null || fault "it does not work elsewhere"
     echo kept >>"$root/etc/conf" || fault "the host cannot write it"
     denied=$(policy denied)
     stop here

@@ -57,16 +57,20 @@ static __always_inline bool is_of_process(struct inode *inode)
 static __always_inline bool is_no_place(u32 act, u64 address_of_dentry, u64 mount)
 {
 	struct dentry *dentry = (struct dentry *)address_of_dentry;
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode), *folder;
 	u64 magic = BPF_CORE_READ(dentry, d_sb, s_magic);
 	u32 type;
 
 	if (is_internal(mount) || magic == DEVPTS_SUPER_MAGIC || magic == MQUEUE_MAGIC)
 		return true;
+	if (magic == PROC_SUPER_MAGIC) {
+		/* Who may make what he opens is judged before it is known to be there (fs/namei.c, lookup_open). */
+		folder = BPF_CORE_READ(dentry, d_parent, d_inode);
+		if ((inode && is_of_process(inode)) || is_of_process(folder))
+			return true;
+	}
 	if (!inode)
 		return false;
-	if (magic == PROC_SUPER_MAGIC && is_of_process(inode))
-		return true;
 	if (act != FILE_WRITE && act != FILE_READ_WRITE)
 		return false;
 	type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
