@@ -22,6 +22,8 @@ run_tests() {
     need_tools "$tools"
     # Whoever runs them: what script(1), ls and others do depends on these.
     export SHELL=/bin/sh LC_ALL=C.UTF-8 TZ=UTC
+    # Nothing is built twice there, and what cargo keeps for a second time fills gigabytes.
+    [ "${CI:-}" != true ] || export CARGO_INCREMENTAL=0
     run_stages "${stages[@]}"
 }
 

@@ -1,6 +1,6 @@
 //! What may not happen, and where: as somebody wrote it, checked.
 
-use event::Capability;
+use event::{Capability, Text};
 use schemars::JsonSchema;
 use sensors::guard::Deed;
 use serde::{Deserialize, Serialize};
@@ -125,12 +125,12 @@ impl Policy {
 
     /// Reads one from JSON, checked.
     pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
-        Policy::checked(serde_json::from_slice(json).map_err(|error| PolicyError::Json(error.to_string()))?)
+        Policy::checked(serde_json::from_slice(json).map_err(unreadable)?)
     }
 
     /// Makes one of a value that was read from something else, checked.
     pub fn from_value(value: serde_json::Value) -> Result<Policy, PolicyError> {
-        Policy::checked(serde_json::from_value(value).map_err(|error| PolicyError::Json(error.to_string()))?)
+        Policy::checked(serde_json::from_value(value).map_err(unreadable)?)
     }
 
     fn checked(policy: Policy) -> Result<Policy, PolicyError> {
@@ -206,6 +206,11 @@ impl Policy {
     pub fn whom(&self) -> String {
         self.containers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Why it is none, in serde's words; safe on a terminal, for they may quote the file.
+fn unreadable(error: serde_json::Error) -> PolicyError {
+    PolicyError::Json(Text::from(error.to_string()).shown().into_owned())
 }
 
 /// A program.
@@ -307,6 +312,15 @@ mod tests {
             r#"{"schema_version":1,"containers":[{"container":"web"}],"exec":["id"],"files":["/etc"]}"#,
         ] {
             assert!(matches!(parse(unknown), Err(PolicyError::Json(_))), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_without_what_drives_a_terminal() {
+        for field in ["\\u001b[2J", "a\\u0000b", "\\u202e"] {
+            let json = format!(r#"{{"schema_version":1,"{field}":1}}"#);
+            let said = Policy::parse(json.as_bytes()).expect_err("no policy has such a field").to_string();
+            assert!(said.contains("unknown field") && !said.contains(event::is_unsafe_on_a_terminal), "{said:?}");
         }
     }
 

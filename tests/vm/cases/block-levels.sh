@@ -98,7 +98,7 @@ create() {
     shift 5
     mkdir -p "$work/bundle/$name"
     jq --arg name "$name" --arg level "$level" --arg root "$root" --arg capabilities "$capabilities" --arg folder "$folder" \
-        '$ARGS.positional as $args | '"$(cat "$work/config.jq")" --args "$@" <"$work/plain/config.json" >"$work/bundle/$name/config.json"
+        '$ARGS.positional as $args | '"$(cat "$work/config.jq")" --args -- "$@" <"$work/plain/config.json" >"$work/bundle/$name/config.json"
     runc create --bundle "$work/bundle/$name" "$name" </dev/null >"$work/out.$name" 2>"$work/err.$name"
 }
 

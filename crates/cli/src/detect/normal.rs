@@ -64,13 +64,17 @@ impl Comparison {
     /// Takes in an event: what it tells by itself.
     pub(super) fn event(&mut self, subject: &Subject<'_>, place: &Place<'_>, office: &mut Office) {
         let found = alerts::facts_of(subject.payload, subject.event.phase);
-        if found.is_empty() || !self.is_compared(place, subject.event.time) {
+        if found.is_empty() {
+            return;
+        }
+        let workload = place.workload();
+        if !self.is_compared(&workload, place, subject.event.time) {
             return;
         }
         let process = process_of(subject);
         let is_each_time = matches!(subject.payload, Payload::Exec(_));
         for (fact, example) in found {
-            if let Some(learner) = self.learner(&place.workload()) {
+            if let Some(learner) = self.learner(&workload) {
                 learner.take_one(key(place.run), &fact, 1, subject.event.time);
                 continue;
             }
@@ -89,9 +93,10 @@ impl Comparison {
         is_last: bool,
         office: &mut Office,
     ) {
-        if place.is_settled && self.is_compared(place, boot_ns) {
+        let workload = place.workload();
+        if place.is_settled && self.is_compared(&workload, place, boot_ns) {
             let facts = alerts::facts(behaviour);
-            if let Some(learner) = self.learner(&place.workload()) {
+            if let Some(learner) = self.learner(&workload) {
                 learner.take(key(place.run), &facts, boot_ns);
             } else {
                 for (fact, seen) in &facts {
@@ -131,27 +136,26 @@ impl Comparison {
     }
 
     /// Whether containers of this workload are compared, or learnt; says once if they are not.
-    fn is_compared(&mut self, place: &Place<'_>, boot_ns: u64) -> bool {
-        let workload = place.workload();
-        if self.baseline.knows(&workload) || self.learner(&workload).is_some() {
+    fn is_compared(&mut self, workload: &Workload, place: &Place<'_>, boot_ns: u64) -> bool {
+        if self.baseline.knows(workload) || self.learner(workload).is_some() {
             return true;
         }
         let container = container(place);
-        let is_known = workload.is_same(&workload);
+        let is_known = workload.is_same(workload);
         if let Some(window_ns) = self.learning_ns.filter(|_| is_known) {
             self.sentences.push(format!(
                 "learning for {} what is normal in {}",
                 duration(window_ns),
-                workload_name(&workload, &container)
+                workload_name(workload, &container)
             ));
-            self.learners.push(Learner::new(workload, boot_ns, window_ns));
+            self.learners.push(Learner::new(workload.clone(), boot_ns, window_ns));
             return true;
         }
-        if place.is_settled && !self.said.contains(&workload) && self.said.len() < 1024 {
+        if place.is_settled && !self.said.contains(workload) && self.said.len() < 1024 {
             let why = if is_known { "no report is of it" } else { "nobody says what is run in it" };
-            let name = workload_name(&workload, &container);
+            let name = workload_name(workload, &container);
             self.sentences.push(format!("{name} is compared with no baseline: {why}"));
-            self.said.push(workload);
+            self.said.push(workload.clone());
         }
         false
     }
