@@ -19,7 +19,8 @@ use crate::signals::Signals;
 use baseline::BaselineArgs;
 use levels::LevelsArgs;
 
-/// Put policies in force: all of a folder, those of the levels that containers name, or that nothing runs but what reports saw.
+/// Put policies in force: all of a folder, those of the levels that containers name, or that nothing runs or is written but what
+/// reports saw.
 ///
 /// With --policy, as `ringfence block --later --policy FILE` for each file of the folder whose name ends in .json, .yaml or .yml, and containers are
 /// held to them as they come. Nothing is put in force if one of them is no policy. What is in force already stays as it is: it can be
@@ -29,10 +30,11 @@ use levels::LevelsArgs;
 /// container and changes of the kernel; `restricted` also every program that did not come with its image, and most capabilities. One
 /// without the label is held to nothing. May be given beside --policy.
 ///
-/// With --baseline, every program that the reports did not see run in the workload, or in a session in it, is denied in its
-/// containers: those that have the names of the reports' own, unless others are named. What a runtime runs to set a container up or
-/// to bring a program into one is not judged. First it is said how the runs themselves would fare, each under what the others ran.
-/// Reports that miss something are refused.
+/// With --baseline, every program that the reports did not see run in the workload, or in a session in it, is denied, and so is
+/// writing where they saw nothing written: in the containers that have the names of the reports' own, unless others are named. What
+/// a runtime does to set a container up or to bring a program into one is not judged. First it is said how the runs
+/// themselves would fare, each under what the others did. Reports that miss something are refused, and so is a kernel on which
+/// writing cannot be denied, unless only programs are to be held (--programs-only).
 #[derive(Args)]
 #[command(group = ArgGroup::new("derived").args(["baseline", "levels"]))]
 #[command(after_help = "\
@@ -42,6 +44,7 @@ Examples:
   ringfence enforce --levels --audit                       count first what the levels would deny
   ringfence enforce --levels --print                       the policies of the levels, to copy and change
   ringfence enforce --baseline web                         nothing in web but what its newest report saw
+  ringfence enforce --baseline web --programs-only         the same of programs; files may be written anywhere
   ringfence enforce --baseline runs/*.json --container web --audit   count first what would be denied
   ringfence enforce --baseline web --print > /etc/ringfence/policies/web.json   for --policy")]
 pub(crate) struct EnforceArgs {

@@ -31,6 +31,8 @@ pub(crate) fn deny(guards: &Guards, deed: Deed) -> Result<(), GuardError> {
         Deed::Listen => guards.deny_port(None, number),
         Deed::Capability => guards.deny_capability(SYS_CHROOT, number),
         Deed::Mount | Deed::Ptrace | Deed::Module => guards.deny_kind(deed, number),
+        // By a list of nothing.
+        Deed::Write => guards.write_only_what_is_listed(host_root(guards)?, number),
     }
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn attempt(deed: Deed) -> io::Result<bool> {
             };
             vec![answer.map_err(io::Error::from)]
         }
+        Deed::Write => in_own_root(changing_files)?,
         Deed::Module => vec![load_from_file(), rustix::system::init_module(&NO_MODULE, c"").map_err(io::Error::from)],
     };
     let refused = attempts.iter().filter(|done| matches!(done, Err(error) if is_refusal(error))).count();
@@ -125,9 +128,15 @@ fn in_own_root(act: fn() -> Vec<io::Result<()>>) -> io::Result<Vec<io::Result<()
 
 /// What rules for files deny.
 fn with_files() -> Vec<io::Result<()>> {
+    let mut done = vec![File::open(FILE).map(drop)];
+    done.extend(changing_files());
+    done
+}
+
+/// What changes them, or where they are.
+fn changing_files() -> Vec<io::Result<()>> {
     let below = |name| format!("{FOLDER}/{name}");
     vec![
-        File::open(FILE).map(drop),
         OpenOptions::new().append(true).open(FILE).map(drop),
         fs::hard_link(FILE, "/link"),
         fs::set_permissions(FILE, fs::Permissions::from_mode(0o600)),

@@ -23,6 +23,7 @@ mod running;
 mod store;
 mod switch;
 mod target;
+mod written;
 
 pub use after::After;
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
@@ -39,3 +40,4 @@ pub use sensors::guard::{
 };
 pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
 pub use target::Target;
+pub use written::WrittenPlace;

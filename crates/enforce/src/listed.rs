@@ -1,4 +1,4 @@
-//! Policies that let nothing run but what is listed: what they say, and what that means in a container.
+//! Policies that let nothing run, and nothing be written, but what is listed: what they say, and what that means in a container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,9 +10,10 @@ use sensors::guard::{FileKey, GuardError, Guards};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Stat};
-use crate::{PolicyError, Program};
+use crate::written::Roots;
+use crate::{PolicyError, Program, WrittenPlace};
 
-/// The programs that may run; nothing else may.
+/// The programs that may run, and the places that may be written; nothing else may.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listed {
@@ -24,6 +25,9 @@ pub struct Listed {
     /// Of programs that are many (busybox, toybox, coreutils): the names that may be picked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applets: Vec<String>,
+    /// The places that may be written; without it all may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Vec<WrittenPlace>>,
 }
 
 /// A script that may run.
@@ -89,10 +93,14 @@ impl Listed {
         if !self.applets.is_empty() {
             parts.push(of(self.applets.len(), "applet", "applets"));
         }
-        format!("all programs but those that are listed ({})", parts.join(", "))
+        let mut what = format!("all programs but those that are listed ({})", parts.join(", "));
+        if let Some(places) = &self.written {
+            what += &format!(", all writing but where it is listed ({})", of(places.len(), "place", "places"));
+        }
+        what
     }
 
-    /// Tells the guards what holds in every container, and then that nothing else may run.
+    /// Tells the guards what holds in every container, and then that nothing else may run or be written.
     pub(crate) fn apply(&self, guards: &Guards, host_root: FileKey, number: u32) -> Result<(), GuardError> {
         for program in &self.programs {
             guards.list_path(program.as_str().as_bytes(), number)?;
@@ -106,6 +114,10 @@ impl Listed {
         for applet in &self.applets {
             guards.list_applet(applet.as_bytes(), number)?;
         }
+        if let Some(places) = &self.written {
+            places.iter().try_for_each(|place| place.apply(guards, number))?;
+            guards.write_only_what_is_listed(host_root, number)?;
+        }
         guards.allow_only_what_is_listed(host_root, number)
     }
 }
@@ -116,6 +128,7 @@ pub(crate) struct ListedThere {
     files: BTreeMap<Stat, FileKey>,
     many: BTreeSet<Stat>,
     paths: BTreeSet<Vec<u8>>,
+    roots: Roots,
 }
 
 /// What is found in a container.
@@ -131,6 +144,9 @@ impl ListedThere {
     pub(crate) fn renew(&mut self, listed: &Listed, pid: u32, guards: &Guards, number: u32) -> Result<(), String> {
         fn said(error: impl std::fmt::Display) -> String {
             error.to_string()
+        }
+        if listed.written.is_some() {
+            self.roots.renew(pid, guards, number)?;
         }
         let found = look_up(pid, listed).map_err(said)?;
         for path in found.paths {
@@ -168,6 +184,7 @@ impl ListedThere {
 
     /// The container has ended: other files may get the numbers of its own.
     pub(crate) fn forget(&self, guards: &Guards, number: u32) -> Result<(), GuardError> {
+        self.roots.forget(guards, number)?;
         self.files.values().try_for_each(|file| guards.unlist_file(*file, number))
     }
 }
@@ -192,6 +209,8 @@ fn look_up(pid: u32, listed: &Listed) -> io::Result<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sensors::guard::Deed;
+
     use crate::{Policy, Target};
 
     fn policy(json: &str) -> Result<Policy, PolicyError> {
@@ -224,5 +243,18 @@ mod tests {
         assert_eq!(read.containers, [Target::Container("web".into())]);
         assert_eq!(Policy::parse(read.to_json().as_bytes()).as_ref(), Ok(&read));
         assert_eq!(read.what(), "all programs but those that are listed (2 programs, 1 script, 1 applet)");
+    }
+
+    #[test]
+    fn nothing_at_all_may_be_written_or_everything() {
+        let read = |json| policy(json).expect("it is a policy");
+        let none = read(r#"{"programs":["/bin/sh"],"written":[]}"#);
+        let all = read(r#"{"programs":["/bin/sh"]}"#);
+
+        assert_eq!(none.deeds(), [Deed::Exec, Deed::Write]);
+        assert_eq!(all.deeds(), [Deed::Exec]);
+        assert_eq!(Policy::parse(none.to_json().as_bytes()), Ok(none));
+        let wrong = policy(r#"{"programs":["/bin/sh"],"written":["/"]}"#);
+        assert!(matches!(wrong, Err(PolicyError::Json(_))), "{wrong:?}");
     }
 }

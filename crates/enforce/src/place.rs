@@ -44,6 +44,24 @@ impl FileRule {
     }
 }
 
+/// A whole path without what says nothing, or why it is none.
+pub(crate) fn whole(path: &str) -> Result<String, &'static str> {
+    if !path.starts_with('/') {
+        return Err("write its whole path from the container's root");
+    }
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    if path.contains('\0') {
+        return Err("it has a zero byte");
+    }
+    if names.iter().any(|name| matches!(*name, "." | "..")) {
+        return Err("it has `.` or `..`: write the path without");
+    }
+    if names.iter().any(|name| name.len() > MAX_NAME_BYTES) || names.len() > MAX_NAMES || path.len() > MAX_PATH_BYTES {
+        return Err("it is longer than a path may be here: 64 names of 255 bytes, 4095 bytes in all");
+    }
+    Ok(format!("/{}", names.join("/")))
+}
+
 /// The folders above a path, the root left out.
 pub(crate) fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/').map(|(at, _)| &path[..at])
@@ -78,26 +96,11 @@ impl FromStr for FileRule {
             }
             _ => (text, BOTH),
         };
-        if !path.starts_with('/') {
-            return Err(wrong("write its whole path from the container's root"));
-        }
-        let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-        if names.is_empty() {
+        let path = whole(path).map_err(wrong)?;
+        if path == "/" {
             return Err(wrong("it is the container's root: let the engine make that read-only"));
         }
-        if path.contains('\0') {
-            return Err(wrong("it has a zero byte"));
-        }
-        if names.iter().any(|name| matches!(*name, "." | "..")) {
-            return Err(wrong("it has `.` or `..`: write the path without"));
-        }
-        if names.iter().any(|name| name.len() > MAX_NAME_BYTES)
-            || names.len() > MAX_NAMES
-            || path.len() > MAX_PATH_BYTES
-        {
-            return Err(wrong("it is longer than a path may be here: 64 names of 255 bytes, 4095 bytes in all"));
-        }
-        Ok(FileRule { path: format!("/{}", names.join("/")), access })
+        Ok(FileRule { path, access })
     }
 }
 

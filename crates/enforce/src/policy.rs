@@ -51,6 +51,14 @@ pub enum PolicyError {
         /// What is wrong.
         why: &'static str,
     },
+    /// What alone may be written is no place.
+    #[error("{place:?} is no place that can be written: {why}")]
+    Written {
+        /// What was written.
+        place: String,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// What nobody may connect to is no address.
     #[error("{peer:?} cannot be connected to: {why}")]
     Peer {
@@ -89,7 +97,7 @@ pub struct Policy {
     /// was changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image_binaries_only: bool,
-    /// Only these programs may run.
+    /// Only these programs may run, and only these places be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Listed>,
     /// Files that nobody may read (`:r`), write (`:w`) or either (`:rw`), each a whole path, as the container sees it; of a folder all
@@ -186,6 +194,7 @@ impl Policy {
             Deed::Mount => self.mount,
             Deed::Ptrace => self.ptrace,
             Deed::Module => self.module,
+            Deed::Write => self.only.as_ref().is_some_and(|only| only.written.is_some()),
         };
         Deed::ALL.into_iter().filter(denies).collect()
     }
@@ -359,7 +368,11 @@ mod tests {
             containers: vec![Target::Image("web:*".into()), Target::Label("a".into(), "b".into())],
             exec: vec![Program::parse("whoami").expect("it is a name")],
             image_binaries_only: true,
-            only: None,
+            only: Some(Listed {
+                programs: vec![Program::parse("/bin/sh").expect("it is a path")],
+                written: Some(vec!["/tmp/".parse().expect("it is a place")]),
+                ..Listed::default()
+            }),
             file: vec!["/etc/shadow:r".parse().expect("it is a file"), "/data/".parse().expect("it is a file")],
             connect: vec!["10.0.0.0/8:443".parse().expect("it is a peer"), "*:25".parse().expect("it is a peer")],
             listen: vec!["*".parse().expect("it is a port"), "80".parse().expect("it is a port")],
@@ -370,7 +383,8 @@ mod tests {
             after: vec![After::Network, "/srv/uploads/".parse().expect("it is a path")],
             audit: true,
         };
-        let what = "whoami, all programs that are not of the image, file /etc/shadow:r, file /data:rw, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
+        let what = "whoami, all programs that are not of the image, all programs but those that are listed (1 program), all writing \
+                    but where it is listed (1 place), file /etc/shadow:r, file /data:rw, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
                     CAP_NET_RAW, mount, ptrace, module";
         assert_eq!(policy.what(), what);
         assert_eq!(policy.deeds(), Deed::ALL);

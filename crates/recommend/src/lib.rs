@@ -15,6 +15,7 @@ mod default_profile;
 mod diff;
 mod filter;
 mod hardening;
+mod names;
 mod permissions;
 mod presence;
 mod present;
@@ -28,6 +29,7 @@ mod seccomp;
 mod source;
 mod table;
 mod targets;
+mod written;
 
 pub use access_control::{AccessControl, FileNeed, LinkNeed, OperationNeed, SocketNeed};
 pub use amend::{Missing, MissingPermission};
@@ -59,6 +61,7 @@ pub use seccomp::{
 };
 pub use source::Source;
 pub use targets::{Beside, Output, Target, TargetError};
+pub use written::{RunWritten, Written, WrittenPlace, written};
 
 use behaviour::CheckMeaning;
 use event::{Phase, Text};

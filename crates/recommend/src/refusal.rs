@@ -41,6 +41,14 @@ pub enum Refusal {
         /// The run.
         who: String,
     },
+    /// Containers inside of it write, too.
+    #[error(
+        "{who} is made inside of another container: where it writes is told in its own paths only, and cannot be listed for the outer one"
+    )]
+    WritesOfNested {
+        /// The inner run.
+        who: String,
+    },
     /// Something is missing in the reports.
     #[error(
         "{}: a recommendation from that may deny what the workload needs: record it again, whole, or take it with --allow-incomplete",

@@ -72,6 +72,8 @@ enum deed {
 	DEED_MOUNT,
 	DEED_PTRACE,
 	DEED_MODULE,
+	/* Writing what is not listed: told as DEED_FILE. */
+	DEED_WRITE,
 };
 EXPORT(enum, deed);
 
@@ -93,7 +95,7 @@ enum deny_reason {
 	DENY_MAPPED,
 	/* The file is none of the image. */
 	DENY_NOT_OF_IMAGE,
-	/* The program is none of those that are listed. */
+	/* The program, or the place that was to be written, is none of those that are listed. */
 	DENY_NOT_LISTED,
 	/* Deeds of this kind are. */
 	DENY_KIND,

@@ -96,7 +96,7 @@ impl Tested<'_> {
         }
         let _clean = Clean::start()?;
 
-        let enforcing = Blocking::start_baseline(self.place, &[&report, "--format", "json"])?;
+        let enforcing = Blocking::start_baseline(self.place, &[&report, "--programs-only", "--format", "json"])?;
         let is_kill = status()?["step"] == "kill";
         ensure!(enforcing.said().contains("one run alone cannot tell"), "{}", enforcing.said());
         for args in SEEN {
@@ -265,7 +265,7 @@ fn an_incomplete_report_is_refused_and_a_whole_one_makes_a_policy_for_a_folder_o
     ensure!(allowed.stderr().contains("incomplete: "), "{}", allowed.stderr());
 
     let path = whole.of(&here)?.path.display().to_string();
-    let printed = run(None, &["enforce", "--baseline", &path, "--print"])?;
+    let printed = run(None, &["enforce", "--baseline", &path, "--programs-only", "--print"])?;
     ensure!(printed.status.success() && status()?["step"].is_null(), "{}", printed.stderr());
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("here.json"), printed.stdout())?;
@@ -285,7 +285,7 @@ fn an_incomplete_report_is_refused_and_a_whole_one_makes_a_policy_for_a_folder_o
     // Counted only, and both ways of being more than a list.
     let removed = run(None, &["policy", "remove", "0"])?;
     ensure!(removed.status.success(), "{}", removed.stderr());
-    let audit = Blocking::start_baseline(None, &[&path, "--audit", "--format", "json"])?;
+    let audit = Blocking::start_baseline(None, &[&path, "--programs-only", "--audit", "--format", "json"])?;
     works(&container.exec(UNSEEN[0].1)?, "an applet, audited")?;
     let denials = audit.expect_denials(1)?;
     ensure!(denials[0]["action"] == "audited" && denials[0]["reason"] == "not_listed", "{denials:?}");

@@ -31,39 +31,15 @@ echo kept >"$work/layers/volume/folder/secret"
 ln "$root/etc/secret" "$root/tmp/linked_before"
 cp "$(command -v busybox)" "$root/data/busybox"
 
-# Each way, tried by perl and by what it starts: "works" or "denied" (EPERM), else what went wrong. The second word is the rule.
+# Each way, tried by perl and by what it starts.
+here=$(dirname "$(readlink -f "$0")")
+cp "$here/../ways.pm" "$here/../ring.py" "$root/tmp/"
 cat >"$root/tmp/ways.pl" <<'WAYS'
 use strict;
 use warnings;
-use Errno qw(EPERM);
 use Fcntl;
-
-my ($O_PATH, $CLONE_NEWNS, $MS_BIND, $MNT_DETACH, $CWD) = (0x200000, 0x20000, 4096, 2, -100);
-
-sub content { my $f = shift; local $/; my $text = <$f>; defined $text && $text =~ /^kept/ or die "it reads otherwise\n"; 1 }
-sub reads { sysopen(my $f, $_[0], O_RDONLY) or return 0; content($f) }
-sub adds { sysopen(my $f, $_[0], O_WRONLY | O_APPEND) or return 0; 1 }
-# Of a program: whether it says that it is not permitted.
-sub runs {
-    my $said = `@_ 2>&1`;
-    return 1 if $? == 0;
-    $! = $said =~ /not permitted/ ? EPERM : 0;
-    $! == EPERM or print "  ($said)";
-    return 0;
-}
-# In a process of its own, whose errno is its exit status.
-sub apart {
-    my $act = shift;
-    my $pid = fork // die "no fork\n";
-    if (!$pid) { my $done = eval { $act->() }; exit($done ? 0 : $@ ? 255 : $! + 0) }
-    waitpid $pid, 0;
-    $! = $? >> 8;
-    return $? == 0;
-}
-sub prepared { my $done = shift; $done or die "cannot be prepared: $!\n" }
-# A system call takes no constants.
-sub call { my @words = @_; syscall(shift(@words), @words) }
-sub mounted { call(165, $_[0], $_[1], "none", $MS_BIND, 0) == 0 }
+BEGIN { require '/tmp/ways.pm' }
+our ($O_PATH, $CLONE_NEWNS, $MS_BIND, $MNT_DETACH, $CWD);
 
 my @ways = (
     ['its path', sub { reads '/data/secret' }],
@@ -182,43 +158,10 @@ my @free = (
     }],
 );
 mkdir '/etc/absent';
-for my $set (['way', @ways], ['free', @free]) {
-    my $kind = shift @$set;
-    for my $way (@$set) {
-        my ($name, $act) = @$way;
-        local $@;
-        $! = 0;
-        my $done = eval { $act->() };
-        my $said = $@ ? "went wrong: $@" : $done ? 'works' : $! == EPERM ? 'denied' : "fails: $!";
-        chomp $said;
-        print "$kind $name: $said\n";
-    }
-}
+tried('way', @ways);
+tried('free', @free);
 print "end\n";
 WAYS
-# One open by io_uring: struct io_uring_params and io_uring_sqe of include/uapi/linux/io_uring.h.
-cat >"$root/tmp/ring.py" <<'RING'
-import ctypes, mmap, os, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-params = ctypes.create_string_buffer(120)
-ring = libc.syscall(425, 2, params)
-if ring < 0:
-    sys.exit("no io_uring: " + os.strerror(ctypes.get_errno()))
-head, tail, mask, entries, flags, dropped, array = struct.unpack_from("7I", params, 40)
-completed = struct.unpack_from("6I", params, 80)
-size = max(array + 4 * 2, completed[5] + 16 * 4)
-queues = mmap.mmap(ring, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-submitted = mmap.mmap(ring, 64 * 2, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=0x10000000)
-path = ctypes.create_string_buffer(sys.argv[1].encode())
-struct.pack_into("<BBHiQQIIQ", submitted, 0, 18, 0, 0, -100, 0, ctypes.addressof(path), 0, os.O_RDONLY, 7)
-struct.pack_into("<I", queues, array, 0)
-struct.pack_into("<I", queues, tail, 1)
-if libc.syscall(426, ring, 1, 1, 1, None, 0) < 0:
-    sys.exit("no enter: " + os.strerror(ctypes.get_errno()))
-result = struct.unpack_from("<Qi", queues, completed[5])[1]
-sys.exit(0 if result >= 0 else os.strerror(-result))
-RING
-
 # stop NAME : ends it and waits until its cgroup is gone.
 stop() {
     runc --root "$work/state" kill "$1" KILL 2>/dev/null || true

@@ -100,8 +100,8 @@ pub(crate) struct DenialLine<'a> {
     action: &'static str,
     /// What it was: `exec`, `file`, `connect`, `listen`, `capability`, `mount`, `ptrace` or `module`.
     deed: &'static str,
-    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path` or
-    /// `file`; of connections `address`; of listeners `port`, or `unbound` if the kernel was to choose the port; of others `kind`,
+    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path`,
+    /// `file`, or `not_listed` where only what is listed may be written; of connections `address`; of listeners `port`, or `unbound` if the kernel was to choose the port; of others `kind`,
     /// as all of the kind are denied.
     reason: &'static str,
     policy: PolicyLine<'a>,

@@ -1,4 +1,4 @@
-//! `ringfence enforce --baseline`: nothing may run but what reports saw.
+//! `ringfence enforce --baseline`: nothing may run, and nothing be written, but what reports saw.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ::enforce::{EnforceError, Listed, Policy, Program, Script, Target};
-use ::recommend::{Programs, programs};
+use ::enforce::{Deed, EnforceError, Listed, Policy, Program, Script, Target, WrittenPlace};
+use ::recommend::{Programs, Written, programs, written};
 use ::report::{Report, Runs, counted};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -18,10 +18,11 @@ use crate::recommend::print;
 use crate::report::load_all;
 use crate::units;
 
-/// How nothing may run but what reports saw.
+/// How nothing may run or be written but what reports saw.
 #[derive(Args)]
 pub(crate) struct BaselineArgs {
-    /// Reports of the workload, or containers' names or ids, as `ringfence report` takes them: what they did not see run is denied.
+    /// Reports of the workload, or containers' names or ids, as `ringfence report` takes them: what they did not see run or
+    /// written is denied.
     #[arg(long, value_name = "REPORT", num_args = 1.., conflicts_with = "policy")]
     pub(crate) baseline: Vec<OsString>,
 
@@ -32,6 +33,10 @@ pub(crate) struct BaselineArgs {
     /// Take reports that miss something: what they miss is denied.
     #[arg(long, requires = "baseline")]
     allow_incomplete: bool,
+
+    /// Hold only programs to it: files may be written anywhere, as where only programs can be denied.
+    #[arg(long, requires = "baseline")]
+    programs_only: bool,
 
     /// Print the policy (with --levels: the policies, in YAML) as a file for `--policy` instead of putting it in force.
     #[arg(long, requires = "derived", conflicts_with_all = ["limit", "later", "once", "policy"])]
@@ -66,8 +71,17 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
     for reason in &found.incomplete {
         note(&format!("incomplete: {}", reason.shown()));
     }
-    let (listed, left_out) = list(&found);
+    let (mut listed, left_out) = list(&found);
+    let wrote = match args.programs_only {
+        true => None,
+        false => Some(written(&reports, args.allow_incomplete).context(WITHOUT_FILES)?),
+    };
     say(&found, &listed, &left_out);
+    if let Some(wrote) = &wrote {
+        let (places, left_out) = list_places(wrote);
+        say_written(wrote, &places, &left_out);
+        listed.written = Some(places);
+    }
     let policy = Policy {
         schema_version: Policy::SCHEMA_VERSION,
         name: found.runs.first().map(|run| format!("baseline of {}", run.name.shown())),
@@ -90,8 +104,17 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
         print(&::report::json(&policy))?;
         return Ok(ExitCode::SUCCESS);
     }
-    put_in_force(&Force { policy: &policy, only: None, limit: args.limit, later: args.later, once, format })
+    let forced =
+        put_in_force(&Force { policy: &policy, only: None, limit: args.limit, later: args.later, once, format });
+    forced.map_err(|error| match error.downcast_ref() {
+        Some(EnforceError::Deed { deed: Deed::Write, .. }) => error.context(WITHOUT_FILES),
+        _ => error,
+    })
 }
+
+/// What to do where files cannot be held to what was seen.
+const WITHOUT_FILES: &str =
+    "nothing is denied; --programs-only holds programs alone to what was seen, and lets files be written anywhere";
 
 /// The containers that the reports are of.
 fn named(reports: &[Report]) -> anyhow::Result<Vec<Target>> {
@@ -145,6 +168,80 @@ fn list(found: &Programs) -> (Listed, BTreeSet<Text>) {
     (listed, left_out)
 }
 
+/// The places as a policy lists them, and what no policy can.
+fn list_places(wrote: &Written) -> (Vec<WrittenPlace>, BTreeSet<Text>) {
+    let mut left_out = wrote.unlistable.clone();
+    let mut places = Vec::new();
+    for place in &wrote.places {
+        let path = std::str::from_utf8(place.path.as_bytes()).ok();
+        let parsed = path.and_then(|path| match place.is_below {
+            true => WrittenPlace::below(path).ok(),
+            false => WrittenPlace::at(path).ok(),
+        });
+        match parsed {
+            Some(place) => places.push(place),
+            None => drop(left_out.insert(place.path.clone())),
+        }
+    }
+    (places, left_out)
+}
+
+/// Where may be written, and how the runs themselves fare under that.
+fn say_written(wrote: &Written, places: &[WrittenPlace], left_out: &BTreeSet<Text>) {
+    for reason in &wrote.incomplete {
+        note(&format!("incomplete: {}", reason.shown()));
+    }
+    let folders = places.iter().filter(|place| place.is_below()).count();
+    note(&format!(
+        "written: {}, {} with all below",
+        counted((places.len() - folders) as u64, "file", "files"),
+        counted(folders as u64, "folder", "folders")
+    ));
+    let shown: Vec<String> =
+        places.iter().filter(|place| place.is_below()).map(|place| quoted(&place.to_string())).collect();
+    if !shown.is_empty() {
+        note(&format!("  folders: {}", few(&shown)));
+    }
+    if wrote.is_joined {
+        note("  there were too many places: those that lie near each other are put together");
+    }
+    for folder in &wrote.narrow {
+        note(&format!(
+            "  names change in {}, which is the system's and is not opened for that: other names there will be denied",
+            ::report::quoted(folder)
+        ));
+    }
+    for what in left_out {
+        note(&format!("  not listed, as no path finds it again: {}", ::report::quoted(what)));
+    }
+    if wrote.runs.len() < 2 {
+        return;
+    }
+    let (files, denied) =
+        wrote.runs.iter().fold((0, 0), |(files, denied), run| (files + run.files, denied + run.denied));
+    note(&format!(
+        "each run, if only where the others wrote might be written: {} of {} would have been denied",
+        denied,
+        counted(files, "file written", "files written")
+    ));
+    for run in wrote.runs.iter().filter(|run| run.denied > 0) {
+        let what: Vec<String> = run.denied_files.iter().map(::report::quoted).collect();
+        note(&format!("  {}: {} of {}: {}", ::report::quoted(&run.name), run.denied, run.files, few(&what)));
+    }
+}
+
+fn quoted(text: &str) -> String {
+    ::report::quoted(&Text::from(text))
+}
+
+/// The first few, and how many more there are.
+fn few(all: &[String]) -> String {
+    let more = all.len().saturating_sub(SHOWN);
+    let shown = &all[..all.len() - more];
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
 /// What is listed, and how the runs themselves fare under it: before anything is denied.
 fn say(found: &Programs, listed: &Listed, left_out: &BTreeSet<Text>) {
     let names: BTreeSet<&Text> = found.runs.iter().map(|run| &run.name).collect();
@@ -174,12 +271,10 @@ fn say(found: &Programs, listed: &Listed, left_out: &BTreeSet<Text>) {
         counted(execs, "program start", "program starts")
     ));
     for run in found.runs.iter().filter(|run| run.denied > 0) {
-        let what: Vec<String> = run.denied_programs.iter().take(SHOWN).map(::report::quoted).collect();
-        let more = run.denied_programs.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        note(&format!("  {}: {} of {}: {}{more}", ::report::quoted(&run.name), run.denied, run.execs, what.join(", ")));
+        let what: Vec<String> = run.denied_programs.iter().map(::report::quoted).collect();
+        note(&format!("  {}: {} of {}: {}", ::report::quoted(&run.name), run.denied, run.execs, few(&what)));
     }
 }
 
-/// So many programs of a run are named.
+/// So many programs or files of a run are named.
 const SHOWN: usize = 8;

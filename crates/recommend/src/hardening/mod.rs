@@ -9,7 +9,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod network;
-mod paths;
+pub(crate) mod paths;
 mod privileges;
 mod read_only;
 mod seen;
@@ -24,6 +24,7 @@ pub use types::{
     SystemPathKind, SystemPaths, UlimitAdvice, UnusedDevice, UserAdvice, UserIds, WritableDirectory,
 };
 
+pub(crate) use read_only::{CHANGES, SHARED, joined, topmost};
 use seen::Seen;
 
 use crate::Options;

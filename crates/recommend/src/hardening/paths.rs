@@ -18,7 +18,7 @@ const MAX_LINKS: usize = 8;
 
 /// The mounts and links of one run, as far as they are known.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(crate) struct Places {
     /// By phase and number, whether a mount is the root file system.
     is_root: BTreeMap<(Phase, u32), bool>,
     /// Where something is mounted beside the root file system.
@@ -28,7 +28,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn of(run: &Report) -> Places {
+    pub(crate) fn of(run: &Report) -> Places {
         let mut places = Places::default();
         for mount in &run.behaviour.files.mounts {
             places.is_root.insert((mount.phase, mount.mount), mount.place == Place::Root);
@@ -47,11 +47,16 @@ impl Places {
         for point in MADE_UP.iter().chain(&OF_ENGINES) {
             places.points.insert(point.to_vec());
         }
-        for used in &run.behaviour.files.paths {
-            if used.phase == Phase::RuntimeInit || used.unreachable || used.path_truncated || used.argument_truncated {
-                continue;
-            }
-            if let Some((link, target)) = link(used.argument.as_bytes(), used.path.as_bytes()) {
+        let told = |used: &&PathUse| used.phase != Phase::RuntimeInit && !used.unreachable && !used.path_truncated;
+        let found: BTreeSet<&[u8]> =
+            run.behaviour.files.paths.iter().filter(told).map(|used| used.path.as_bytes()).collect();
+        // What the kernel found begins with no link.
+        let has_below = |folder: &[u8]| {
+            let first = [folder, b"/"].concat();
+            found.range(first.as_slice()..).next().is_some_and(|path| path.starts_with(&first))
+        };
+        for used in run.behaviour.files.paths.iter().filter(told).filter(|used| !used.argument_truncated) {
+            if let Some((link, target)) = link(used.argument.as_bytes(), used.path.as_bytes(), has_below) {
                 places.links.insert(link, target);
             }
         }
@@ -77,13 +82,18 @@ impl Places {
     }
 
     /// The path that a name leads to, as far as links are known.
-    pub(super) fn resolve(&self, name: &[u8]) -> Vec<u8> {
+    pub(crate) fn resolve(&self, name: &[u8]) -> Vec<u8> {
         let mut path = tidied(name);
         for _ in 0..MAX_LINKS {
             let Some(next) = self.follow(&path) else { break };
             path = next;
         }
         path
+    }
+
+    /// Where the path itself leads, if it is known to be a link.
+    pub(crate) fn target(&self, path: &[u8]) -> Option<&[u8]> {
+        self.links.get(path).map(Vec::as_slice)
     }
 
     /// One link further: of the directories of the path, the longest that is a link.
@@ -116,28 +126,32 @@ impl Places {
     }
 }
 
-/// The directory that a passed name shows to be a link, and where it leads: what is left of both when their equal tails are taken off.
-fn link(argument: &[u8], path: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// The directory that a passed name shows to be a link, and where it leads: what is left of both when their equal tails are taken off,
+/// or so much of these that it is no directory by what else was found.
+fn link(argument: &[u8], path: &[u8], is_directory: impl Fn(&[u8]) -> bool) -> Option<(Vec<u8>, Vec<u8>)> {
     if !argument.starts_with(b"/") || !path.starts_with(b"/") {
         return None;
     }
     let argument = tidied(argument);
     let (mut from, mut to) = (argument.as_slice(), path);
+    let mut heads = vec![(from, to)];
     while from != to && name(from) == name(to) && !trimmed_parent(from).is_empty() && !trimmed_parent(to).is_empty() {
         (from, to) = (trimmed_parent(from), trimmed_parent(to));
+        heads.push((from, to));
     }
+    (from, to) = heads.into_iter().rev().find(|(from, _)| !is_directory(from))?;
     // `/proc/self` leads elsewhere for each process.
     let is_link = from != to && from.len() > 1 && to.len() > 1 && !from.starts_with(b"/proc/");
     is_link.then(|| (from.to_vec(), to.to_vec()))
 }
 
 /// The last part of a path.
-pub(super) fn name(path: &[u8]) -> &[u8] {
+pub(crate) fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 /// The directory that a path lies in; of `/` itself `/`.
-pub(super) fn parent(path: &[u8]) -> &[u8] {
+pub(crate) fn parent(path: &[u8]) -> &[u8] {
     match trimmed_parent(path) {
         b"" => b"/",
         parent => parent,
@@ -150,13 +164,13 @@ fn trimmed_parent(path: &[u8]) -> &[u8] {
 }
 
 /// The directories above a path, from the first below `/` on.
-pub(super) fn ancestors(path: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn ancestors(path: &[u8]) -> Vec<&[u8]> {
     let slashes = path.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0);
     slashes.map(|(at, _)| &path[..at]).collect()
 }
 
 /// Whether a path lies below a directory.
-pub(super) fn is_below(path: &[u8], directory: &[u8]) -> bool {
+pub(crate) fn is_below(path: &[u8], directory: &[u8]) -> bool {
     match path.strip_prefix(directory) {
         Some(rest) => directory == b"/" || rest.first() == Some(&b'/'),
         None => false,
@@ -164,7 +178,7 @@ pub(super) fn is_below(path: &[u8], directory: &[u8]) -> bool {
 }
 
 /// The path without empty parts, `.` and `..`, from `/` on.
-pub(super) fn tidied(path: &[u8]) -> Vec<u8> {
+pub(crate) fn tidied(path: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|&byte| byte == b'/') {
         match part {
@@ -198,7 +212,7 @@ mod tests {
     #[test]
     fn a_link_is_what_differs_between_the_name_and_where_it_led() {
         let found = |argument: &str, path: &str| {
-            link(argument.as_bytes(), path.as_bytes())
+            link(argument.as_bytes(), path.as_bytes(), |folder| folder == b"/usr/lib")
                 .map(|(from, to)| (String::from_utf8(from).expect("text"), String::from_utf8(to).expect("text")))
         };
 
@@ -208,6 +222,9 @@ mod tests {
             found("/etc/alternatives/awk", "/usr/bin/mawk").map(|pair| pair.0),
             Some("/etc/alternatives/awk".into())
         );
+        // The folder above has other files.
+        assert_eq!(found("/usr/lib/ssl/x.cnf", "/etc/ssl/x.cnf"), Some(("/usr/lib/ssl".into(), "/etc/ssl".into())));
+        assert_eq!(found("/usr/lib", "/etc"), None);
         assert_eq!(found("/proc/self/stat", "/proc/12/stat"), None);
         assert_eq!(found("x", "/a/x"), None);
         assert_eq!(found("/a/../b/x", "/b/x"), None);

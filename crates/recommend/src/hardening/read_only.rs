@@ -20,7 +20,7 @@ const MAX_MOUNTS: usize = 64;
 /// So many lines of evidence are told of each.
 const MAX_EVIDENCE: usize = 5;
 /// What is done to a file that a read-only file system refuses.
-const CHANGES: [FileAccess; 6] = [
+pub(crate) const CHANGES: [FileAccess; 6] = [
     FileAccess::OpenedToWrite,
     FileAccess::Created,
     FileAccess::Truncated,
@@ -29,7 +29,7 @@ const CHANGES: [FileAccess; 6] = [
     FileAccess::OwnerChanged,
 ];
 /// Directories of the image as a whole, or of what every program shares: none of them is mounted over for the sake of one file.
-const SHARED: [&[u8]; 27] = [
+pub(crate) const SHARED: [&[u8]; 27] = [
     b"/",
     b"/bin",
     b"/boot",
@@ -486,13 +486,13 @@ fn hidden(seen: &Seen<'_>, directory: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Those that lie below none of the others.
-fn topmost(directories: BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+pub(crate) fn topmost(directories: BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
     let is_inner = |path: &&Vec<u8>| ancestors(path).into_iter().any(|above| directories.contains(above));
     directories.iter().filter(|path| !is_inner(path)).cloned().collect()
 }
 
 /// With the highest directory that several lie below in the place of these.
-fn joined(directories: &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+pub(crate) fn joined(directories: &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
     let mut groups = BTreeMap::<&[u8], usize>::new();
     for directory in directories {
         for above in ancestors(directory) {

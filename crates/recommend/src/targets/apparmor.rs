@@ -9,9 +9,8 @@ use super::settings::Settings;
 use super::{Output, quoting};
 use crate::Recommendation;
 use crate::access_control::{AccessControl, FileNeed};
+use crate::names::{Part, TEMPORARY, parts};
 
-/// Where programs make files under names of chance.
-const TEMPORARY: [&str; 3] = ["/dev/shm/", "/tmp/", "/var/tmp/"];
 /// What a runtime hands over at the start, whatever the workload does.
 const HANDED_OVER: [(&str, &str); 3] = [("/dev/console", "rw"), ("/dev/null", "rw"), ("/dev/pts/[0-9]*", "rw")];
 
@@ -211,29 +210,13 @@ fn name_pattern(path: &str) -> String {
     }
     let Some((folder, name)) = path.rsplit_once('/') else { return quoting::apparmor(path) };
     let mut pattern = process_pattern(folder) + "/";
-    let mut run = String::new();
-    let flush = |run: &mut String, pattern: &mut String| {
-        let has = |is: fn(&char) -> bool| run.chars().any(|c| is(&c));
-        let mixed = [char::is_ascii_digit, char::is_ascii_lowercase, char::is_ascii_uppercase];
-        let kinds = mixed.iter().filter(|is| has(**is)).count();
-        if !run.is_empty() && kinds == 1 && has(char::is_ascii_digit) {
-            pattern.push_str("[0-9]*");
-        } else if run.len() >= 6 && kinds >= 2 {
-            pattern.push('*');
-        } else {
-            pattern.push_str(&quoting::apparmor(run));
-        }
-        run.clear();
-    };
-    for c in name.chars() {
-        if c.is_ascii_alphanumeric() {
-            run.push(c);
-        } else {
-            flush(&mut run, &mut pattern);
-            pattern.push_str(&quoting::apparmor(&c.to_string()));
+    for part in parts(name) {
+        match part {
+            Part::Fixed(text) => pattern.push_str(&quoting::apparmor(text)),
+            Part::Number(_) => pattern.push_str("[0-9]*"),
+            Part::Chance => pattern.push('*'),
         }
     }
-    flush(&mut run, &mut pattern);
     pattern
 }
 

@@ -24,11 +24,13 @@ pub enum Deed {
     Ptrace,
     /// Loading a module into the kernel.
     Module,
+    /// Writing what is not listed. What is denied so is told as [`Deed::File`].
+    Write,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Deed; 8] = [
+    pub const ALL: [Deed; 9] = [
         Deed::Exec,
         Deed::File,
         Deed::Connect,
@@ -37,6 +39,7 @@ impl Deed {
         Deed::Mount,
         Deed::Ptrace,
         Deed::Module,
+        Deed::Write,
     ];
 
     /// Its name.
@@ -50,6 +53,7 @@ impl Deed {
             Deed::Mount => "mount",
             Deed::Ptrace => "ptrace",
             Deed::Module => "module",
+            Deed::Write => "write",
         }
     }
 
@@ -64,6 +68,7 @@ impl Deed {
             Deed::Mount => "mounting",
             Deed::Ptrace => "tracing a process",
             Deed::Module => "loading a module",
+            Deed::Write => "writing what is not listed",
         }
     }
 
@@ -77,6 +82,7 @@ impl Deed {
             Deed::Mount => deed::DEED_MOUNT,
             Deed::Ptrace => deed::DEED_PTRACE,
             Deed::Module => deed::DEED_MODULE,
+            Deed::Write => deed::DEED_WRITE,
         }
     }
 
@@ -136,12 +142,38 @@ impl Deed {
             (Deed::Ptrace, Step::FmodRet) => &["ptrace_result", "traceme_result"],
             (Deed::Module, Step::Lsm) => &["load_data_lsm", "read_file_lsm", "request_lsm"],
             (Deed::Module, Step::FmodRet) => &["load_data_result", "read_file_result", "request_result"],
+            (Deed::Write, Step::Lsm) => &[
+                "written_open_lsm",
+                "written_cut_lsm",
+                "written_mode_lsm",
+                "written_make_lsm",
+                "written_make_folder_lsm",
+                "written_make_symlink_lsm",
+                "written_remove_lsm",
+                "written_remove_folder_lsm",
+                "written_link_lsm",
+                "written_move_lsm",
+                "written_owner_lsm",
+            ],
+            (Deed::Write, Step::FmodRet) => &[
+                "written_open_result",
+                "written_cut_result",
+                "written_mode_result",
+                "written_make_result",
+                "written_make_folder_result",
+                "written_make_symlink_result",
+                "written_remove_result",
+                "written_remove_folder_result",
+                "written_link_result",
+                "written_move_result",
+                "written_owner_result",
+            ],
         })
     }
 
     /// Whether a runtime does it, too, in the container that it makes: it may until it starts the container's program.
     pub(super) fn is_of_runtimes(self) -> bool {
-        matches!(self, Deed::Capability | Deed::Mount)
+        matches!(self, Deed::Capability | Deed::Mount | Deed::Write)
     }
 }
 
@@ -152,7 +184,8 @@ impl fmt::Display for Deed {
 }
 
 /// The programs whose functions are given structures by value, which kernels before 6.1 do not allow: there owners can be changed.
-pub(super) const WITH_STRUCTURES: [&str; 2] = ["owner_lsm", "owner_result"];
+pub(super) const WITH_STRUCTURES: [&str; 4] =
+    ["owner_lsm", "owner_result", "written_owner_lsm", "written_owner_result"];
 
 /// The programs that know whom policies are about: there at every step, and for every deed.
 pub(super) const SHARED: [&str; 3] = ["on_mkdir_guard", "on_mkdir_guard_again", "on_rmdir_guard"];

@@ -32,7 +32,7 @@ pub enum Reason {
     Mapped,
     /// The file did not come with the image.
     NotOfImage,
-    /// The program is none of those that are listed.
+    /// The program, or the place that was to be written, is none of those that are listed.
     NotListed,
     /// All deeds of the kind are denied.
     Kind,
@@ -139,7 +139,7 @@ pub enum Details {
 impl Details {
     fn of(deed: Deed, raw: &denial) -> Option<Details> {
         Some(match deed {
-            Deed::File => Details::File(FileAct::from_number(raw.number)?),
+            Deed::File | Deed::Write => Details::File(FileAct::from_number(raw.number)?),
             Deed::Connect => Details::Peer(SocketAddr::new(Ipv6Addr::from(raw.address).to_canonical(), raw.port)),
             Deed::Listen => Details::Port(raw.port),
             Deed::Capability => Details::Capability(raw.number),

@@ -1,11 +1,12 @@
-//! What the guards are told of policies that let nothing run but what is listed (`src/guard_listed/guard_listed.bpf.c`).
+//! What the guards are told of policies that let nothing run, or nothing be written, but what is listed
+//! (`src/guard_listed/guard_listed.bpf.c`, `src/guard_written/guard_written.bpf.c`).
 
 use super::maps::{bit, find, write};
 use super::{FileKey, GuardError, Guards, Step};
 use crate::guard_bpf::types::{file_key, listing};
 use crate::record::{self, Plain};
 
-// SAFETY: made of fixed-width integers (`guard_listed.bpf.c`).
+// SAFETY: made of fixed-width integers (`bpf/guard_list.h`).
 unsafe impl Plain for listing {}
 
 impl Guards {
@@ -20,9 +21,12 @@ impl Guards {
         })
     }
 
-    /// It lets everything run, whatever it lists.
+    /// It lets everything run and be written, whatever it lists.
     pub(super) fn list_nothing_more(&self, number: u32) -> Result<(), GuardError> {
-        self.change_listing(|listing| listing.policies &= !bit(number))
+        self.change_listing(|listing| {
+            listing.policies &= !bit(number);
+            listing.writing &= !bit(number);
+        })
     }
 
     /// Lists the program with this path, as it is below the root of the container's mounts.
@@ -52,6 +56,38 @@ impl Guards {
     /// Lists the program that this name picks, of one that is many.
     pub fn list_applet(&self, name: &[u8], number: u32) -> Result<(), GuardError> {
         self.mark("listed_applets", &self.key().of_name(name).to_ne_bytes(), number)
+    }
+
+    /// From now on the policy lets nothing be written but what it lists. `host_root` as above.
+    pub fn write_only_what_is_listed(&self, host_root: FileKey, number: u32) -> Result<(), GuardError> {
+        self.change_listing(|listing| {
+            listing.host_root_inode = host_root.inode;
+            listing.host_root_device = host_root.device;
+            listing.writing |= bit(number);
+        })
+    }
+
+    /// What lies at this path may be written: in the container's root, if that is an overlay, the path in it, else the path below
+    /// the root of the container's mounts.
+    pub fn list_written(&self, path: &[u8], number: u32) -> Result<(), GuardError> {
+        self.mark("written_paths", &self.key().of_path(path).to_ne_bytes(), number)
+    }
+
+    /// All that lies below this folder may be written.
+    pub fn list_written_below(&self, folder: &[u8], number: u32) -> Result<(), GuardError> {
+        let name = folder.rsplit(|&byte| byte == b'/').find(|name| !name.is_empty()).unwrap_or_default();
+        self.mark("written_names", &self.key().of_name(name).to_ne_bytes(), number)?;
+        self.mark("written_folders", &self.key().of_path(folder).to_ne_bytes(), number)
+    }
+
+    /// The root of a container that the policy is about lies in the file system of this file.
+    pub fn list_root(&self, root: FileKey, number: u32) -> Result<(), GuardError> {
+        self.mark("container_roots", &root.device.to_ne_bytes(), number)
+    }
+
+    /// No longer.
+    pub fn unlist_root(&self, root: FileKey, number: u32) -> Result<(), GuardError> {
+        self.unmark("container_roots", &root.device.to_ne_bytes(), number)
     }
 
     fn change_listing(&self, change: impl FnOnce(&mut listing)) -> Result<(), GuardError> {

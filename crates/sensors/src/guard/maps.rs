@@ -84,7 +84,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 24] = [
+const MASKS: [&str; 28] = [
     "namespace_policies",
     "awaited_cgroups",
     "waiting_names",
@@ -98,6 +98,10 @@ const MASKS: [&str; 24] = [
     "listed_paths",
     "listed_texts",
     "listed_applets",
+    "written_paths",
+    "written_folders",
+    "written_names",
+    "container_roots",
     "unreadable_paths",
     "unwritable_paths",
     "unreadable_files",

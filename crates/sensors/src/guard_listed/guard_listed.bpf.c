@@ -6,44 +6,16 @@
  * choose his own root must not choose what his programs are called. Or it is listed as the file that it is. Of a script
  * both it and its interpreter must be listed; at the end of an exec, where its file is not known any more, it is told
  * by the text that it was called by. Of programs of many the name that picks one must be listed, too.
- *
- * A runtime that sets a container up, or brings a program into one, is in the container's cgroup and still in the root
- * of the host: what it runs there is none of the container's.
  */
 
 #include "guard_tell.h"
+#include "guard_list.h"
 
-struct listing {
-	/* The policies that let nothing run but what is listed. */
-	u64 policies;
-	/* The folder that is the root of the host. */
-	u64 host_root_inode;
-	u32 host_root_device;
-	/* Whether programs are judged only when their exec is done. */
-	u32 only_at_the_end;
-};
-
-GUARD_MAP(listings, ARRAY, 1, u32, struct listing, 0);
 /* What is listed: the mask of the policies that list it. */
 GUARD_MAP(listed_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(listed_paths, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(listed_texts, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(listed_applets, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
-
-/* Whether the task's root is that of the host: the same folder, and no mount lies above but the one that every mount
- * namespace begins with. */
-static __always_inline bool is_in_root_of_host(struct listing *listing)
-{
-	struct task_struct *task = current_task();
-	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
-	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
-	struct mount *above = BPF_CORE_READ(
-		(struct mount *)((void *)vfsmount - bpf_core_field_offset(struct mount, mnt)), mnt_parent);
-
-	return BPF_CORE_READ(root, i_ino) == listing->host_root_inode &&
-	       BPF_CORE_READ(root, i_sb, s_dev) == listing->host_root_device &&
-	       BPF_CORE_READ(above, mnt_parent) == above;
-}
 
 /* The policies that judge what the running task runs. A canary is judged wherever it is. */
 static __always_inline u64 listing_policies(struct listing *listing)
@@ -101,13 +73,6 @@ __noinline u64 not_listing_applet(u64 mask)
 		argument = after_text(argument);
 	}
 	return mask;
-}
-
-static __always_inline struct listing *listing(void)
-{
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&listings, &zero);
 }
 
 static __always_inline int judge_listed(struct linux_binprm *bprm)

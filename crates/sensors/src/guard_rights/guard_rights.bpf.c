@@ -2,6 +2,7 @@
 /* Capabilities that may not be used, and what they are had for: mounting, tracing, modules. */
 
 #include "guard_deed.h"
+#include "guard_newcomer.h"
 
 enum capability_limit {
 	CAPABILITIES = 64,
@@ -10,19 +11,6 @@ EXPORT(enum, capability_limit);
 
 /* The number of a capability -> the policies that deny it. */
 GUARD_MAP(denied_capabilities, ARRAY, CAPABILITIES, u32, u64, 0);
-
-/*
- * A runtime makes a container in the container's cgroup, with capabilities and mounts, and only then starts its
- * program. A newcomer is a process that came to a policy's cgroup from outside, with all its children, until it starts
- * a program.
- */
-struct newcomer {
-	u32 mount_ns;
-	/* So many programs it starts as the runtime, if they start where the runtime was. */
-	u32 programs;
-};
-
-GUARD_MAP(newcomers, LRU_HASH, 1024, u32, struct newcomer, 0);
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork_newcomer, struct task_struct *parent, struct task_struct *child)
@@ -73,13 +61,6 @@ int BPF_PROG(on_attach_newcomer, struct cgroup *cgroup, const char *path, struct
 		return 0;
 	bpf_map_update_elem(&newcomers, &tgid, &moved, BPF_ANY);
 	return 0;
-}
-
-static __always_inline bool is_newcomer(void)
-{
-	u32 tgid = BPF_CORE_READ(current_task(), tgid);
-
-	return bpf_map_lookup_elem(&newcomers, &tgid);
 }
 
 /* include/linux/security.h: CAP_OPT_NOAUDIT */
