@@ -9,13 +9,16 @@
 
 mod attempt;
 mod canary;
+mod contents;
 mod files;
 mod follow;
+mod hash;
 mod held;
 mod ladder;
 mod listed;
 mod lock;
 mod network;
+mod opens;
 mod place;
 mod policy;
 mod running;
@@ -25,9 +28,11 @@ mod target;
 
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
 pub use follow::{Follower, LabelValues, Notice, Place, wake_on_events};
+pub use hash::Hash;
 pub use ladder::{Climb, LadderError};
 pub use listed::{Listed, Script};
 pub use network::{Peer, Port, capability};
+pub use opens::{Contained, OpensError, are_contents_held};
 pub use place::FileRule;
 pub use policy::{Policy, PolicyError, Program};
 pub use running::matching;

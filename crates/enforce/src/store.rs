@@ -14,6 +14,7 @@ use crate::canary::{self, CanaryError};
 use crate::files;
 use crate::ladder::{Climb, LadderError, climb, hierarchy};
 use crate::lock::Lock;
+use crate::opens::{self, OpensError};
 use crate::place::{FileRule, above};
 use crate::policy::{Policy, PolicyError};
 use crate::running::running_now;
@@ -61,6 +62,9 @@ pub enum EnforceError {
         /// Why.
         source: DeedError,
     },
+    /// The contents of programs cannot be looked at.
+    #[error(transparent)]
+    Opens(#[from] OpensError),
     /// No container is meant.
     #[error("no container matches {whom}: nothing is blocked; with --later it is blocked when it comes")]
     NoContainer {
@@ -114,6 +118,7 @@ impl EnforceError {
             self,
             EnforceError::Policy(_)
                 | EnforceError::Deed { .. }
+                | EnforceError::Opens(_)
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
@@ -249,6 +254,9 @@ impl Enforcer {
             .collect();
         if matching.is_empty() && !later {
             return Err(EnforceError::NoContainer { whom: policy.whom() });
+        }
+        if !policy.hash.is_empty() {
+            opens::try_out()?;
         }
         let number = self.free_number()?;
         let applied = policy

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ::enforce::{Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Status};
+use ::enforce::{
+    Contained, Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Reason, Status, are_contents_held,
+};
 use event::Text;
 use jiff::tz::TimeZone;
 use report::Timestamp;
@@ -18,6 +20,7 @@ use super::{Format, counted, short};
 pub(crate) struct Names {
     policies: BTreeMap<u32, String>,
     containers: Vec<(Place, String, Option<String>)>,
+    contained: Option<Contained>,
 }
 
 impl Names {
@@ -27,9 +30,15 @@ impl Names {
             .into_iter()
             .map(|status| (status.number, status.policy.name.clone().unwrap_or_else(|| status.policy.what())))
             .collect();
+        self.contained = follower.contained();
         self.containers =
             follower.places().map(|(place, id, name)| (place, id.to_owned(), name.map(str::to_owned))).collect();
         Ok(())
+    }
+
+    /// Why it was denied: of a content the guards know the file alone.
+    pub(super) fn reason(&self, denial: &Denial) -> Reason {
+        self.contained.as_ref().map_or(denial.reason, |contained| contained.reason(denial))
     }
 
     fn container(&self, denial: &Denial) -> Option<(&str, Option<&str>)> {
@@ -55,7 +64,7 @@ pub(crate) struct DenialLine<'a> {
     action: &'static str,
     /// What it was: `exec`, `file`, `connect`, `listen`, `capability`, `mount`, `ptrace` or `module`.
     deed: &'static str,
-    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path` or
+    /// Of programs `path`, `file`, `hash`, `not_hashed` (its content could not be told), `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path` or
     /// `file`; of connections `address`; of listeners `port`, or `unbound` if the kernel was to choose the port; of others `kind`,
     /// as all of the kind are denied.
     reason: &'static str,
@@ -366,6 +375,12 @@ pub(crate) fn policy_text(status: &Status) -> String {
         true => "containers that come are held to it while `ringfence block` runs".to_owned(),
         false => "needs no process".to_owned(),
     });
+    if !status.policy.hash.is_empty() {
+        facts.push(match are_contents_held() {
+            true => "contents are looked at by a ringfence that runs".to_owned(),
+            false => "contents are NOT looked at: no `ringfence block` or `ringfence enforce` runs".to_owned(),
+        });
+    }
     format!("{}\n  {}\n", Text::from(what.as_str()).shown(), facts.join("; "))
 }
 
@@ -435,6 +450,9 @@ pub(crate) struct PolicyDocument<'a> {
     by_reason: BTreeMap<&'static str, u64>,
     /// Whether containers that come later are held to it only while `ringfence block` runs.
     needs_agent: bool,
+    /// Of one that names contents: whether somebody looks at them now, without whom they are not denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contents_held: Option<bool>,
 }
 
 impl<'a> PolicyDocument<'a> {
@@ -452,6 +470,7 @@ impl<'a> PolicyDocument<'a> {
             untold: tally.untold,
             by_reason: tally.by_reason.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
             needs_agent: needs_agent(status),
+            contents_held: (!status.policy.hash.is_empty()).then(are_contents_held),
         }
     }
 }
@@ -476,7 +495,7 @@ pub(crate) fn status_json(
 mod tests {
     use std::path::Path;
 
-    use ::enforce::{Action, FileAct, FileKey, Reason};
+    use ::enforce::{Action, FileAct, FileKey};
 
     use super::*;
 
@@ -506,7 +525,7 @@ mod tests {
 
     fn names() -> Names {
         let containers = vec![(Place::Cgroup(77), "ab".repeat(32), Some("web".to_owned()))];
-        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers }
+        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers, contained: None }
     }
 
     fn shown(format: Format) -> Shown {

@@ -1,5 +1,7 @@
 //! What the guards are told: whom, what, and in which state a policy is.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, Object};
 
 use super::{GuardError, Guards};
@@ -199,6 +201,18 @@ impl Guards {
         Ok(ids)
     }
 
+    /// The policies that are about this cgroup itself, one bit each.
+    pub fn policies_of_cgroup(&self, id: u64) -> Result<u64, GuardError> {
+        let map = find(self.object(), "cgroup_policies")?;
+        Ok(look_up(&map, "cgroup_policies", &id.to_ne_bytes())?.map_or(0, |mask| mask_of(&mask)))
+    }
+
+    /// The policies that are about the tasks in this namespace, one bit each.
+    pub fn policies_of_namespace(&self, namespace: u32) -> Result<u64, GuardError> {
+        let map = find(self.object(), "namespace_policies")?;
+        Ok(look_up(&map, "namespace_policies", &namespace.to_ne_bytes())?.map_or(0, |mask| mask_of(&mask)))
+    }
+
     /// From now on the policy is about the tasks in this mount or pid namespace.
     pub fn watch_namespace(&self, namespace: u32, number: u32) -> Result<(), GuardError> {
         let key = namespace.to_ne_bytes();
@@ -268,12 +282,14 @@ impl Guards {
     }
 
     pub(super) fn mark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+        let _changing = changing();
         let handle = find(self.object(), map)?;
         let old = look_up(&handle, map, key)?.map_or(0, |mask| mask_of(&mask));
         write(&handle, map, key, &(old | bit(number)).to_ne_bytes())
     }
 
     pub(super) fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
+        let _changing = changing();
         let handle = find(self.object(), map)?;
         let Some(old) = look_up(&handle, map, key)? else { return Ok(()) };
         let left = mask_of(&old) & !bit(number);
@@ -295,6 +311,12 @@ impl Guards {
         let keys: Vec<Vec<u8>> = find(self.object(), map)?.keys().collect();
         keys.iter().try_for_each(|key| self.unmark(map, key, number))
     }
+}
+
+/// Held while bits of a map are changed: two threads may change those of one key.
+fn changing() -> MutexGuard<'static, ()> {
+    static CHANGING: Mutex<()> = Mutex::new(());
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl file_key {
