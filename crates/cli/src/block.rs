@@ -11,8 +11,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ::enforce::{
-    After, Applied, EnforceError, Enforcer, FileRule, Follower, Notice, Peer, Policy, Port, Program, Status, Step,
-    Target,
+    After, Applied, Denial, EnforceError, Enforcer, FileRule, Follower, Hash, Notice, Peer, Policy, Port, Program,
+    Status, Step, Target, Told,
 };
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
@@ -38,6 +38,7 @@ use via::Via;
 Examples:
   ringfence block --container web --exec whoami           no whoami in the container web
   ringfence block --image 'php:*' --exec sh --exec bash    no shell, in all containers of these images
+  ringfence block --image '*' --hash sha256:$(sha256sum miner | cut -d' ' -f1)   this program, under whatever name
   ringfence block --container web --exec /usr/bin/curl --audit   count who would be blocked
   ringfence block --container web --file /etc/shadow:r --file /etc/cron.d:w   nobody reads it, nobody writes there
   ringfence block --container web --connect 169.254.169.254 --connect '*:25'   no cloud metadata, no mail
@@ -54,6 +55,11 @@ pub(crate) struct BlockArgs {
     /// A program that may not run: its name, wherever it lies, or its whole path in the container.
     #[arg(long, value_name = "PROGRAM")]
     exec: Vec<Program>,
+
+    /// A program that may not run, by its content, whatever it is called: copies and renamed ones, too. Held while this program, or
+    /// `ringfence enforce`, runs.
+    #[arg(long, value_name = "sha256:HEX")]
+    hash: Vec<Hash>,
 
     /// Only programs that came with the container's image may run: none that was written since, lies in a volume or in memory, or
     /// was changed.
@@ -96,7 +102,7 @@ pub(crate) struct BlockArgs {
     after: Vec<After>,
 
     /// Take the policy from this file (docs/blocking.md says what stands in it) instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "after", "audit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["container", "image", "label", "exec", "hash", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "after", "audit"])]
     policy: Option<PathBuf>,
 
     /// Deny nothing: count what would be denied, and say by whom.
@@ -132,7 +138,7 @@ pub(crate) struct BlockArgs {
     out: Option<PathBuf>,
 
     /// Show what is blocked on this machine, how, and what it has come to.
-    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "after", "policy", "audit", "limit", "later", "once", "step", "via"])]
+    #[arg(long, conflicts_with_all = ["container", "image", "label", "exec", "hash", "image_binaries_only", "file", "connect", "listen", "capability", "mount", "ptrace", "module", "after", "policy", "audit", "limit", "later", "once", "step", "via"])]
     status: bool,
 }
 
@@ -292,6 +298,7 @@ impl BlockArgs {
             name: None,
             containers: self.whom.targets(),
             exec: self.exec.clone(),
+            hash: self.hash.clone(),
             image_binaries_only: self.image_binaries_only,
             only: None,
             file: self.file.clone(),
@@ -306,7 +313,7 @@ impl BlockArgs {
         };
         ensure!(
             !policy.deeds().is_empty(),
-            "say what is blocked: --exec PROGRAM, --image-binaries-only, --file, --connect, --listen, --capability, --mount, --ptrace or --module"
+            "say what is blocked: --exec PROGRAM, --hash, --image-binaries-only, --file, --connect, --listen, --capability, --mount, --ptrace or --module"
         );
         Ok(policy)
     }
@@ -384,12 +391,17 @@ pub(crate) fn follow(
             };
             if !Enforcer::is_of_canary(&told) {
                 names.hear(&told);
+                let told = match told {
+                    Told::Denial(denial) => Told::Denial(Denial { reason: names.reason(&denial), ..denial }),
+                    tainted => tainted,
+                };
                 writeln!(out, "{}", shown.line(&told, names)).and_then(|()| out.flush())?;
             }
         }
         Ok(())
     };
     let mut lost = 0;
+    let mut looks_at_contents = false;
     loop {
         if woken.try_recv().is_ok() || Instant::now() >= look {
             for notice in follower.look(&enforcer)? {
@@ -397,9 +409,18 @@ pub(crate) fn follow(
             }
             names.renew(&enforcer, &follower)?;
             report_lost(&enforcer, &mut lost);
+            let is_looking = follower.contained().is_some();
+            if is_looking && !std::mem::replace(&mut looks_at_contents, is_looking) {
+                note("programs are held back until their contents are known, where policies name contents");
+            }
             look = Instant::now() + LOOK;
         }
         if once {
+            if follower.contained().is_some() {
+                note(
+                    "contents are looked at only while `ringfence block` or `ringfence enforce` runs: nothing is held by them now",
+                );
+            }
             // Nobody reads on: what was denied meanwhile is counted, and told to whoever looks next.
             return Ok(if follower.has_mislabelled() { ExitCode::from(exit::ERROR) } else { ExitCode::SUCCESS });
         }
@@ -479,6 +500,7 @@ fn tell_notice(notice: &Notice) {
             note(&format!("policy {policy} denies nothing from now on: it only counts"))
         }
         Notice::Switched { policy, audit: false } => note(&format!("policy {policy} denies from now on")),
+        Notice::Contents(why) => note(&format!("error: {why}")),
         Notice::Ended { policy, id } => note(&format!("{} has ended (policy {policy})", short(id))),
         Notice::Unseen { policy, id, why } => {
             note(&format!("policy {policy} knows the files of {} by name and path alone: {why}", short(id)))

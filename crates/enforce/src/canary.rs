@@ -22,11 +22,11 @@ pub const SUBCOMMAND: &str = "guard-canary";
 
 /// Before what it does behind that.
 const WAIT: &str = "wait-";
-const LIVE: &str = "live";
+pub(crate) const LIVE: &str = "live";
 /// Before what it reads.
 const READ: &str = "read-";
 /// Ourselves, even if the file has been replaced.
-const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 /// How a canary ends that was refused its program, and one that failed otherwise.
 const REFUSED: u8 = 10;
 const BROKEN: u8 = 11;

@@ -168,7 +168,7 @@ fn is_null_device(file: &OwnedFd) -> io::Result<bool> {
 }
 
 /// What lies at a path in this root, through all links.
-fn find_any(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
+pub(crate) fn find_any(root: &OwnedFd, path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).ok()
 }

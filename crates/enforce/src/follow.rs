@@ -16,6 +16,7 @@ use crate::Status;
 use crate::files::{self, Stat};
 use crate::held::Held;
 use crate::listed::ListedThere;
+use crate::opens::{Contained, Opens, OpensError};
 use crate::store::{EnforceError, Enforcer, boot_ns};
 
 /// What a look at the containers found.
@@ -66,6 +67,8 @@ pub enum Notice {
         /// The container's id.
         id: String,
     },
+    /// Something went wrong where the contents of programs are looked at.
+    Contents(String),
     /// What the policy means in a container could not be looked up: its files are told by name and path alone, and what came
     /// with the image is not told at all.
     Unseen {
@@ -123,6 +126,8 @@ pub struct Follower {
     /// Which policies only count, and which were switched.
     modes: BTreeMap<u32, (bool, bool)>,
     label: Option<LabelValues>,
+    /// While a policy names contents.
+    opens: Option<Opens>,
     /// The containers whose label is wrong, with what it says.
     mislabelled: BTreeSet<(String, String)>,
     /// The first look finds what was there before: nobody is told of that.
@@ -145,6 +150,11 @@ impl Follower {
         !self.mislabelled.is_empty()
     }
 
+    /// Why what is denied by its content was denied; none while no policy names contents.
+    pub fn contained(&self) -> Option<Contained> {
+        self.opens.as_ref().map(Opens::contained)
+    }
+
     /// The containers that are under policies: where they are, their ids, and their names if their engines say.
     pub fn places(&self) -> impl Iterator<Item = (Place, &str, Option<&str>)> {
         self.followed.iter().map(|((_, id, _), it)| (it.place, id.as_str(), it.name.as_deref()))
@@ -159,6 +169,8 @@ impl Follower {
         let known = enforcer.known()?;
         self.expect(enforcer, &policies, &known)?;
         notices.extend(self.mislabelled_in(&known));
+        self.look_at_contents(enforcer, &policies)?;
+        notices.extend(self.opens.as_ref().and_then(Opens::failed).map(Notice::Contents));
         let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
         let running = enforcer.running(&known, &names)?;
         let mut seen = BTreeSet::new();
@@ -173,7 +185,7 @@ impl Follower {
                     notices.extend(self.has_looked.then_some(notice));
                 }
                 let followed = self.followed.entry(key).or_insert_with(|| Followed::of(container));
-                if let Err(why) = followed.renew(enforcer, status, container)
+                if let Err(why) = followed.renew(enforcer, status, container, self.opens.as_ref())
                     && !std::mem::replace(&mut followed.is_unseen, true)
                 {
                     notices.push(Notice::Unseen { policy: status.number, id: container.id.clone(), why });
@@ -194,6 +206,25 @@ impl Follower {
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
         }
         Ok(notices)
+    }
+
+    /// Whoever is to run what a policy names by its content is held back, while there is such a policy.
+    fn look_at_contents(&mut self, enforcer: &Enforcer, policies: &[Status]) -> Result<(), EnforceError> {
+        let naming = policies.iter().filter(|status| !status.policy.hash.is_empty() && !status.is_over());
+        let hashes: BTreeMap<_, _> =
+            naming.map(|status| (status.number, status.policy.hash.iter().copied().collect())).collect();
+        if hashes.is_empty() {
+            self.opens = None;
+            return Ok(());
+        }
+        let opens = match self.opens.take() {
+            Some(opens) if !opens.is_alive() => return Err(OpensError::Ended.into()),
+            Some(opens) => opens,
+            None => Opens::start(&enforcer.proc)?,
+        };
+        opens.set(hashes);
+        self.opens = Some(opens);
+        Ok(())
     }
 
     /// The containers whose label is wrong, and was not before.
@@ -291,9 +322,21 @@ impl Followed {
     }
 
     /// Looks up what the policy means in the container now: a program that was replaced is another file.
-    fn renew(&mut self, enforcer: &Enforcer, status: &Status, container: &Running) -> Result<(), String> {
+    fn renew(
+        &mut self,
+        enforcer: &Enforcer,
+        status: &Status,
+        container: &Running,
+        opens: Option<&Opens>,
+    ) -> Result<(), String> {
         let number = status.number;
         let said = |error: &dyn std::error::Error| error.to_string();
+        if let Some(opens) = opens.filter(|_| !status.policy.hash.is_empty()) {
+            let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
+            if has_own_root {
+                opens.watch(&enforcer.proc, container.init.pid)?;
+            }
+        }
         if status.policy.image_binaries_only {
             enforcer.must_be_overlay(container).map_err(|error| said(&error))?;
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::{Peer, Port};
 use crate::place::FileRule;
-use crate::{After, Listed, Target};
+use crate::{After, Hash, Listed, Target};
 
 /// Why a policy is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum PolicyError {
         /// What is wrong.
         why: &'static str,
     },
+    /// It is no content.
+    #[error("{0:?} is no content: write sha256: and 64 hexadecimal digits")]
+    Hash(String),
     /// What nobody may read or write is no file.
     #[error("{file:?} is no file that can be denied: {why}")]
     File {
@@ -93,6 +96,10 @@ pub struct Policy {
     /// Programs that may not run: a name, which is meant wherever the program lies, or a whole path, as the container sees it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exec: Vec<Program>,
+    /// Programs with these contents may not run, whatever they are called: `sha256:` and 64 hexadecimal digits. Held while `ringfence block` or
+    /// `ringfence enforce` runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hash: Vec<Hash>,
     /// Only programs that came with the container's image may run: none that was written since, lies in a volume or in memory, or
     /// was changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -186,7 +193,9 @@ impl Policy {
     /// The kinds of deeds that it denies.
     pub fn deeds(&self) -> Vec<Deed> {
         let denies = |deed: &Deed| match deed {
-            Deed::Exec => !self.exec.is_empty() || self.image_binaries_only || self.only.is_some(),
+            Deed::Exec => {
+                !self.exec.is_empty() || !self.hash.is_empty() || self.image_binaries_only || self.only.is_some()
+            }
             Deed::File => !self.file.is_empty(),
             Deed::Connect => !self.connect.is_empty(),
             Deed::Listen => !self.listen.is_empty(),
@@ -202,6 +211,7 @@ impl Policy {
     /// What it denies, in one line.
     pub fn what(&self) -> String {
         let mut all: Vec<String> = self.exec.iter().map(|program| program.as_str().to_owned()).collect();
+        all.extend(self.hash.iter().map(ToString::to_string));
         all.extend(self.image_binaries_only.then(|| "all programs that are not of the image".to_owned()));
         all.extend(self.only.as_ref().map(Listed::what));
         all.extend(self.file.iter().map(|rule| format!("file {rule}")));
@@ -367,6 +377,7 @@ mod tests {
             name: Some("no whoami".into()),
             containers: vec![Target::Image("web:*".into()), Target::Label("a".into(), "b".into())],
             exec: vec![Program::parse("whoami").expect("it is a name")],
+            hash: vec![Hash([0xa1; 32])],
             image_binaries_only: true,
             only: Some(Listed {
                 programs: vec![Program::parse("/bin/sh").expect("it is a path")],
@@ -383,10 +394,11 @@ mod tests {
             after: vec![After::Network, "/srv/uploads/".parse().expect("it is a path")],
             audit: true,
         };
-        let what = "whoami, all programs that are not of the image, all programs but those that are listed (1 program), all writing \
+        let hash = format!("sha256:{}", "a1".repeat(32));
+        let what = "all programs that are not of the image, all programs but those that are listed (1 program), all writing \
                     but where it is listed (1 place), file /etc/shadow:r, file /data:rw, connect 10.0.0.0/8:443, connect *:25, listen *, listen 80, \
                     CAP_NET_RAW, mount, ptrace, module";
-        assert_eq!(policy.what(), what);
+        assert_eq!(policy.what(), format!("whoami, {hash}, {what}"));
         assert_eq!(policy.deeds(), Deed::ALL);
         assert_eq!(policy.triggers(), Trigger::ALL);
         assert_eq!(policy.when(), ", after a read from the network or of /srv/uploads");

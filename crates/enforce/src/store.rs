@@ -16,6 +16,7 @@ use crate::canary::{self, CanaryError};
 use crate::files;
 use crate::ladder::{Climb, LadderError, climb, hierarchy};
 use crate::lock::Lock;
+use crate::opens::{self, OpensError};
 use crate::place::{FileRule, above};
 use crate::policy::{Policy, PolicyError};
 use crate::running::running_now;
@@ -79,6 +80,9 @@ pub enum EnforceError {
         /// The container's id.
         id: String,
     },
+    /// The contents of programs cannot be looked at.
+    #[error(transparent)]
+    Opens(#[from] OpensError),
     /// No container is meant.
     #[error("no container matches {whom}: nothing is blocked; with --later it is blocked when it comes")]
     NoContainer {
@@ -134,6 +138,7 @@ impl EnforceError {
                 | EnforceError::Deed { .. }
                 | EnforceError::Trigger { .. }
                 | EnforceError::NoCgroup { .. }
+                | EnforceError::Opens(_)
                 | EnforceError::NoContainer { .. }
                 | EnforceError::Host { .. }
                 | EnforceError::NoOverlay { .. }
@@ -273,6 +278,9 @@ impl Enforcer {
             .collect();
         if matching.is_empty() && !later {
             return Err(EnforceError::NoContainer { whom: policy.whom() });
+        }
+        if !policy.hash.is_empty() {
+            opens::try_out()?;
         }
         let number = self.free_number()?;
         let applied = policy

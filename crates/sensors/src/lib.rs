@@ -12,6 +12,7 @@
 mod attach;
 mod configure;
 mod counts;
+pub mod exec_opens;
 pub mod guard;
 mod kernel;
 mod kernel_types;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ::enforce::{Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Status, Taint, Told};
+use ::enforce::{
+    Contained, Deed, Denial, Details, EnforceError, Enforcer, Follower, Place, Reason, Status, Taint, Told,
+    are_contents_held,
+};
 use event::Text;
 use jiff::tz::TimeZone;
 use report::Timestamp;
@@ -22,6 +25,7 @@ pub(crate) struct Names {
     /// Where policies that waited are strict or were, each with its number, the newest first: what a container did is told after
     /// it has ended, too.
     taints: Vec<(u32, Taint)>,
+    contained: Option<Contained>,
 }
 
 /// So many of them are remembered.
@@ -72,9 +76,15 @@ impl Names {
                 self.remember(status.number, taint);
             }
         }
+        self.contained = follower.contained();
         self.containers =
             follower.places().map(|(place, id, name)| (place, id.to_owned(), name.map(str::to_owned))).collect();
         Ok(())
+    }
+
+    /// Why it was denied: of a content the guards know the file alone.
+    pub(super) fn reason(&self, denial: &Denial) -> Reason {
+        self.contained.as_ref().map_or(denial.reason, |contained| contained.reason(denial))
     }
 
     fn container(&self, denial: &Denial) -> Option<(&str, Option<&str>)> {
@@ -100,7 +110,7 @@ pub(crate) struct DenialLine<'a> {
     action: &'static str,
     /// What it was: `exec`, `file`, `connect`, `listen`, `capability`, `mount`, `ptrace` or `module`.
     deed: &'static str,
-    /// Of programs `path`, `file`, `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path`,
+    /// Of programs `path`, `file`, `hash`, `not_hashed` (its content could not be told), `name`, `called`, `applet`, `loader`, `mapped`, `not_of_image` or `not_listed`; of files `path`,
     /// `file`, or `not_listed` where only what is listed may be written; of connections `address`; of listeners `port`, or `unbound` if the kernel was to choose the port; of others `kind`,
     /// as all of the kind are denied.
     reason: &'static str,
@@ -441,6 +451,12 @@ pub(crate) fn policy_text(status: &Status, shown: &Shown, names: &Names) -> Stri
         true => "containers that come are held to it while `ringfence block` runs".to_owned(),
         false => "needs no process".to_owned(),
     });
+    if !status.policy.hash.is_empty() {
+        facts.push(match are_contents_held() {
+            true => "contents are looked at by a ringfence that runs".to_owned(),
+            false => "contents are NOT looked at: no `ringfence block` or `ringfence enforce` runs".to_owned(),
+        });
+    }
     let mut text = format!("{}\n  {}\n", Text::from(what.as_str()).shown(), facts.join("; "));
     for taint in &status.taints {
         let there = container(names.in_cgroup(taint.cgroup_id), taint.cgroup_id);
@@ -520,6 +536,9 @@ pub(crate) struct PolicyDocument<'a> {
     by_reason: BTreeMap<&'static str, u64>,
     /// Whether containers that come later are held to it only while `ringfence block` runs.
     needs_agent: bool,
+    /// Of one that names contents: whether somebody looks at them now, without whom they are not denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contents_held: Option<bool>,
 }
 
 impl<'a> PolicyDocument<'a> {
@@ -539,6 +558,7 @@ impl<'a> PolicyDocument<'a> {
             untold: tally.untold,
             by_reason: tally.by_reason.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
             needs_agent: needs_agent(status),
+            contents_held: (!status.policy.hash.is_empty()).then(are_contents_held),
         }
     }
 }
@@ -565,7 +585,7 @@ pub(crate) fn status_json(
 mod tests {
     use std::path::Path;
 
-    use ::enforce::{Action, Cause, FileAct, FileKey, Reason, Tainted};
+    use ::enforce::{Action, Cause, FileAct, FileKey, Tainted};
 
     use super::super::tainted::TaintedLine;
 
@@ -597,7 +617,12 @@ mod tests {
 
     fn names() -> Names {
         let containers = vec![(Place::Cgroup(77), "ab".repeat(32), Some("web".to_owned()))];
-        Names { policies: BTreeMap::from([(3, "no whoami".to_owned())]), containers, taints: Vec::new() }
+        Names {
+            policies: BTreeMap::from([(3, "no whoami".to_owned())]),
+            containers,
+            taints: Vec::new(),
+            contained: None,
+        }
     }
 
     fn shown(format: Format) -> Shown {

@@ -90,6 +90,9 @@ fn refusals(policy: &Policy) -> Vec<String> {
             program.as_str()
         ));
     }
+    for hash in &policy.hash {
+        refusals.push(format!("{hash} cannot be denied so: a filter sees no file; block it without --via"));
+    }
     if policy.image_binaries_only {
         refusals.push(
             "what came with the image cannot be told so: block it without --via, or start with --read-only".into(),

@@ -87,6 +87,7 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
         name: found.runs.first().map(|run| format!("baseline of {}", run.name.shown())),
         containers: if args.whom.is_empty() { named(&reports)? } else { args.whom.targets() },
         exec: Vec::new(),
+        hash: Vec::new(),
         image_binaries_only: args.image_binaries_only,
         only: Some(listed),
         file: Vec::new(),

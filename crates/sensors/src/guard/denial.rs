@@ -20,6 +20,10 @@ pub enum Reason {
     Path,
     /// The file itself, under whatever name.
     File,
+    /// The file's content. No guard gives it: whoever told the guards of the file knows why.
+    Hash,
+    /// The file's content is not known. As above.
+    NotHashed,
     /// The file's own name, wherever it lies.
     Name,
     /// The text that the caller named the program by.
@@ -50,6 +54,8 @@ impl Reason {
         match self {
             Reason::Path => "path",
             Reason::File => "file",
+            Reason::Hash => "hash",
+            Reason::NotHashed => "not_hashed",
             Reason::Name => "name",
             Reason::Called => "called",
             Reason::Applet => "applet",

@@ -216,6 +216,18 @@ impl Guards {
         Ok(ids)
     }
 
+    /// The policies that are about this cgroup itself, one bit each.
+    pub fn policies_of_cgroup(&self, id: u64) -> Result<u64, GuardError> {
+        let map = find(self.object(), "cgroup_policies")?;
+        Ok(look_up(&map, "cgroup_policies", &id.to_ne_bytes())?.map_or(0, |mask| mask_of(&mask)))
+    }
+
+    /// The policies that are about the tasks in this namespace, one bit each.
+    pub fn policies_of_namespace(&self, namespace: u32) -> Result<u64, GuardError> {
+        let map = find(self.object(), "namespace_policies")?;
+        Ok(look_up(&map, "namespace_policies", &namespace.to_ne_bytes())?.map_or(0, |mask| mask_of(&mask)))
+    }
+
     /// From now on the policy is about the tasks in this mount or pid namespace.
     pub fn watch_namespace(&self, namespace: u32, number: u32) -> Result<(), GuardError> {
         let key = namespace.to_ne_bytes();
