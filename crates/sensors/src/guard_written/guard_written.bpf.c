@@ -112,8 +112,8 @@ __noinline u64 not_listing_place(u64 mask, u64 address_of_dentry, u64 address_of
 	u64 number;
 
 	/* Where nothing is mounted, or in other mounts than the task's, a path says what its maker wants. */
-	if (route == ROUTE_FROM_TOP && BPF_CORE_READ(mount_of(address_of_mount), mnt_ns) !=
-					       BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
+	if (route == ROUTE_FROM_TOP &&
+	    BPF_CORE_READ(mount_of(address_of_mount), mnt_ns) != BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
 		return mask;
 	number = hash_of_route(address_of_dentry, address_of_mount, route);
 	mask &= ~mask_in(&written_paths, &number);
