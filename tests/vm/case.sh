@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tests/vm/case.sh WORK LABEL LAYOUT CASE : runs one case in a virtual machine; matrix.sh calls it.
 #
-# A line "# Command line: WORDS" in the case is more of the kernel's command line. WORK holds ringfence, exact, exact.jq (for arm64 in
+# A line "# Command line: WORDS" in the case is more of the kernel's command line, a line "# In the matrix: NAME=VALUE" one of its
+# environment. WORK holds ringfence, exact, exact.jq (for arm64 in
 # WORK/arm64) and empty_lsm. Leaves WORK/results/NAME.passed or .failed, prints one line, and all that the guest said if it failed.
 set -euo pipefail
 
@@ -10,6 +11,9 @@ here=$(dirname "$(readlink -f "$0")")
 name=vm::$label::$layout::$case
 log=$work/results/$name
 arguments=(-k "$label" -c "$layout" -t "$(sed -n 's/^# Time limit: //p' "$here/cases/$case.sh" | grep . || echo 300)" -a "$(sed -n 's/^# Command line: //p' "$here/cases/$case.sh")")
+while read -r setting; do
+    arguments+=(-e "$setting")
+done < <(sed -n 's/^# In the matrix: //p' "$here/cases/$case.sh")
 if [ "$label" = arm64 ]; then
     arguments+=(-f "$work/arm64/ringfence" -f "$work/arm64/exact" -f "$work/arm64/exact.jq"
         -e RINGFENCE_BIN=/t/ringfence -e EXACT=/t/exact -e EXACT_JQ=/t/exact.jq)

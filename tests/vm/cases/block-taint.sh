@@ -4,6 +4,7 @@
 # one is untouched, killing ringfence changes nothing, and one that is started again begins anew.
 # Needs RINGFENCE_BIN, and runc, jq, busybox, python3 and whoami on the machine. NEEDED: the steps that this kernel must have.
 #
+# In the matrix: NEEDED=lsm
 # Time limit: 1500
 set -eu
 

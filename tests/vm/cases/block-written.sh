@@ -4,6 +4,7 @@
 # EPERM by whatever way it is tried, and works elsewhere, on the host, and when the policy is removed; an audit counts it once.
 # Needs RINGFENCE_BIN, and runc, jq, busybox, perl and python3 on the machine. NEEDED: the steps that this kernel must have, the best
 # first.
+# In the matrix: NEEDED=lsm
 # Time limit: 1500
 set -eu
 
