@@ -55,6 +55,8 @@ run_stages() {
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     done
     printf '\n%-10s %7s %7s %8s %8s\n%s' stage passed failed skipped time "$table"
+    # A disk that is full fails in many ways, and few of them say so.
+    printf 'disk: %s MiB free\n' "$(df -Pm . | awk 'NR == 2 { print $4 }')"
     f=0
     check_skips tests/may-skip.txt "$skips" || f=$?
     failed=$((failed + f)) skipped=$((skipped - f))
