@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::detect::state::{self, State};
 use crate::merge::PRIVATE;
 use crate::recommend::write_as;
+use crate::streams::print;
 
 /// Say that what an alert tells of is right, so that it is not told again.
 ///
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &AllowArgs) -> anyhow::Result<ExitCode> {
             })?;
             let path = args.file.clone().unwrap_or_else(|| state.exceptions_path());
             if args.dry_run {
-                print!("{}", exception.yaml);
+                print(&exception.yaml)?;
             } else {
                 let before = std::fs::read_to_string(&path).or_else(|error| match error.kind() {
                     std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -98,12 +99,12 @@ pub(crate) fn run(args: &AllowArgs) -> anyhow::Result<ExitCode> {
                 let before = before.with_context(|| format!("cannot read {}", path.display()))?;
                 let name = format!("ringfence_{}", alert.id.escaped());
                 if before.contains(&name) {
-                    println!("it is allowed already in {}", path.display());
+                    print(format!("it is allowed already in {}\n", path.display()))?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
                 write_as(&path, &format!("{before}{gap}{}", exception.yaml), PRIVATE)?;
-                println!("{}", path.display());
+                print(format!("{}\n", path.display()))?;
             }
             eprintln!("ringfence: {}", exception.widens);
         }
@@ -121,16 +122,16 @@ pub(crate) fn run(args: &AllowArgs) -> anyhow::Result<ExitCode> {
             };
             let words = entry.fact.words();
             if allowed.allowed.contains(&entry) {
-                println!("it is allowed already in {}", path.display());
+                print(format!("it is allowed already in {}\n", path.display()))?;
                 return Ok(ExitCode::SUCCESS);
             }
             allowed.allowed.push(entry);
             let json = ::report::json(&allowed);
             if args.dry_run {
-                print!("{json}");
+                print(json)?;
             } else {
                 write_as(&path, &json, PRIVATE)?;
-                println!("{}", path.display());
+                print(format!("{}\n", path.display()))?;
             }
             eprintln!("ringfence: in {place} it is normal from now on that it {words}");
         }

@@ -19,6 +19,7 @@ use clap::{Args, ValueEnum};
 use event::{Capability, Text};
 
 use crate::signals::Signals;
+use crate::streams::print;
 use crate::{exit, policy_file, privilege, units};
 use shown::{Names, Shown};
 use via::Via;
@@ -533,8 +534,8 @@ fn status(format: Format) -> anyhow::Result<ExitCode> {
     let found = Enforcer::find().map_err(explain)?;
     let Some(enforcer) = found else {
         match format {
-            Format::Text => println!("nothing is blocked"),
-            Format::Json => print!("{}", shown::status_json(None, &[], None, &Shown::new(format))?),
+            Format::Text => print("nothing is blocked\n")?,
+            Format::Json => print(shown::status_json(None, &[], None, &Shown::new(format))?)?,
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -542,9 +543,9 @@ fn status(format: Format) -> anyhow::Result<ExitCode> {
     let policies = enforcer.policies()?;
     let shown = Shown::new(format);
     match format {
-        Format::Text => print!("{}", shown::status_text(&enforcer, &check, &policies, &shown)?),
+        Format::Text => print(shown::status_text(&enforcer, &check, &policies, &shown)?)?,
         Format::Json => {
-            print!("{}", shown::status_json(Some(&enforcer), &policies, check.as_ref().err(), &shown)?);
+            print(shown::status_json(Some(&enforcer), &policies, check.as_ref().err(), &shown)?)?;
         }
     }
     Ok(if check.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })

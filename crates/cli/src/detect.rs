@@ -161,7 +161,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        crate::recommend::print(&alerts::Alert::schema())?;
+        crate::streams::print(alerts::Alert::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut signals = Signals::catch().context("cannot catch signals")?;

@@ -12,8 +12,9 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::exit;
-use crate::recommend::{Format, print};
+use crate::recommend::Format;
 use crate::report::{Place, place, terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Compare two reports, merged files, recommendations or seccomp profiles, in what they mean.
 ///
@@ -73,7 +74,7 @@ enum FailOn {
 
 pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (Some(before), Some(after)) = (&args.before, &args.after) else {
-        print(&Diff::schema())?;
+        print(Diff::schema())?;
         return Ok(ExitCode::SUCCESS);
     };
     anyhow::ensure!(before != "-" || after != "-", "standard input can be read once: give a file for the other");

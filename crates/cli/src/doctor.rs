@@ -10,7 +10,6 @@ mod machine;
 mod table;
 mod verdict;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -25,6 +24,7 @@ pub(crate) use child::{Act, act};
 
 use crate::exit;
 use crate::report::{terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Find out what ringfence can do on this machine, by doing it.
 ///
@@ -95,8 +95,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         Format::Table => table::table(&diagnosis, terminal_width(), wants_colour()),
         Format::Json => serde_json::to_string_pretty(&diagnosis).context("cannot write JSON")? + "\n",
     };
-    let mut out = io::stdout().lock();
-    out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    print(output)?;
     let all_works = diagnosis.verdicts.iter().all(|verdict| verdict.grade == verdict::Grade::Works);
     Ok(if all_works { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }

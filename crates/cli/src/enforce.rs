@@ -14,8 +14,8 @@ use event::Text;
 use crate::block::shown::mode;
 use crate::block::{Format, explain, follow, note, refused};
 use crate::policy_file;
-use crate::recommend::print;
 use crate::signals::Signals;
+use crate::streams::print;
 use baseline::BaselineArgs;
 use levels::LevelsArgs;
 
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &EnforceArgs) -> anyhow::Result<ExitCode> {
         return refused(baseline::run(&args.baseline, args.once, args.format));
     }
     if args.baseline.print {
-        print(&levels::printed(args.baseline.audit))?;
+        print(levels::printed(args.baseline.audit))?;
         return Ok(ExitCode::SUCCESS);
     }
     refused(policies(args).and_then(|policies| put_in_force(args, &policies)))

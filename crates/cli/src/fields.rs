@@ -1,6 +1,6 @@
 //! `ringfence fields`.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,6 +10,7 @@ use rules::{Field, markdown, markdown_table, registry};
 use serde::Serialize;
 
 use crate::report::{terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Show the names that conditions know.
 ///
@@ -82,8 +83,7 @@ pub(crate) fn run(args: &FieldsArgs) -> anyhow::Result<ExitCode> {
         Format::Markdown if args.prefix.is_empty() => markdown(),
         Format::Markdown => markdown_table(fields.into_iter()),
     };
-    let mut out = io::stdout().lock();
-    out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    print(output)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,12 @@
 //! `ringfence generate`: what shells and `man` want to know of the command line.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Command, Subcommand, ValueEnum};
+
+use crate::streams::print;
 
 /// Write shell completions or man pages.
 #[derive(Subcommand)]
@@ -43,7 +44,7 @@ pub(crate) enum Shell {
 pub(crate) fn run(what: &Generate, command: &Command) -> anyhow::Result<ExitCode> {
     let command = without_hidden(command);
     match what {
-        Generate::Completions { shell } => print(&completions(*shell, command))?,
+        Generate::Completions { shell } => print(completions(*shell, command))?,
         Generate::Man { dir: None } => print(&page(command)?)?,
         Generate::Man { dir: Some(dir) } => {
             for (name, page) in pages(command)? {
@@ -65,11 +66,6 @@ fn without_hidden(command: &Command) -> Command {
         .subcommand_required(true)
         .args(command.get_arguments());
     shown.subcommands(command.get_subcommands().filter(|below| !below.is_hide_set()))
-}
-
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
 fn completions(shell: Shell, mut command: Command) -> Vec<u8> {

@@ -12,9 +12,10 @@ use event::{Phase, PrivilegedOperation, Text};
 use prove::{Client, Plan, Proof, Starter, Verdict, record, table, verify};
 
 use crate::exit;
-use crate::recommend::{YesNo, print, write};
+use crate::recommend::{YesNo, write};
 use crate::report::{terminal_width, wants_colour};
 use crate::starting::{StartArgs, What, told_to_stop};
+use crate::streams::print;
 use crate::verify::missing;
 
 /// What is denied is added so often; more is no matter of chance.
@@ -117,8 +118,8 @@ pub(crate) fn run(args: &HardenArgs) -> anyhow::Result<ExitCode> {
     }
     let proof = proof.context("nothing was started")?;
     let written = write_all(&args.out, &starter, &reports, &recommendation, &proof)?;
-    print(&table(&proof, &TableOptions { width: terminal_width(), colour: wants_colour(), all: true }))?;
-    print(&format!("\n{}", written))?;
+    print(table(&proof, &TableOptions { width: terminal_width(), colour: wants_colour(), all: true }))?;
+    print(format!("\n{}", written))?;
     Ok(if proof.verdict == Verdict::Proved { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 

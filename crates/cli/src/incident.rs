@@ -1,11 +1,9 @@
 //! `ringfence incident`.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::report::{Column, Fit, Style, TableOptions, bytes, json, lay_out, short_id};
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use event::Text;
 use forensics::{Found, Incident, Incidents, IncidentsError, Listing};
@@ -13,6 +11,7 @@ use serde::Serialize;
 
 use crate::exit;
 use crate::report::{terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Show the incidents that were kept: alerts with the evidence for them.
 #[derive(Subcommand)]
@@ -71,7 +70,7 @@ pub(crate) fn run(command: &IncidentCommand) -> anyhow::Result<ExitCode> {
     match command {
         IncidentCommand::List(args) => list(args),
         IncidentCommand::Show(args) => show(args),
-        IncidentCommand::Schema => print(&Incident::schema()).map(|()| ExitCode::SUCCESS),
+        IncidentCommand::Schema => print(Incident::schema()).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -199,9 +198,4 @@ fn say(error: &IncidentsError) {
         cause = error.source();
     }
     eprintln!("ringfence: {}", Text::from(line).shown());
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -1,5 +1,7 @@
 //! `ringfence`: watches what every container on a Linux host really does.
 
+#![deny(clippy::print_stdout)] // It panics where nobody reads: `streams::print`.
+
 mod allow;
 mod block;
 mod containers;

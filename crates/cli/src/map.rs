@@ -1,7 +1,7 @@
 //! `ringfence map`.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,7 @@ use crate::observe::explain;
 use crate::record::run_until_over;
 use crate::report::{load_all, terminal_width, wants_colour};
 use crate::signals::Signals;
+use crate::streams::print;
 use crate::{exit, units};
 
 /// Draw who talks to whom.
@@ -92,8 +93,7 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<ExitCode> {
         };
         (drawn(&Map::of(&reports), args), code)
     };
-    let mut out = io::stdout().lock();
-    out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    print(output)?;
     Ok(code)
 }
 

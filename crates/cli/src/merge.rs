@@ -10,8 +10,9 @@ use anyhow::Context as _;
 use clap::Args;
 use event::Text;
 
-use crate::recommend::{Format, print, write_as};
+use crate::recommend::{Format, write_as};
 use crate::report::{load_all, terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Put the reports of several runs of one workload into one file, and show what each run showed.
 ///
@@ -57,7 +58,7 @@ pub(crate) const PRIVATE: u32 = 0o600;
 
 pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        print(&Merged::schema())?;
+        print(Merged::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let each = args.reports.iter().map(|name| load_all(name, args.dir.as_deref()));

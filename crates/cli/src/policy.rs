@@ -1,5 +1,6 @@
 //! `ringfence policy`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use event::Text;
 
 use crate::block::shown::{Names, PolicyDocument, Shown, policy_text};
 use crate::block::{Format, counted, explain, note, short};
+use crate::streams::print;
 use crate::{exit, policy_file};
 
 /// Show and remove what is blocked.
@@ -94,11 +96,11 @@ fn list(format: Format) -> anyhow::Result<ExitCode> {
     };
     let shown = Shown::new(format);
     match format {
-        Format::Text if policies.is_empty() => println!("no policy is in force"),
-        Format::Text => policies.iter().for_each(|status| print!("{}", policy_text(status, &shown, &names))),
+        Format::Text if policies.is_empty() => print("no policy is in force\n")?,
+        Format::Text => print(policies.iter().map(|status| policy_text(status, &shown, &names)).collect::<String>())?,
         Format::Json => {
             let documents: Vec<_> = policies.iter().map(|status| PolicyDocument::of(status, &shown, &names)).collect();
-            print!("{}", report::json(&documents));
+            print(report::json(&documents))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -107,7 +109,7 @@ fn list(format: Format) -> anyhow::Result<ExitCode> {
 fn show(number: u32) -> anyhow::Result<ExitCode> {
     let enforcer = Enforcer::find().map_err(explain)?.ok_or(EnforceError::NoPolicy(number))?;
     let status = enforcer.policy(number)?;
-    print!("{}", report::json(&status.policy));
+    print(report::json(&status.policy))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -178,15 +180,18 @@ fn test(file: &Path) -> anyhow::Result<ExitCode> {
         read => read?,
     };
     let said = format!("{} in {}{}", policy.what(), policy.whom(), policy.when());
-    println!("{}", Text::from(said.as_str()).shown());
+    let mut lines = format!("{}\n", Text::from(said.as_str()).shown());
     let matching = ::enforce::matching(&policy)?;
     ensure!(matching.len() < 100_000, "more containers than can be shown");
     for (id, name) in &matching {
         let name = name.as_deref().map(|name| format!("{name} ")).unwrap_or_default();
-        println!("  {}", Text::from(format!("{name}{}", short(id)).as_str()).shown());
+        let _ = writeln!(lines, "  {}", Text::from(format!("{name}{}", short(id)).as_str()).shown());
     }
     if matching.is_empty() {
-        println!("  no container that runs now");
+        lines.push_str("  no container that runs now\n");
+    }
+    print(lines)?;
+    if matching.is_empty() {
         return Ok(ExitCode::from(exit::REFUSED));
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::Permissions;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 
 use crate::exit;
 use crate::report::{load_all, terminal_width, wants_colour};
+use crate::streams::print;
 use crate::verify;
 
 /// Recommend the least permission that a workload needs.
@@ -187,7 +188,7 @@ impl RecommendArgs {
 
 pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        print(&Recommendation::schema())?;
+        print(Recommendation::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let reports = args.sources.load()?;
@@ -281,11 +282,6 @@ fn write_target(args: &RecommendArgs, target: Target, recommendation: &Recommend
         );
     }
     Ok(())
-}
-
-pub(crate) fn print(output: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
 /// Writes a file whole or not at all; everybody may read it.

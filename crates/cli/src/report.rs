@@ -1,7 +1,7 @@
 //! `ringfence report`.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,6 +12,8 @@ use clap::{Args, ValueEnum};
 use containers::image::{self, Found};
 use event::Text;
 use store::{FindError, Folder};
+
+use crate::streams::print;
 
 /// What a terminal has that does not say.
 const USUAL_WIDTH: usize = 80;
@@ -88,8 +90,7 @@ pub(crate) fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
         }
         None => schema(),
     };
-    let mut out = io::stdout().lock();
-    out.write_all(output.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    print(output)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,10 +8,8 @@ mod page;
 pub(crate) mod shipped;
 mod test;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 
 /// Check, list, explain and try rule files in Falco's language.
@@ -39,9 +37,4 @@ pub(crate) fn run(command: &RulesCommand) -> anyhow::Result<ExitCode> {
         RulesCommand::Explain(args) => explain::run(args),
         RulesCommand::Test(args) => test::run(args),
     }
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

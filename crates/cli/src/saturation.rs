@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::exit;
-use crate::recommend::{Format, Sources, print};
+use crate::recommend::{Format, Sources};
 use crate::report::{terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Say how sure one can be that several runs showed all that a workload needs.
 ///
@@ -40,7 +41,7 @@ pub(crate) struct SaturationArgs {
 
 pub(crate) fn run(args: &SaturationArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        print(&Saturation::schema())?;
+        print(Saturation::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let reports = args.sources.load()?;

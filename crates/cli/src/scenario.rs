@@ -22,9 +22,10 @@ use event::{SyscallNames, Text};
 
 use crate::merge::PRIVATE;
 use crate::observe::explain;
-use crate::recommend::{Format, print, write_as};
+use crate::recommend::{Format, write_as};
 use crate::report::{terminal_width, wants_colour};
 use crate::signals::Signals;
+use crate::streams::print;
 use crate::{exit, units};
 use kept::Kept;
 use plan::{Engine, Plan, START, Scenario};

@@ -10,9 +10,10 @@ use clap::{Args, Parser, ValueEnum};
 use prove::{Denied, Plan, Proof, Verdict, table, verify};
 
 use crate::exit;
-use crate::recommend::{Format, print, write};
+use crate::recommend::{Format, write};
 use crate::report::{terminal_width, wants_colour};
 use crate::starting::{StartArgs, What, told_to_stop};
+use crate::streams::print;
 
 /// So many bytes a recommendation may have.
 const MAX_BYTES: u64 = 64 << 20;
@@ -99,7 +100,7 @@ enum Setting {
 
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let Some(path) = args.recommendation.as_ref().filter(|_| !args.schema) else {
-        print(&Proof::schema())?;
+        print(Proof::schema())?;
         return Ok(ExitCode::SUCCESS);
     };
     prove(args, &read(path)?)

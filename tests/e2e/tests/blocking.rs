@@ -9,6 +9,7 @@ use e2e::command::{Finished, command, finish, wait_until};
 use e2e::engines::{Containerd, Docker, Engine, Podman, Wish};
 use e2e::machine::{alone, find_program, unique_name};
 use e2e::overlay::Overlay;
+use e2e::recorder::binary;
 use e2e::runtime::{Container, Runtime};
 use e2e::workloads::BUSYBOX_IMAGE;
 use e2e::{need, rootfs};
@@ -512,6 +513,19 @@ fn a_policy_that_only_counts_hides_none_that_denies() -> Result<()> {
         Ok((policy["denied"].as_u64(), policy["audited"].as_u64()))
     };
     ensure!(counted(0)? == (Some(0), Some(1)) && counted(1)? == (Some(1), Some(0)), "{}", status()?);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
+fn who_reads_what_is_in_force_may_have_seen_enough() -> Result<()> {
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    for asked in ["block --status", "block --status --format json", "policy list", "policy list --format json"] {
+        let pipe = format!("(\"$0\" {asked}; echo \"ended with $?\" >&2) | true");
+        let said = finish(command("sh", ["-c", &pipe]).arg(binary()?), Duration::from_secs(60))?;
+        ensure!(said.stderr() == "ended with 0\n", "{asked}: {}", said.stderr());
+    }
     Ok(())
 }
 

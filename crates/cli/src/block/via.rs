@@ -10,7 +10,8 @@ use clap::ValueEnum;
 
 use super::note;
 use crate::exit;
-use crate::recommend::{print, write};
+use crate::recommend::write;
+use crate::streams::print;
 
 /// By what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +63,7 @@ pub(super) fn run(via: Via, policy: &Policy, out: Option<&Path>) -> anyhow::Resu
             }
             match out {
                 Some(path) => write(path, &asked.profile())?,
-                None => print(&asked.profile())?,
+                None => print(asked.profile())?,
             }
         }
     }

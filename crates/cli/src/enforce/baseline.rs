@@ -14,8 +14,8 @@ use clap::Args;
 use event::Text;
 
 use crate::block::{Force, Format, Whom, note, put_in_force};
-use crate::recommend::print;
 use crate::report::load_all;
+use crate::streams::print;
 use crate::units;
 
 /// How nothing may run or be written but what reports saw.
@@ -102,7 +102,7 @@ pub(super) fn run(args: &BaselineArgs, once: bool, format: Format) -> anyhow::Re
     };
     policy.check().map_err(EnforceError::Policy)?;
     if args.print {
-        print(&::report::json(&policy))?;
+        print(::report::json(&policy))?;
         return Ok(ExitCode::SUCCESS);
     }
     let forced =

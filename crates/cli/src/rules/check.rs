@@ -8,8 +8,9 @@ use clap::{Args, ValueEnum};
 use event::Text;
 use rules::{Options, Problem, RuleCheck, RuleSet, Severity};
 
-use super::{files, print};
+use super::files;
 use crate::exit;
+use crate::streams::print;
 
 /// Read rule files together, in this order, and say which rules are active and why others are not.
 ///
@@ -45,7 +46,7 @@ enum Format {
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        print(&RuleCheck::schema())?;
+        print(RuleCheck::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let files = files::read_or_shipped(&args.paths)?;

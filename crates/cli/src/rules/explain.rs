@@ -9,8 +9,9 @@ use clap::Args;
 use event::Text;
 use rules::{Options, Rule, RuleSet, Status, similar_name};
 
+use super::files;
 use super::list::{status, wakes};
-use super::{files, print};
+use crate::streams::print;
 
 /// Explain one rule: its condition with macros and lists put in, the fields that it asks for, and what wakes it.
 #[derive(Args)]
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         let meant = meant.map(|name| format!("; did you mean {}?", shown(name))).unwrap_or_default();
         bail!("there is no rule {}{meant}", shown(&args.rule));
     };
-    print(&text(&set, rule))?;
+    print(text(&set, rule))?;
     Ok(ExitCode::SUCCESS)
 }
 

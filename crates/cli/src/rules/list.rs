@@ -9,9 +9,10 @@ use event::Text;
 use report::{Column, Fit, Style, lay_out};
 use rules::{Options, Rule, RuleSet, Status};
 
+use super::files;
 use super::page::page;
-use super::{files, print};
 use crate::report::{terminal_width, wants_colour};
+use crate::streams::print;
 
 /// Show each rule: how much it matters, whether it is active, and what wakes it.
 #[derive(Args)]
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     };
     if args.format == Format::Markdown {
         let rules: Vec<&Rule> = set.rules().iter().filter(is_wanted).collect();
-        print(&page(&rules))?;
+        print(page(&rules))?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = set.rules().iter().filter(is_wanted).map(row).collect();
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let is_cut = std::io::stdout().is_terminal() || std::env::var_os("COLUMNS").is_some();
     let width = if is_cut { terminal_width() } else { usize::MAX };
     let lines = lay_out(&columns, &rows, width, wants_colour());
-    print(&lines.into_iter().flat_map(|line| [line, "\n".into()]).collect::<String>())?;
+    print(lines.into_iter().flat_map(|line| [line, "\n".into()]).collect::<String>())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -61,7 +61,7 @@ const MAX_LINE_BYTES: u64 = 4 << 20;
 
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        super::print(&Match::schema())?;
+        crate::streams::print(Match::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options { first_match_only: args.first_match, ..Options::default() };
