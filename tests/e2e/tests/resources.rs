@@ -84,7 +84,7 @@ fn must_be_final(report: &Report) -> Result<()> {
 
 /// Engines remove a container's cgroup as soon as it is over: that the last reading came too early is told, and tried again.
 fn in_time(test: impl Fn() -> Result<()>) -> Result<()> {
-    for _ in 0..3 {
+    for _ in 0..9 {
         match test() {
             Err(error) if error.to_string().starts_with("the last reading came too early") => println!("{error}"),
             result => return result,
