@@ -108,7 +108,9 @@ pub(crate) struct Opens {
     group: Weak<ExecOpens>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// The file systems that this program's own mounts show, and the one that its root is.
     own: BTreeSet<(u32, u32)>,
+    own_root: Option<(u32, u32)>,
     _held: File,
 }
 
@@ -161,7 +163,9 @@ fn parent_of(pid: u32) -> Option<u32> {
 impl Opens {
     /// Begins.
     pub(crate) fn start(proc: &Proc) -> Result<Opens, EnforceError> {
-        let own = proc.mountinfo(std::process::id())?.into_iter().map(|mount| mount.device).collect();
+        let mounts = proc.mountinfo(std::process::id())?;
+        let own_root = containers::proc::root_mount(&mounts).map(|mount| mount.device);
+        let own = mounts.into_iter().map(|mount| mount.device).collect();
         let held = File::options().create(true).truncate(false).write(true).open(HELD).map_err(OpensError::Refused)?;
         rustix::fs::flock(&held, FlockOperation::LockShared).map_err(|error| OpensError::Refused(error.into()))?;
         let shared = Arc::new(Shared::default());
@@ -172,7 +176,7 @@ impl Opens {
             .spawn(move || answer(&answering, &ready))
             .map_err(OpensError::Refused)?;
         let group = is_ready.recv().map_err(|_| OpensError::Ended)??;
-        Ok(Opens { group, shared, thread: Some(thread), own, _held: held })
+        Ok(Opens { group, shared, thread: Some(thread), own, own_root, _held: held })
     }
 
     /// What may not run, from now on.
@@ -200,8 +204,6 @@ impl Opens {
         let group = self.group.upgrade().ok_or_else(|| OpensError::Ended.to_string())?;
         let mounts = proc.mountinfo(pid).map_err(|error| error.to_string())?;
         let (root, _) = files::root_of(pid).map_err(|error| error.to_string())?;
-        let own_root = proc.mountinfo(std::process::id()).map_err(|error| error.to_string())?;
-        let own_root = containers::proc::root_mount(&own_root).map(|mount| mount.device);
         let mut unseen = Vec::new();
         for mount in mounts.iter().filter(|mount| !WITHOUT_PROGRAMS.contains(&mount.fs_type.as_slice())) {
             let place = Path::new(std::ffi::OsStr::from_bytes(&mount.mount_point));
@@ -212,7 +214,7 @@ impl Opens {
             // Another mount may lie over it, or it is gone.
             let Some(file) = files::find_any(&root, place) else { continue };
             // Where programs of the host lie nothing of the host waits for us.
-            let is_of_container = mount.fs_type == b"overlay" && own_root != Some(mount.device);
+            let is_of_container = mount.fs_type == b"overlay" && self.own_root != Some(mount.device);
             let whole = is_of_container || !self.own.contains(&mount.device);
             let marked = if whole { Marked::FileSystem } else { Marked::Mount };
             if let Err(error) = group.watch(file.as_fd(), marked) {

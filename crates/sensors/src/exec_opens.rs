@@ -85,15 +85,6 @@ impl ExecOpens {
 
     /// Looks at what is run there, from now on.
     pub fn watch(&self, file: BorrowedFd<'_>, marked: Marked) -> io::Result<()> {
-        self.mark(file, marked, libc::FAN_MARK_ADD)
-    }
-
-    /// No longer.
-    pub fn leave(&self, file: BorrowedFd<'_>, marked: Marked) -> io::Result<()> {
-        self.mark(file, marked, libc::FAN_MARK_REMOVE)
-    }
-
-    fn mark(&self, file: BorrowedFd<'_>, marked: Marked, act: libc::c_uint) -> io::Result<()> {
         let kind = match marked {
             Marked::FileSystem => libc::FAN_MARK_FILESYSTEM,
             Marked::Mount => libc::FAN_MARK_MOUNT,
@@ -106,7 +97,7 @@ impl ExecOpens {
         let failed = unsafe {
             libc::fanotify_mark(
                 self.group.as_raw_fd(),
-                act | kind,
+                libc::FAN_MARK_ADD | kind,
                 libc::FAN_OPEN_EXEC_PERM,
                 libc::AT_FDCWD,
                 path.as_ptr(),
