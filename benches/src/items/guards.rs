@@ -1,11 +1,12 @@
 //! What guards cost where a program is killed as it begins: a storm of programs that may run, in a container beside one with
-//! policies, and in one whose policies name a thousand others; and what the guards' program itself takes of an exec.
+//! policies, in one whose policies name a thousand others, and in one where each program is held back until its content is
+//! known; and what the guards' program itself takes of an exec.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use e2e::blocking::{Clean, run, status};
+use e2e::blocking::{Blocking, Clean, run, status};
 use e2e::bundle::Bundle;
 use e2e::command::{command, must};
 use e2e::machine::{first_missing, unique_name};
@@ -26,6 +27,8 @@ const ACCOUNT: &str = "/proc/sys/kernel/bpf_stats_enabled";
 /// What many entries may cost of what few do.
 const MOST_OF_FEW: f64 = 1.10;
 const LIMIT: Duration = Duration::from_secs(60);
+/// No program here has this content.
+const ABSENT: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 /// How many programs the policies name together.
 const ENTRIES: usize = 1_000;
 /// And where they are few.
@@ -40,13 +43,17 @@ enum Variant {
     None,
     Elsewhere,
     Here,
+    Contents,
 }
 
-const VARIANTS: [(Variant, &str); 3] = [
+const VARIANTS: [(Variant, &str); 4] = [
     (Variant::None, "no guard"),
     (Variant::Elsewhere, "1,000 entries for another container"),
     (Variant::Here, "1,000 entries for this container"),
+    (Variant::Contents, "a content that is not there, for this container"),
 ];
+/// What is asked of an exec that no other process has to answer for.
+const JUDGED: [Variant; 2] = [Variant::Elsewhere, Variant::Here];
 
 /// Item `guards`.
 pub(crate) fn guards(settings: Settings) -> Result<Findings> {
@@ -141,7 +148,7 @@ fn judge(findings: &mut Findings, times: &[Vec<f64>; VARIANTS.len()]) -> Result<
         table.row(*label, [*count as f64, *min, *p25, *median, *max, spreads[0].p25 / p25]);
     }
     findings.tables.push(table);
-    for ((_, label), spread) in VARIANTS.iter().zip(&spreads).skip(1) {
+    for ((_, label), spread) in VARIANTS.iter().zip(&spreads).filter(|((variant, _), _)| JUDGED.contains(variant)) {
         let share = spreads[0].p25 / spread.p25;
         findings.check(
             format!("exec storm, {label}"),
@@ -182,10 +189,14 @@ impl Storm {
         let other_name = unique_name("bench-other");
         let other = runtime.create(&other_bundle, &other_name)?;
         other.start()?;
+        let mut looking = None;
         match self.variant {
             Variant::None => {}
             Variant::Elsewhere => guard(&other_name, self.entries)?,
             Variant::Here => guard(&name, self.entries)?,
+            Variant::Contents => {
+                looking = Some(Blocking::start(None, &["--container", &name, "--hash", ABSENT])?);
+            }
         }
         container.start()?;
         container.wait(LIMIT)?;
@@ -200,6 +211,9 @@ impl Storm {
             ns_of_program = read_program_ns()?;
             let removed = run(None, &["policy", "remove", "--all"])?;
             ensure!(removed.status.success(), "policy remove --all: {}", removed.stderr());
+        }
+        if let Some(looking) = looking {
+            looking.wait()?;
         }
         Ok(Round { us_of_cycle: self.seconds as f64 * 1e6 / cycles, ns_of_program })
     }
@@ -229,7 +243,7 @@ mod tests {
     fn each_place_of_the_policy_is_judged() {
         let mut findings = Findings::default();
 
-        judge(&mut findings, &[vec![100.0], vec![101.0], vec![110.0]]).expect("one round each");
+        judge(&mut findings, &[vec![100.0], vec![101.0], vec![110.0], vec![200.0]]).expect("one round each");
 
         let met: Vec<bool> = findings.checks.iter().map(|check| check.met).collect();
         assert_eq!(met, [true, false]);

@@ -21,7 +21,7 @@ use event::{Capability, Text};
 use crate::signals::Signals;
 use crate::streams::print;
 use crate::{exit, policy_file, privilege, units};
-use shown::{Names, Shown};
+use shown::{Names, Shown, causes};
 use via::Via;
 
 /// Block programs, files, connections and other deeds in containers.
@@ -426,7 +426,13 @@ pub(crate) fn follow(
             return Ok(if follower.has_mislabelled() { ExitCode::from(exit::ERROR) } else { ExitCode::SUCCESS });
         }
         if Instant::now() >= check {
-            enforcer.check()?;
+            match enforcer.check() {
+                // The guards are as they were, and containers must be followed on.
+                Err(EnforceError::Canary(error)) if !error.is_of_guards() => {
+                    note(&causes(&EnforceError::Canary(error)));
+                }
+                checked => checked?,
+            }
             check = Instant::now() + CHECK;
         }
         tell(denials.poll(WAIT)?, &mut names)?;

@@ -62,6 +62,20 @@ pub enum CanaryError {
     NotCounted,
 }
 
+impl CanaryError {
+    /// Whether it shows that the guards do not do what they are for. Else they could not be tried, and may well do it.
+    pub fn is_of_guards(&self) -> bool {
+        match self {
+            CanaryError::NotBlocked(_) | CanaryError::TooEarly(_) | CanaryError::NotCounted => true,
+            CanaryError::Io(_)
+            | CanaryError::Cgroup(_)
+            | CanaryError::Guard(_)
+            | CanaryError::Control(_)
+            | CanaryError::NotRead(_) => false,
+        }
+    }
+}
+
 /// What the hidden subcommand does.
 pub fn run(act: &str) -> ExitCode {
     if act == LIVE {

@@ -40,8 +40,8 @@ pub enum EnforceError {
     /// The guards could not be changed or read.
     #[error(transparent)]
     Guard(#[from] GuardError),
-    /// Nothing is blocked any more.
-    #[error("nothing is blocked any more")]
+    /// Nothing is blocked any more, or that could not be tried.
+    #[error("{}", if .0.is_of_guards() { "nothing is blocked any more" } else { "it cannot be tried whether anything is blocked" })]
     Canary(#[from] CanaryError),
     /// Another process is changing the guards, or this one may not.
     #[error("cannot lock {path}, which is held while the guards are changed")]

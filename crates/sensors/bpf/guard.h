@@ -288,3 +288,8 @@ static __always_inline u64 number_of(const void *object)
 	asm volatile("%0 = -%0\n%0 = -%0" : "+r"(number));
 	return number;
 }
+
+static __always_inline struct mount *mount_of(u64 vfsmount)
+{
+	return (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+}

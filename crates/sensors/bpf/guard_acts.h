@@ -53,27 +53,31 @@ __noinline int refuse_place(u64 found, u32 reason, u32 act, u64 dentry, u64 moun
 
 /* Whether these policies let this be done there: what is asked for is of enum file_access, with WITH_BELOW. */
 typedef int (*judge_of_places)(u64 mask, u32 asked, u32 act, u64 dentry, u64 mount);
+/* The policies that the running task is under, of those that deny such things. */
+typedef u64 (*policies_of_places)(void);
+/* Whether any policy, of whomever, may deny that this file is opened so. */
+typedef bool (*look_at_opening)(u32 asked, struct file *file);
 
-static __always_inline int judge_opening(judge_of_places judge, u64 mask, struct file *file)
+static __always_inline int judge_opening(look_at_opening may_be_denied, policies_of_places policies,
+					 judge_of_places judge, struct file *file)
 {
-	struct dentry *dentry;
-	u32 mode, asked, act;
+	u32 mode = (u32)file->f_mode, asked = mode & FMODE_READ ? ACCESS_READ : 0, act;
+	struct dentry *dentry = file->f_path.dentry;
+	u64 mask;
 
+	/* Also who only reads may cut a file as it is opened. */
+	if (mode & FMODE_WRITE || file->f_flags & O_TRUNC)
+		asked |= ACCESS_WRITE;
+	if (!asked || !may_be_denied(asked, file))
+		return 0;
+	/* Before 6.7 an overlay opens its own file once more by the same path (fs/overlayfs/file.c). */
+	if (file->f_inode != dentry->d_inode)
+		return 0;
+	mask = policies();
 	if (!mask)
 		return 0;
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	/* Before 6.7 an overlay opens its own file once more by the same path (fs/overlayfs/file.c). */
-	if (BPF_CORE_READ(file, f_inode) != BPF_CORE_READ(dentry, d_inode))
-		return 0;
-	mode = (u32)BPF_CORE_READ(file, f_mode);
-	asked = mode & FMODE_READ ? ACCESS_READ : 0;
-	/* Also who only reads may cut a file as it is opened. */
-	if (mode & FMODE_WRITE || BPF_CORE_READ(file, f_flags) & O_TRUNC)
-		asked |= ACCESS_WRITE;
-	if (!asked)
-		return 0;
 	act = asked == ACCESS_READ ? FILE_READ : asked == ACCESS_WRITE ? FILE_WRITE : FILE_READ_WRITE;
-	return judge(mask, asked, act, (u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt));
+	return judge(mask, asked, act, number_of(dentry), number_of(file->f_path.mnt));
 }
 
 static __always_inline int judge_path(judge_of_places judge, u64 mask, u32 act, const struct path *path)
@@ -109,53 +113,53 @@ static __always_inline int judge_link(judge_of_places judge, u64 mask, struct de
 
 /*
  * The guards of one unit: their names begin with PREFIX, POLICIES is the mask of those that the running task is under,
- * and JUDGE judges a place.
+ * MAY_BE_DENIED looks at a file that is opened before that, and JUDGE judges a place.
  *
  * The last ones have no verdict of an earlier program before them: the kernel does not go on after one that denied. It
  * lies behind the arguments, and of a move there are more from 5.19 on; owners are no numbers to the verifier, and
  * kernels before 6.1 take no program there at all.
  */
 /* clang-format off */
-#define FILE_GUARDS(prefix, policies, judge)                                                                         \
-	GUARD(prefix##open, file_open, judge_opening(judge, policies, file), struct file *file)                      \
-	GUARD(prefix##cut, path_truncate, judge_path(judge, policies, FILE_CUT, path), const struct path *path)      \
-	GUARD(prefix##mode, path_chmod, judge_path(judge, policies, FILE_CHANGE, path), const struct path *path,     \
+#define FILE_GUARDS(prefix, may_be_denied, policies, judge)                                                                         \
+	GUARD(prefix##open, file_open, judge_opening(may_be_denied, policies, judge, file), struct file *file)                      \
+	GUARD(prefix##cut, path_truncate, judge_path(judge, policies(), FILE_CUT, path), const struct path *path)      \
+	GUARD(prefix##mode, path_chmod, judge_path(judge, policies(), FILE_CHANGE, path), const struct path *path,     \
 	      umode_t mode)                                                                                          \
-	GUARD(prefix##make, path_mknod, judge_entry(judge, policies, ACCESS_WRITE, FILE_MAKE, folder, dentry),       \
+	GUARD(prefix##make, path_mknod, judge_entry(judge, policies(), ACCESS_WRITE, FILE_MAKE, folder, dentry),       \
 	      const struct path *folder, struct dentry *dentry, umode_t mode, unsigned int device)                   \
-	GUARD(prefix##make_folder, path_mkdir, judge_entry(judge, policies, ACCESS_WRITE, FILE_MAKE, folder, dentry),\
+	GUARD(prefix##make_folder, path_mkdir, judge_entry(judge, policies(), ACCESS_WRITE, FILE_MAKE, folder, dentry),\
 	      const struct path *folder, struct dentry *dentry, umode_t mode)                                        \
 	GUARD(prefix##make_symlink, path_symlink,                                                                    \
-	      judge_entry(judge, policies, ACCESS_WRITE | WITH_BELOW, FILE_MAKE, folder, dentry),                    \
+	      judge_entry(judge, policies(), ACCESS_WRITE | WITH_BELOW, FILE_MAKE, folder, dentry),                    \
 	      const struct path *folder, struct dentry *dentry, const char *text)                                    \
 	GUARD(prefix##remove, path_unlink,                                                                           \
-	      judge_entry(judge, policies, ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry),                  \
+	      judge_entry(judge, policies(), ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry),                  \
 	      const struct path *folder, struct dentry *dentry)                                                      \
 	GUARD(prefix##remove_folder, path_rmdir,                                                                     \
-	      judge_entry(judge, policies, ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry),                  \
+	      judge_entry(judge, policies(), ACCESS_WRITE | WITH_BELOW, FILE_REMOVE, folder, dentry),                  \
 	      const struct path *folder, struct dentry *dentry)                                                      \
-	GUARD(prefix##link, path_link, judge_link(judge, policies, old, folder, new), struct dentry *old,            \
+	GUARD(prefix##link, path_link, judge_link(judge, policies(), old, folder, new), struct dentry *old,            \
 	      const struct path *folder, struct dentry *new)                                                         \
 	SEC("lsm/path_rename")                                                                                       \
 	int BPF_PROG(prefix##move_lsm, const struct path *from, struct dentry *old, const struct path *to,           \
 		     struct dentry *new)                                                                             \
 	{                                                                                                            \
-		return VERDICT(judge_move(judge, policies, from, old, to, new));                                     \
+		return VERDICT(judge_move(judge, policies(), from, old, to, new));                                     \
 	}                                                                                                            \
 	SEC("fmod_ret/security_path_rename")                                                                         \
 	int BPF_PROG(prefix##move_result, const struct path *from, struct dentry *old, const struct path *to,        \
 		     struct dentry *new)                                                                             \
 	{                                                                                                            \
-		return VERDICT(judge_move(judge, policies, from, old, to, new));                                     \
+		return VERDICT(judge_move(judge, policies(), from, old, to, new));                                     \
 	}                                                                                                            \
 	SEC("lsm/path_chown")                                                                                        \
 	int BPF_PROG(prefix##owner_lsm, const struct path *path)                                                     \
 	{                                                                                                            \
-		return VERDICT(judge_path(judge, policies, FILE_CHANGE, path));                                      \
+		return VERDICT(judge_path(judge, policies(), FILE_CHANGE, path));                                      \
 	}                                                                                                            \
 	SEC("fmod_ret/security_path_chown")                                                                          \
 	int BPF_PROG(prefix##owner_result, const struct path *path)                                                  \
 	{                                                                                                            \
-		return VERDICT(judge_path(judge, policies, FILE_CHANGE, path));                                      \
+		return VERDICT(judge_path(judge, policies(), FILE_CHANGE, path));                                      \
 	}
 /* clang-format on */

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "guard.h"
+#include "guard_whom.h"
 
 struct listing {
 	/* The policies that let nothing run but what is listed, and those that let nothing else be written. */
@@ -28,19 +28,4 @@ static __always_inline struct listing *listing(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&listings, &zero);
-}
-
-/* Whether the task's root is that of the host: the same folder, and no mount lies above but the one that every mount
- * namespace begins with. */
-static __always_inline bool is_in_root_of_host(struct listing *listing)
-{
-	struct task_struct *task = current_task();
-	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
-	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
-	struct mount *above = BPF_CORE_READ(
-		(struct mount *)((void *)vfsmount - bpf_core_field_offset(struct mount, mnt)), mnt_parent);
-
-	return BPF_CORE_READ(root, i_ino) == listing->host_root_inode &&
-	       BPF_CORE_READ(root, i_sb, s_dev) == listing->host_root_device &&
-	       BPF_CORE_READ(above, mnt_parent) == above;
 }

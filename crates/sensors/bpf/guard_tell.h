@@ -115,7 +115,7 @@ static __always_inline void write_names(struct denial *denial, struct dentry *de
 			break;
 		}
 		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
-			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+			mount = mount_of((u64)vfsmount);
 			upper = BPF_CORE_READ(mount, mnt_parent);
 			if (upper == mount)
 				break;

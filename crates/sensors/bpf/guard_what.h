@@ -86,6 +86,12 @@ static __always_inline bool read_end(u64 text, u64 length, bool is_argument, u64
 	return true;
 }
 
+/* The same of a file's own name. */
+static __always_inline bool read_end_of_name(struct dentry *dentry, u64 *end)
+{
+	return read_end((u64)BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len), false, end);
+}
+
 /* Of the end of a text what is behind its last slash: the end of its last name. */
 static __always_inline u64 behind_slash(u64 end)
 {
@@ -142,7 +148,7 @@ __noinline u64 hash_of_route(u64 address_of_dentry, u64 address_of_mount, u32 ro
 		if (route == ROUTE_FROM_ROOT && (u64)dentry == root_dentry && (u64)vfsmount == root_mount)
 			return hash;
 		if (route != ROUTE_WITHIN && dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
-			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+			mount = mount_of((u64)vfsmount);
 			upper = BPF_CORE_READ(mount, mnt_parent);
 			if (upper == mount)
 				return route == ROUTE_FROM_TOP ? hash : 0;
@@ -178,7 +184,7 @@ static __always_inline void key_of(struct file *file, struct file_key *key)
 __noinline u64 root_of_container(void)
 {
 	struct vfsmount *vfsmount = BPF_CORE_READ(current_task(), fs, root.mnt);
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct mount *mount = mount_of((u64)vfsmount);
 
 	for (u32 i = 0; i < ROOT_STEPS; i++) {
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);

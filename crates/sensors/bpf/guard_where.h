@@ -22,7 +22,22 @@ enum file_access {
 	ACCESS_TAINTS = 32,
 };
 
-#define ACCESS_ANY (ACCESS_READ | ACCESS_WRITE)
+#define ACCESS_ANY  (ACCESS_READ | ACCESS_WRITE)
+#define TOLD_BY_ANY (TOLD_BY_PATH | TOLD_BY_FILE)
+
+enum place_slots {
+	PLACE_SLOT_BITS = 14,
+	PLACE_SLOTS = 1 << PLACE_SLOT_BITS,
+	SLOTS_READ = 0,
+	SLOTS_WRITE = 1,
+	SLOTS_TAINT = 2,
+};
+EXPORT(enum, place_slots);
+
+/* The golden ratio of 2^64: numbers that are near each other fall on slots that are not. */
+#define PLACE_MULTIPLIER 0x9e3779b97f4a7c15
+/* Names from a file up to the root of its file system. */
+#define GIVEN_STEPS 32
 
 /* The mask of the policies that deny reading or writing there. */
 GUARD_MAP(unreadable_paths, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
@@ -35,8 +50,24 @@ GUARD_MAP(tainting_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 /* Folders above: were one moved, the path would lead elsewhere. */
 GUARD_MAP(fixed_paths, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(fixed_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
-/* The last names of all paths of the first two, and of those that taint: of no other name is the path asked for. */
-GUARD_MAP(ruled_names, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+/* The ends of the last names of these paths: of no other name is the path asked for. */
+GUARD_MAP(unreadable_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(unwritable_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(tainting_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+
+/*
+ * How many of the files and ends above fall on this slot: by its inode, or as a number. Where none does there is
+ * nothing to look up. One after the other for reading, writing, and what taints.
+ */
+GUARD_MAP(place_counts, ARRAY, 3 * PLACE_SLOTS, u32, u32, 0);
+
+static __always_inline bool is_counted(u32 kind, u64 number)
+{
+	u32 slot = kind * PLACE_SLOTS + (number * PLACE_MULTIPLIER >> (64 - PLACE_SLOT_BITS));
+	u32 *count = bpf_map_lookup_elem(&place_counts, &slot);
+
+	return !count || *count;
+}
 
 static __always_inline u64 ruled_by_path(u32 access, u64 number)
 {
@@ -48,6 +79,19 @@ static __always_inline u64 ruled_by_path(u32 access, u64 number)
 		found |= mask_in(&unwritable_paths, &number);
 	if (access & ACCESS_TAINTS)
 		found |= mask_in(&tainting_paths, &number);
+	return found;
+}
+
+static __always_inline u64 ruled_by_end(u32 access, u64 end)
+{
+	u64 found = 0;
+
+	if (access & ACCESS_READ)
+		found |= mask_in(&unreadable_ends, &end);
+	if (access & ACCESS_WRITE)
+		found |= mask_in(&unwritable_ends, &end);
+	if (access & ACCESS_TAINTS)
+		found |= mask_in(&tainting_ends, &end);
 	return found;
 }
 
@@ -74,7 +118,7 @@ static __always_inline void key_of_dentry(u64 dentry, struct file_key *key)
 __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 {
 	struct file_key key;
-	u64 name, found = 0;
+	u64 end, found = 0;
 
 	if (access & TOLD_BY_FILE) {
 		key_of_dentry(dentry, &key);
@@ -88,8 +132,8 @@ __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 	}
 	if (!(access & TOLD_BY_PATH))
 		return found;
-	name = hash_of_name(dentry);
-	mask &= mask_in(&ruled_names, &name);
+	if (read_end_of_name((struct dentry *)dentry, &end))
+		mask &= ruled_by_end(access, end);
 	if (!mask)
 		return found;
 	if (mount) {
@@ -134,7 +178,7 @@ __noinline u64 ruled(u64 mask, u32 access, u64 address_of_dentry, u64 address_of
 			/* A folder that is mounted alone: what is above it in its file system counts, too. */
 			if (parent != dentry)
 				found |= ruled_within(mask, access, (u64)parent);
-			mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+			mount = mount_of((u64)vfsmount);
 			upper = BPF_CORE_READ(mount, mnt_parent);
 			if (upper == mount)
 				return found;
@@ -172,6 +216,77 @@ __noinline u64 ruled_below(u64 mask, u32 access, u64 dentry, u64 mount)
 	return found & mask;
 }
 
+static __always_inline bool is_told(u32 kind, void *files, void *ends, const struct file_key *key, u64 end)
+{
+	return (is_counted(kind, key->inode) && mask_in(files, key)) || (is_counted(kind, end) && mask_in(ends, &end));
+}
+
+/* Whether any policy may have a rule for this file, or one of a name with this end. */
+static __always_inline bool may_be_told(u32 access, const struct file_key *key, u64 end)
+{
+	return (access & ACCESS_READ && is_told(SLOTS_READ, &unreadable_files, &unreadable_ends, key, end)) ||
+	       (access & ACCESS_WRITE && is_told(SLOTS_WRITE, &unwritable_files, &unwritable_ends, key, end)) ||
+	       (access & ACCESS_TAINTS && is_told(SLOTS_TAINT, &tainting_files, &tainting_ends, key, end));
+}
+
+/* On to the place where a mount lies; 0 at the top. */
+static __always_inline struct dentry *place_of_mount(struct mount **mount)
+{
+	struct mount *upper = BPF_CORE_READ(*mount, mnt_parent);
+	struct dentry *place = upper == *mount ? 0 : BPF_CORE_READ(*mount, mnt_mountpoint);
+
+	*mount = upper;
+	return place;
+}
+
+/* The same of all that is above a mount. Not static, so that the verifier looks at it once. */
+__noinline int may_be_ruled_above(u32 access, u64 vfsmount)
+{
+	struct mount *mount = mount_of(vfsmount);
+	struct dentry *dentry = place_of_mount(&mount), *parent;
+	struct file_key key;
+	u64 end;
+
+	for (u32 i = 0; i < PLACE_STEPS; i++) {
+		if (!dentry)
+			return 0;
+		key_of_dentry((u64)dentry, &key);
+		if (!read_end_of_name(dentry, &end) || may_be_told(access, &key, end))
+			return 1;
+		parent = BPF_CORE_READ(dentry, d_parent);
+		dentry = parent == dentry ? place_of_mount(&mount) : parent;
+	}
+	return 1;
+}
+
+/*
+ * Whether any policy, of whomever, may have a rule for a file that is opened, or for a folder above it: what is ruled
+ * is among that, and hardly anything else. Most files are neither, so that nothing else is asked of them. What a
+ * program is given is read without calls, and nothing is looked up but what is counted.
+ */
+static __always_inline bool may_be_ruled(u32 access, struct file *file)
+{
+	struct dentry *dentry = file->f_path.dentry, *parent;
+	struct file_key key;
+	u64 end;
+
+	for (u32 i = 0; i < GIVEN_STEPS; i++) {
+		struct inode *inode = dentry->d_inode;
+
+		key.inode = inode->i_ino;
+		key.device = inode->i_sb->s_dev;
+		key.pad = 0;
+		if (!read_end(number_of(dentry->d_name.name), dentry->d_name.len, false, &end) ||
+		    may_be_told(access, &key, end))
+			return true;
+		parent = dentry->d_parent;
+		if (parent == dentry)
+			return may_be_ruled_above(access, number_of(file->f_path.mnt));
+		dentry = parent;
+	}
+	return true;
+}
+
 /*
  * The policies with rules for files that the running task is under. While its root is still the host's it is a runtime
  * that sets the container up: the paths that it knows are not the container's, and it makes what will be there.
@@ -179,17 +294,12 @@ __noinline u64 ruled_below(u64 mask, u32 access, u64 dentry, u64 mount)
 static __always_inline u64 filing_policies(void)
 {
 	struct guard_facts *known = facts();
-	struct inode *root;
 	u64 mask;
 
 	if (!known || !known->filing)
 		return 0;
 	mask = policies_of_current() & known->filing;
-	if (!mask)
-		return 0;
-	root = BPF_CORE_READ(current_task(), fs, root.dentry, d_inode);
-	if (BPF_CORE_READ(root, i_ino) == known->host_root_inode &&
-	    BPF_CORE_READ(root, i_sb, s_dev) == known->host_root_device)
+	if (!mask || is_in_root_of_host(known->host_root_inode, known->host_root_device))
 		return 0;
 	return mask;
 }

@@ -114,3 +114,16 @@ static __always_inline u64 policies_of_current(void)
 		mask |= policies_by_namespace();
 	return mask;
 }
+
+/* Whether the running task's root is that of the host: this folder, and no mount lies above but the one that every
+ * mount namespace begins with. A container that has the host's root as a mount may change its root to that. */
+static __always_inline bool is_in_root_of_host(u64 inode, u32 device)
+{
+	struct task_struct *task = current_task();
+	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
+	struct mount *mount = mount_of((u64)BPF_CORE_READ(task, fs, root.mnt)),
+		     *above = BPF_CORE_READ(mount, mnt_parent);
+
+	return BPF_CORE_READ(root, i_ino) == inode && BPF_CORE_READ(root, i_sb, s_dev) == device &&
+	       BPF_CORE_READ(above, mnt_parent) == above;
+}

@@ -124,7 +124,13 @@ pub fn run(place: Option<&Place>, args: &[&str]) -> Result<Finished> {
 /// What `ringfence block --status` says.
 pub fn status() -> Result<Value> {
     let finished = run(None, &["block", "--status", "--format", "json"])?;
-    ensure!(finished.status.success(), "block --status: {}", finished.stderr());
+    ensure!(
+        finished.status.success(),
+        "block --status: {}: {}{}",
+        finished.status,
+        finished.stderr(),
+        finished.stdout()
+    );
     Ok(serde_json::from_str(&finished.stdout())?)
 }
 

@@ -1,6 +1,8 @@
 //! Which BPF programs, maps and links the kernel holds: what a dead program left behind shows here.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -37,6 +39,22 @@ pub fn held_by(pid: u32) -> Result<Vec<Object>> {
         objects.extend(object_of(&text)?);
     }
     Ok(objects)
+}
+
+/// Fills a map that is pinned there, whose keys and values have eight bytes, up to its last place: keys from 2^32 on, and zeros.
+pub fn fill(pinned: &Path) -> Result<()> {
+    let map = pinned.to_str().context("the path is no text")?;
+    let shown: Value = serde_json::from_str(&must(&mut command("bpftool", ["--json", "map", "show", "pinned", map]))?)?;
+    let most = shown["max_entries"].as_u64().with_context(|| format!("no size: {shown}"))?;
+    let known: Value = serde_json::from_str(&must(&mut command("bpftool", ["--json", "map", "dump", "pinned", map]))?)?;
+    let mut lines = tempfile::NamedTempFile::new()?;
+    for key in 0..most - list(&known).len() as u64 {
+        let bytes = ((1 << 32) + key).to_ne_bytes().map(|byte| byte.to_string()).join(" ");
+        writeln!(lines, "map update pinned {map} key {bytes} value 0 0 0 0 0 0 0 0")?;
+    }
+    lines.flush()?;
+    must(command("bpftool", ["batch", "file"]).arg(lines.path()))?;
+    Ok(())
 }
 
 /// The object that a descriptor stands for. That of a link names its program too.

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +11,7 @@ use e2e::bundle::Bundle;
 use e2e::command::wait_until;
 use e2e::machine::{alone, unique_name};
 use e2e::runtime::{Container, Runtime};
-use e2e::{need, rootfs};
+use e2e::{host_bpf, need, rootfs};
 use serde_json::Value;
 
 const STEP: Duration = Duration::from_secs(60);
@@ -127,6 +128,48 @@ fn a_policy_is_strict_after_the_first_read_from_the_network_and_not_before() -> 
     ensure!(audit.expect_denials(2)?[1]["action"] == "audited", "{}", audit.shown());
     wait_until("its time is over", STEP, || Ok(!std::path::Path::new("/sys/fs/bpf/ringfence").exists()))?;
     audit.wait()?;
+    Ok(())
+}
+
+/// Where the guards are pinned, one map of theirs.
+fn pinned(map: &str) -> Result<PathBuf> {
+    let folder = std::fs::read_dir("/sys/fs/bpf/ringfence")?.next().context("nothing is pinned")??;
+    Ok(folder.path().join("maps").join(map))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn where_a_policy_finds_no_room_to_wait_it_is_strict_at_once_and_says_so() -> Result<()> {
+    need!("runc", "busybox", "bpftool");
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let runtime = Runtime::new("runc")?;
+    let here = unique_name("rf-here");
+    let root = rootfs::busybox()?;
+    let bundle = Bundle::new(&root.folder, &["/bin/sleep", "1000"])?;
+    let args = ["--container", &here, "--later", "--exec", "id", "--after", "network", "--format", "json"];
+    let blocking = Blocking::start(None, &args)?;
+
+    host_bpf::fill(&pinned("waiting_policies")?)?;
+    let container = runtime.create(&bundle, &here)?;
+    container.start()?;
+
+    // A canary finds no room either, so that nobody knows whether another would wait.
+    let finished = run(None, &["block", "--status", "--format", "json"])?;
+    ensure!(finished.status.code() == Some(1), "it ends with {}", finished.status);
+    let known: Value = serde_json::from_str(&finished.stdout())?;
+    let why = known["not_blocked"].as_str().unwrap_or_default();
+    ensure!(why.starts_with("it cannot be tried whether anything is blocked: the map waiting_policies "), "{why}");
+    // Told by the cgroup's name alone, which is not that of the container everywhere.
+    if std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid()))?.contains(here.as_str()) {
+        ensure!(!id_runs(&container)?, "id runs, and nothing waits");
+        let lines = blocking.expect_denials(2)?;
+        ensure!(lines[0]["action"] == "tainted" && lines[0]["cause"] == "no_room", "{}", lines[0]);
+        ensure!(lines[1]["deed"] == "exec" && lines[1]["tainted"]["cause"] == "no_room", "{}", lines[1]);
+        let policy = &known["policies"][0];
+        ensure!(policy["waiting"] == 0 && policy["strict"][0]["after"]["cause"] == "no_room", "{policy}");
+    }
+    blocking.stop()?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, Object};
 
+use super::counts::Change;
 use super::hash::end_of;
 use super::{GuardError, Guards};
 use crate::guard_bpf::types::{
@@ -84,7 +85,7 @@ unsafe impl Plain for file_key {}
 unsafe impl Plain for cgroup_name {}
 
 /// Maps from a key to the policies that are about it.
-const MASKS: [&str; 28] = [
+const MASKS: [&str; 30] = [
     "namespace_policies",
     "awaited_cgroups",
     "waiting_names",
@@ -108,9 +109,11 @@ const MASKS: [&str; 28] = [
     "unwritable_files",
     "fixed_paths",
     "fixed_files",
-    "ruled_names",
+    "unreadable_ends",
+    "unwritable_ends",
     "tainting_paths",
     "tainting_files",
+    "tainting_ends",
     "denied_peers",
     "denied_ports",
 ];
@@ -314,7 +317,14 @@ impl Guards {
         if old & bit(number) != 0 {
             return Ok(());
         }
-        write(&handle, map, key, &(old | bit(number)).to_ne_bytes())
+        if old == 0 {
+            self.count(map, key, Change::Comes)?;
+        }
+        let written = write(&handle, map, key, &(old | bit(number)).to_ne_bytes());
+        if old == 0 && written.is_err() {
+            self.count(map, key, Change::IsGone)?;
+        }
+        written
     }
 
     pub(super) fn unmark(&self, map: &'static str, key: &[u8], number: u32) -> Result<(), GuardError> {
@@ -326,6 +336,7 @@ impl Guards {
             return write(&handle, map, key, &left.to_ne_bytes());
         }
         self.drop_key(map, key)?;
+        self.count(map, key, Change::IsGone)?;
         if map == "namespace_policies" { self.drop_key("namespace_ids", key) } else { Ok(()) }
     }
 

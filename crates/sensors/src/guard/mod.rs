@@ -5,6 +5,7 @@
 //! attached, and those of others are added to them when they are needed ([`Guards::add`]). Whoever comes later finds all there is to know in these maps. What a policy is
 //! called, and whom it is about, is decided elsewhere: here it is a number below [`Guards::POLICIES`].
 
+mod counts;
 mod deed;
 mod denial;
 mod hash;

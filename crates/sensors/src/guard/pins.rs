@@ -86,7 +86,7 @@ impl Pins {
     /// The usual place.
     pub const FILE_SYSTEM: &str = "/sys/fs/bpf";
     /// The folder in it. Its name has the version of what lies in it: another version of ringfence leaves it alone.
-    pub const FOLDER: &str = "ringfence/guards-3";
+    pub const FOLDER: &str = "ringfence/guards-4";
 
     /// Below this BPF file system, which is mounted when it is needed.
     pub fn at(file_system: &Path) -> Pins {

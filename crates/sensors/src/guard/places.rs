@@ -1,5 +1,6 @@
 //! What the guards are told of files and folders that may not be read or written.
 
+use super::hash::end_of;
 use super::maps::FileKey;
 use super::{GuardError, Guards};
 use crate::guard_bpf::types::{file_act, file_key};
@@ -95,7 +96,9 @@ impl Guards {
         for map in maps_of(access, ["unreadable_paths", "unwritable_paths", "tainting_paths"]) {
             self.mark(map, &key, number)?;
         }
-        self.mark("ruled_names", &self.key().of_name(name).to_ne_bytes(), number)
+        let end = end_of(name).to_ne_bytes();
+        maps_of(access, ["unreadable_ends", "unwritable_ends", "tainting_ends"])
+            .try_for_each(|map| self.mark(map, &end, number))
     }
 
     /// The same of this file under whatever name, and of all below if it is a folder.

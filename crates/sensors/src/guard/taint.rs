@@ -241,7 +241,8 @@ impl Guards {
                 _ => self.mark("cgroup_policies", &key, number),
             };
         }
-        let failed = |why: String| GuardError::Map { map: "cgroup_policies", why };
+        let map = if kind == cgroup_change::CHANGE_WAIT { "waiting_policies" } else { "cgroup_policies" };
+        let failed = |why: String| GuardError::Map { map, why };
         let changer = match self.changer.get() {
             Some(loaded) => loaded,
             None => {

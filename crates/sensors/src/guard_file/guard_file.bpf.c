@@ -9,8 +9,6 @@
 
 #include "guard_acts.h"
 
-#define TOLD_BY_ANY (TOLD_BY_PATH | TOLD_BY_FILE)
-
 static __always_inline u64 found_at(u64 mask, u32 asked, u64 dentry, u64 mount)
 {
 	u64 found = ruled(mask, asked, dentry, mount);
@@ -33,4 +31,4 @@ __noinline int judge_at(u64 mask, u32 asked, u32 act, u64 dentry, u64 mount)
 	return refuse_place(found, reason, act, dentry, mount);
 }
 
-FILE_GUARDS(, filing_policies(), judge_at)
+FILE_GUARDS(, may_be_ruled, filing_policies, judge_at)

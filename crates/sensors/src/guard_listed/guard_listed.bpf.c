@@ -25,7 +25,7 @@ static __always_inline u64 listing_policies(struct listing *listing)
 	if (!listing || !listing->policies)
 		return 0;
 	mask = listing->policies & policies_of_current();
-	if (mask && is_in_root_of_host(listing))
+	if (mask && is_in_root_of_host(listing->host_root_inode, listing->host_root_device))
 		mask &= 1ULL << CANARY_POLICY;
 	return mask;
 }
@@ -35,7 +35,7 @@ __noinline u64 not_listing_file(u64 mask, u64 address_of_file)
 {
 	struct file *file = (struct file *)address_of_file;
 	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct mount *mount = mount_of((u64)vfsmount);
 	struct file_key key;
 	u64 number;
 

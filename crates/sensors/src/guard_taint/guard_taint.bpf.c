@@ -275,22 +275,18 @@ int BPF_PROG(on_receive_taint, struct sock *sock, int length)
 static __always_inline int watch_opening(struct file *file)
 {
 	struct tainting *wanted = tainting_policies();
-	u64 cgroup, mask, dentry, mount;
 	struct guard_facts *known = facts();
-	struct inode *root;
+	u64 cgroup, mask, dentry, mount;
 
-	if (!wanted || !known || !wanted->file || !((u32)BPF_CORE_READ(file, f_mode) & FMODE_READ))
+	if (!wanted || !known || !wanted->file || !((u32)file->f_mode & FMODE_READ) ||
+	    !may_be_ruled(ACCESS_TAINTS, file))
 		return 0;
 	cgroup = (u64)identity_cgroup(current_task());
 	mask = waiting_in(cgroup) & wanted->file;
-	if (!mask)
+	if (!mask || is_in_root_of_host(known->host_root_inode, known->host_root_device))
 		return 0;
-	root = BPF_CORE_READ(current_task(), fs, root.dentry, d_inode);
-	if (BPF_CORE_READ(root, i_ino) == known->host_root_inode &&
-	    BPF_CORE_READ(root, i_sb, s_dev) == known->host_root_device)
-		return 0;
-	dentry = (u64)BPF_CORE_READ(file, f_path.dentry);
-	mount = (u64)BPF_CORE_READ(file, f_path.mnt);
+	dentry = number_of(file->f_path.dentry);
+	mount = number_of(file->f_path.mnt);
 	mask = ruled(mask, ACCESS_TAINTS | TOLD_BY_ANY, dentry, mount);
 	if (mask)
 		make_strict(cgroup, mask, TAINT_FILE, dentry, mount);

@@ -31,11 +31,6 @@ GUARD_MAP(container_roots, HASH, 4096, u32, u64, BPF_F_NO_PREALLOC);
 #define S_IFCHR		   0020000
 #define S_IFIFO		   0010000
 
-static __always_inline struct mount *mount_of(u64 vfsmount)
-{
-	return (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
-}
-
 /* fs/mount.h (6.18): MNT_NS_INTERNAL, of mounts that only the kernel has. */
 static __always_inline bool is_internal(u64 vfsmount)
 {
@@ -160,9 +155,14 @@ static __always_inline u64 writing_policies(void)
 	if (!known || !known->writing)
 		return 0;
 	mask = known->writing & policies_of_current();
-	if (!mask || is_in_root_of_host(known) || is_newcomer())
+	if (!mask || is_in_root_of_host(known->host_root_inode, known->host_root_device) || is_newcomer())
 		return 0;
 	return mask;
 }
 
-FILE_GUARDS(written_, writing_policies(), judge_writing)
+static __always_inline bool may_be_writing(u32 asked, struct file *file)
+{
+	return asked & ACCESS_WRITE;
+}
+
+FILE_GUARDS(written_, may_be_writing, writing_policies, judge_writing)
