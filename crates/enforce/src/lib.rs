@@ -11,6 +11,7 @@ mod after;
 mod attempt;
 mod canary;
 mod contents;
+mod error;
 mod files;
 mod follow;
 mod hash;
@@ -30,6 +31,7 @@ mod written;
 
 pub use after::After;
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
+pub use error::{DeedError, EnforceError};
 pub use follow::{Follower, LabelValues, Notice, Place, wake_on_events};
 pub use hash::Hash;
 pub use ladder::{Climb, LadderError};
@@ -43,6 +45,6 @@ pub use sensors::guard::{
     Action, Cause, Deed, Denial, DenialReader, Details, FileAct, FileKey, GuardError, PolicyState, Reason, Step, Taint,
     Tainted, Tally, Told, Trigger,
 };
-pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
+pub use store::{Applied, Enforcer, Status};
 pub use target::Target;
 pub use written::WrittenPlace;
