@@ -1,6 +1,9 @@
 //! `ringfence block`.
 
-pub(crate) mod shown;
+mod denial;
+pub(crate) mod line;
+pub(crate) mod names;
+pub(crate) mod status;
 mod tainted;
 mod via;
 
@@ -21,7 +24,9 @@ use event::{Capability, Text};
 use crate::signals::Signals;
 use crate::streams::print;
 use crate::{exit, policy_file, privilege, units};
-use shown::{Names, Shown, causes};
+use line::Shown;
+use names::Names;
+use status::causes;
 use via::Via;
 
 /// Block programs, files, connections and other deeds in containers.
@@ -541,7 +546,7 @@ fn status(format: Format) -> anyhow::Result<ExitCode> {
     let Some(enforcer) = found else {
         match format {
             Format::Text => print("nothing is blocked\n")?,
-            Format::Json => print(shown::status_json(None, &[], None, &Shown::new(format))?)?,
+            Format::Json => print(status::json(None, &[], None, &Shown::new(format))?)?,
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -549,9 +554,9 @@ fn status(format: Format) -> anyhow::Result<ExitCode> {
     let policies = enforcer.policies()?;
     let shown = Shown::new(format);
     match format {
-        Format::Text => print(shown::status_text(&enforcer, &check, &policies, &shown)?)?,
+        Format::Text => print(status::text(&enforcer, &check, &policies, &shown)?)?,
         Format::Json => {
-            print(shown::status_json(Some(&enforcer), &policies, check.as_ref().err(), &shown)?)?;
+            print(status::json(Some(&enforcer), &policies, check.as_ref().err(), &shown)?)?;
         }
     }
     Ok(if check.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use clap::{ArgGroup, Args};
 use event::Text;
 
-use crate::block::shown::mode;
+use crate::block::status::mode;
 use crate::block::{Format, explain, follow, note, refused};
 use crate::policy_file;
 use crate::signals::Signals;

@@ -9,7 +9,9 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use event::Text;
 
-use crate::block::shown::{Names, PolicyDocument, Shown, policy_text};
+use crate::block::line::Shown;
+use crate::block::names::Names;
+use crate::block::status::{PolicyDocument, policy_text};
 use crate::block::{Format, counted, explain, note, short};
 use crate::streams::print;
 use crate::{exit, policy_file};

@@ -12,12 +12,12 @@ use containers::engine::Metadata;
 use containers::list::Running;
 use sensors::guard::FileKey;
 
-use crate::Status;
 use crate::files::{self, Stat};
 use crate::held::Held;
 use crate::listed::ListedThere;
 use crate::opens::{Contained, Opens, OpensError};
-use crate::store::{EnforceError, Enforcer, boot_ns};
+use crate::store::boot_ns;
+use crate::{EnforceError, Enforcer, Status};
 
 /// What a look at the containers found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,11 @@
 //! Nothing here prints, and nothing here decides what a container is: that is for the crate `containers`.
 
 mod after;
+mod apply;
 mod attempt;
 mod canary;
 mod contents;
+mod error;
 mod files;
 mod follow;
 mod hash;
@@ -26,10 +28,13 @@ mod running;
 mod store;
 mod switch;
 mod target;
+mod watch;
 mod written;
 
 pub use after::After;
+pub use apply::Applied;
 pub use canary::{CanaryError, SUBCOMMAND as CANARY_SUBCOMMAND, run as run_canary};
+pub use error::{DeedError, EnforceError};
 pub use follow::{Follower, LabelValues, Notice, Place, wake_on_events};
 pub use hash::Hash;
 pub use ladder::{Climb, LadderError};
@@ -43,6 +48,6 @@ pub use sensors::guard::{
     Action, Cause, Deed, Denial, DenialReader, Details, FileAct, FileKey, GuardError, PolicyState, Reason, Step, Taint,
     Tainted, Tally, Told, Trigger,
 };
-pub use store::{Applied, DeedError, EnforceError, Enforcer, Status};
+pub use store::{Enforcer, Status};
 pub use target::Target;
 pub use written::WrittenPlace;

@@ -9,7 +9,36 @@ use containers::proc::Proc;
 use event::Text;
 
 use crate::target::cgroup_names;
-use crate::{EnforceError, Policy};
+use crate::{EnforceError, Enforcer, Policy, Status};
+
+impl Enforcer {
+    /// What runs, described, and what engines know. The `names` are those that somebody gave containers.
+    pub(crate) fn containers(&self, names: &[&str]) -> Result<(Vec<Running>, Vec<Metadata>), EnforceError> {
+        let known = self.known()?;
+        Ok((self.running(&known, names)?, known))
+    }
+
+    /// The containers that run and have a cgroup of their own: that, their ids, and their names if their engines say.
+    pub fn cgroups(&self, policies: &[Status]) -> Result<Vec<(u64, String, Option<String>)>, EnforceError> {
+        let names: Vec<&str> = policies.iter().flat_map(|status| status.policy.names()).collect();
+        let (running, _) = self.containers(&names)?;
+        let place = |it: Running| {
+            let name = it.metadata.as_deref().and_then(|known| known.name.clone());
+            Some((it.cgroup?.id.0, it.id, name))
+        };
+        Ok(running.into_iter().filter_map(place).collect())
+    }
+
+    /// What engines know.
+    pub(crate) fn known(&self) -> Result<Vec<Metadata>, EnforceError> {
+        Ok(self.resolver.list()?.containers)
+    }
+
+    /// What runs, described by what engines know.
+    pub(crate) fn running(&self, known: &[Metadata], names: &[&str]) -> Result<Vec<Running>, EnforceError> {
+        running_now(&self.proc, &self.layout, known, names)
+    }
+}
 
 /// The containers that run now, described by what engines know. The `names` are those that somebody gave containers.
 pub(crate) fn running_now(

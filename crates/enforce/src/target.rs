@@ -8,7 +8,7 @@ use containers::path::{Kind, classify, is_valid_id};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::PolicyError;
+use crate::{Policy, PolicyError};
 
 /// Which containers a policy is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +115,30 @@ impl Target {
             Target::Container(name) => id == name || (name.len() >= SHORTEST_ID && is_long(id) && id.starts_with(name)),
             _ => false,
         }
+    }
+}
+
+impl Policy {
+    /// The names of containers that it has.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let named = self.containers.iter().filter_map(|target| match target {
+            Target::Container(name) => Some(name.as_str()),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The ids of containers that it is about and that may come, or come again.
+    pub(crate) fn awaited_ids(&self, known: &[Metadata], later: bool) -> Vec<String> {
+        let matching = known.iter().filter(|metadata| self.containers.iter().any(|target| target.wants(metadata)));
+        let mut ids: Vec<String> = matching.map(|metadata| metadata.id.clone()).collect();
+        // Where the id is the name that somebody gives: containerd, runc, crun.
+        if later {
+            ids.extend(self.names().into_iter().map(str::to_owned));
+        }
+        ids.sort();
+        ids.dedup();
+        ids
     }
 }
 

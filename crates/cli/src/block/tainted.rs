@@ -6,7 +6,8 @@ use report::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::shown::{ContainerLine, Names, ParentLine, PolicyLine, ProcessLine, Shown, container};
+use super::line::{ContainerLine, ParentLine, PolicyLine, ProcessLine, Shown, container};
+use super::names::Names;
 
 /// A policy that waited and is strict in a container from now on, as a line of JSON between those of denials.
 #[derive(Serialize, JsonSchema)]
@@ -119,5 +120,51 @@ impl Shown {
     pub(super) fn taint_text(&self, taint: &Taint) -> String {
         let comm = report::quoted(&taint.comm);
         format!("{}, by pid {} ({comm}) at {}", taint.cause.name(), taint.pid, self.clock(taint.boot_ns))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use ::enforce::{Cause, Told};
+
+    use super::super::Format;
+    use super::super::line::tests::shown;
+    use super::super::names::tests::names;
+    use super::*;
+
+    pub(crate) fn tainted(cause: Cause, path: &str) -> Told {
+        Told::Tainted(Tainted {
+            boot_ns: 4_000_000_000,
+            policy: 3,
+            cause,
+            cgroup_id: 77,
+            pid: 1200,
+            pid_inside: 9,
+            tid: 1201,
+            ppid: 1,
+            uid: 0,
+            comm: Text::from("ng\x1binx"),
+            parent_comm: Text::from("init"),
+            path: Text::from(path),
+            is_path_cut: false,
+        })
+    }
+
+    #[test]
+    fn what_makes_a_policy_strict_is_one_line() {
+        let line = |cause, path, format| shown(format).line(&tainted(cause, path), &names());
+
+        assert_eq!(
+            line(Cause::Network, "", Format::Text),
+            "00:00:04.000 tainted  web (abababababab)  'ng\\u{1b}inx'  by pid 1200 (9 inside) of init (pid 1), uid 0  policy 3: network"
+        );
+        assert_eq!(
+            line(Cause::File, "/srv/a\x07", Format::Text),
+            "00:00:04.000 tainted  web (abababababab)  read '/srv/a\\u{7}' ('ng\\u{1b}inx')  by pid 1200 (9 inside) of init (pid 1), uid 0  policy 3: file"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&line(Cause::File, "/srv/a", Format::Json)).expect("it is JSON");
+        assert_eq!((&json["action"], &json["cause"]), (&"tainted".into(), &"file".into()));
+        assert_eq!((&json["file"]["path"], &json["container"]["name"]), (&"/srv/a".into(), &"web".into()));
     }
 }
