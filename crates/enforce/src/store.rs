@@ -100,6 +100,11 @@ impl Enforcer {
         self.guards.cgroups_lost()
     }
 
+    /// Whether somebody has taken the guards away meanwhile.
+    pub fn is_over(&self) -> Result<bool, EnforceError> {
+        Ok(!self.guards.are_pinned()?)
+    }
+
     /// Has a canary blocked again.
     pub fn check(&self) -> Result<(), EnforceError> {
         let _lock = lock(&self.lock)?;

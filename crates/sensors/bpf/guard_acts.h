@@ -68,12 +68,10 @@ static __always_inline int judge_opening(look_at_opening may_be_denied, policies
 	/* Also who only reads may cut a file as it is opened. */
 	if (mode & FMODE_WRITE || file->f_flags & O_TRUNC)
 		asked |= ACCESS_WRITE;
-	if (!asked || !may_be_denied(asked, file))
-		return 0;
 	/* Before 6.7 an overlay opens its own file once more by the same path (fs/overlayfs/file.c). */
-	if (file->f_inode != dentry->d_inode)
+	if (!asked || file->f_inode != dentry->d_inode)
 		return 0;
-	mask = policies();
+	mask = may_be_denied(asked, file) ? policies() : 0;
 	if (!mask)
 		return 0;
 	act = asked == ACCESS_READ ? FILE_READ : asked == ACCESS_WRITE ? FILE_WRITE : FILE_READ_WRITE;

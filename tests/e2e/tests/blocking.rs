@@ -518,6 +518,29 @@ fn a_policy_that_only_counts_hides_none_that_denies() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
+fn who_takes_everything_away_ends_all_that_go_on() -> Result<()> {
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let (first, second) = (unique_name("rf-first"), unique_name("rf-second"));
+    let programs = Blocking::start(None, &["--container", &first, "--later", "--exec", "whoami"])?;
+    let hash = format!("sha256:{}", "0".repeat(64));
+    let contents = Blocking::start(None, &["--container", &second, "--later", "--hash", &hash])?;
+
+    let removed = run(None, &["policy", "remove", "--all"])?;
+
+    ensure!(removed.status.success(), "{}", removed.stderr());
+    // Those that come now are others: nobody who went on before has to do with them.
+    let again = Blocking::start(None, &["--container", &first, "--later", "--exec", "whoami"])?;
+    for ended in [programs, contents] {
+        let said = ended.wait()?;
+        ensure!(said.ends_with("the guards were taken away: nothing is blocked any more\n"), "{said}");
+    }
+    ensure!(again.stop()?.contains("policy 0 stays in force"), "it did not go on");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
 fn who_reads_what_is_in_force_may_have_seen_enough() -> Result<()> {
     let _alone = alone()?;
     let _clean = Clean::start()?;

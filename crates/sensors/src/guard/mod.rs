@@ -344,6 +344,11 @@ impl Guards {
         self.pins.folder()
     }
 
+    /// Whether they are still those that are pinned. If not, somebody has taken them away, and nobody but us knows of their maps.
+    pub fn are_pinned(&self) -> Result<bool, GuardError> {
+        Ok(self.pins.facts()?.is_some_and(|facts| facts.hash_key == self.key.0))
+    }
+
     /// Takes them away: nothing is denied any more.
     pub fn remove(self) -> Result<(), GuardError> {
         Ok(self.pins.remove()?)
