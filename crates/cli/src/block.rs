@@ -435,7 +435,8 @@ pub(crate) fn follow(
             // Nobody reads on: what was denied meanwhile is counted, and told to whoever looks next.
             return Ok(if follower.has_mislabelled() { ExitCode::from(exit::ERROR) } else { ExitCode::SUCCESS });
         }
-        if Instant::now() >= check {
+        // What was taken away since the last look blocks nothing, and is told at the next.
+        if Instant::now() >= check && !enforcer.is_over()? {
             match enforcer.check() {
                 // The guards are as they were, and containers must be followed on.
                 Err(EnforceError::Canary(error)) if !error.is_of_guards() => {
