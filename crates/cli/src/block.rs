@@ -412,7 +412,11 @@ pub(crate) fn follow(
         if woken.try_recv().is_ok() || Instant::now() >= look {
             if enforcer.is_over()? {
                 tell(denials.poll(Duration::ZERO)?, &mut names)?;
-                note("the guards were taken away: nothing is blocked any more");
+                match number.map(|number| (number, enforcer.policy(number))) {
+                    // It was the last one.
+                    Some((number, Err(EnforceError::NoPolicy(_)))) => note(&format!("policy {number} was removed")),
+                    _ => note(&EnforceError::Gone.to_string()),
+                }
                 return Ok(ExitCode::SUCCESS);
             }
             for notice in follower.look(&enforcer)? {
@@ -435,9 +439,10 @@ pub(crate) fn follow(
             // Nobody reads on: what was denied meanwhile is counted, and told to whoever looks next.
             return Ok(if follower.has_mislabelled() { ExitCode::from(exit::ERROR) } else { ExitCode::SUCCESS });
         }
-        // What was taken away since the last look blocks nothing, and is told at the next.
-        if Instant::now() >= check && !enforcer.is_over()? {
+        if Instant::now() >= check {
             match enforcer.check() {
+                // Told at the next look.
+                Err(EnforceError::Gone) => {}
                 // The guards are as they were, and containers must be followed on.
                 Err(EnforceError::Canary(error)) if !error.is_of_guards() => {
                     note(&causes(&EnforceError::Canary(error)));

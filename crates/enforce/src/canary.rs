@@ -146,9 +146,11 @@ fn in_sandbox(
     let sandbox = Sandbox::create(layout.identity(), &format!("canary-{}", std::process::id()))?;
     let outcome = attempt(&sandbox);
     let cleared = guards.clear_policy(Guards::CANARY);
-    sandbox.remove(LIMIT)?;
+    let removed = sandbox.remove(LIMIT);
+    // What it shows of the guards comes before what went wrong afterwards.
     outcome?;
-    Ok(cleared?)
+    cleared?;
+    Ok(removed?)
 }
 
 fn try_in(guards: &Guards, sandbox: &Sandbox, deed: Deed) -> Result<(), CanaryError> {

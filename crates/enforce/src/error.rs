@@ -33,6 +33,9 @@ pub enum EnforceError {
     /// Nothing is blocked any more, or that could not be tried.
     #[error("{}", if .0.is_of_guards() { "nothing is blocked any more" } else { "it cannot be tried whether anything is blocked" })]
     Canary(#[from] CanaryError),
+    /// Somebody has taken the guards away.
+    #[error("the guards were taken away: nothing is blocked any more")]
+    Gone,
     /// Another process is changing the guards, or this one may not.
     #[error("cannot lock {path}, which is held while the guards are changed")]
     Lock {

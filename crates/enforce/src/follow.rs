@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use containers::engine::Metadata;
 use containers::list::Running;
-use sensors::guard::FileKey;
+use sensors::guard::{Access, FileKey};
 
 use crate::files::{self, Stat};
 use crate::held::Held;
 use crate::listed::ListedThere;
 use crate::opens::{Contained, Opens, OpensError};
+use crate::released::{Meaning, Released};
 use crate::store::boot_ns;
 use crate::{EnforceError, Enforcer, Status};
 
@@ -118,10 +119,33 @@ struct Followed {
     is_unseen: bool,
 }
 
+/// By policy, id, and when the container began.
+type AllFollowed = BTreeMap<(u32, String, u64), Followed>;
+
+impl Meaning for AllFollowed {
+    fn has_program(&self, policy: u32, file: FileKey) -> bool {
+        of_policy(self, policy).any(|followed| followed.denied.values().any(|key| *key == file))
+    }
+
+    fn access(&self, policy: u32, file: FileKey) -> Access {
+        of_policy(self, policy).fold(Access::default(), |access, followed| access.with(followed.held.access(file)))
+    }
+
+    fn has_folder(&self, policy: u32, folder: FileKey) -> bool {
+        of_policy(self, policy).any(|followed| followed.held.has_folder(folder))
+    }
+}
+
+fn of_policy(followed: &AllFollowed, policy: u32) -> impl Iterator<Item = &Followed> {
+    followed.range((policy, String::new(), 0)..).take_while(move |(key, _)| key.0 == policy).map(|(_, one)| one)
+}
+
 /// Follows the containers that policies are about.
 #[derive(Default)]
 pub struct Follower {
-    followed: BTreeMap<(u32, String, u64), Followed>,
+    followed: AllFollowed,
+    /// What is no longer meant in one of them.
+    released: Released,
     awaited: BTreeSet<(u32, String)>,
     /// Which policies only count, and which were switched.
     modes: BTreeMap<u32, (bool, bool)>,
@@ -185,7 +209,7 @@ impl Follower {
                     notices.extend(self.has_looked.then_some(notice));
                 }
                 let followed = self.followed.entry(key).or_insert_with(|| Followed::of(container));
-                if let Err(why) = followed.renew(enforcer, status, container, self.opens.as_ref())
+                if let Err(why) = followed.renew(enforcer, status, container, self.opens.as_ref(), &mut self.released)
                     && !std::mem::replace(&mut followed.is_unseen, true)
                 {
                     notices.push(Notice::Unseen { policy: status.number, id: container.id.clone(), why });
@@ -196,15 +220,13 @@ impl Follower {
         let gone: Vec<_> = self.followed.keys().filter(|key| !seen.contains(*key)).cloned().collect();
         for key in gone {
             if let Some(followed) = self.followed.remove(&key) {
-                // Another file may get its number.
-                for file in followed.denied.values() {
-                    enforcer.guards.allow_file(*file, key.0)?;
-                }
+                self.released.programs.extend(followed.denied.values().map(|file| (key.0, *file)));
                 followed.listed.forget(&enforcer.guards, key.0)?;
-                followed.held.forget(&enforcer.guards, key.0)?;
+                followed.held.release(key.0, &mut self.released);
             }
             notices.push(Notice::Ended { policy: key.0, id: key.1 });
         }
+        self.released.let_go(&enforcer.guards, &self.followed)?;
         Ok(notices)
     }
 
@@ -328,6 +350,7 @@ impl Followed {
         status: &Status,
         container: &Running,
         opens: Option<&Opens>,
+        released: &mut Released,
     ) -> Result<(), String> {
         let number = status.number;
         let said = |error: &dyn std::error::Error| error.to_string();
@@ -352,7 +375,7 @@ impl Followed {
             let has_own_root = enforcer.has_own_root(container).map_err(|error| said(&error))?;
             if has_own_root {
                 let pid = container.init.pid;
-                self.held.renew(guards, &rules, pid, number).map_err(|error| said(&error))?;
+                self.held.renew(guards, &rules, pid, number, released).map_err(|error| said(&error))?;
             }
         }
         let meant = files::look_up(container.init.pid, &status.policy.exec).map_err(|error| said(&error))?;
@@ -382,10 +405,7 @@ impl Followed {
             };
             self.denied.insert(stat, key);
         }
-        // The file under the old number may be anything by now.
-        for key in old.into_values().filter(|key| !self.denied.values().any(|kept| kept == key)) {
-            guards.allow_file(key, number).map_err(|error| said(&error))?;
-        }
+        released.programs.extend(old.into_values().map(|key| (number, key)));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use sensors::guard::{Access, FileKey, GuardError, Guards};
 
 use crate::FileRule;
 use crate::files::{self, Stat};
+use crate::released::Released;
 
 /// The files and folders that the guards know of.
 #[derive(Default)]
@@ -34,6 +35,7 @@ impl Held {
         rules: &[FileRule],
         pid: u32,
         policy: u32,
+        released: &mut Released,
     ) -> Result<(), HeldError> {
         let places = files::look_up_places(pid, rules)?;
         for (path, access) in places.paths {
@@ -57,14 +59,7 @@ impl Held {
             kept.insert(one, key);
         }
         self.trees = kept;
-        // The file under the old number may be anything by now.
-        for ((_, access), key) in old {
-            guards.allow_tree(key, access, policy)?;
-            // Another rule may mean it, too.
-            for ((_, access), _) in self.trees.iter().filter(|(_, kept)| **kept == key) {
-                guards.deny_tree(key, *access, policy)?;
-            }
-        }
+        released.trees.extend(old.into_iter().map(|((_, access), key)| (policy, key, access)));
         let mut old = std::mem::take(&mut self.folders);
         for folder in &places.folders {
             let stat = Stat::of(folder.as_fd())?;
@@ -72,16 +67,25 @@ impl Held {
             let key = look_at(guards, folder, key, |key| guards.fix_folder(key, policy))?;
             self.folders.insert(stat, key);
         }
-        for key in old.into_values().filter(|key| !self.folders.values().any(|kept| kept == key)) {
-            guards.free_folder(key, policy)?;
-        }
+        released.folders.extend(old.into_values().map(|key| (policy, key)));
         Ok(())
     }
 
-    /// The container is gone: another file may get the numbers of its own.
-    pub(crate) fn forget(self, guards: &Guards, policy: u32) -> Result<(), GuardError> {
-        self.trees.into_iter().try_for_each(|((_, access), key)| guards.allow_tree(key, access, policy))?;
-        self.folders.into_values().try_for_each(|key| guards.free_folder(key, policy))
+    /// The container is gone.
+    pub(crate) fn release(self, policy: u32, released: &mut Released) {
+        released.trees.extend(self.trees.into_iter().map(|((_, access), key)| (policy, key, access)));
+        released.folders.extend(self.folders.into_values().map(|key| (policy, key)));
+    }
+
+    /// What is denied of a file here.
+    pub(crate) fn access(&self, file: FileKey) -> Access {
+        let all = self.trees.iter().filter(|(_, key)| **key == file);
+        all.fold(Access::default(), |access, ((_, other), _)| access.with(*other))
+    }
+
+    /// Whether a folder here must stay where it is.
+    pub(crate) fn has_folder(&self, folder: FileKey) -> bool {
+        self.folders.values().any(|key| *key == folder)
     }
 }
 

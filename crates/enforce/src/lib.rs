@@ -24,6 +24,7 @@ mod network;
 mod opens;
 mod place;
 mod policy;
+mod released;
 mod running;
 mod store;
 mod switch;

@@ -108,6 +108,9 @@ impl Enforcer {
     /// Has a canary blocked again.
     pub fn check(&self) -> Result<(), EnforceError> {
         let _lock = lock(&self.lock)?;
+        if self.is_over()? {
+            return Err(EnforceError::Gone);
+        }
         Ok(canary::check(&self.guards, &self.layout)?)
     }
 
@@ -149,6 +152,9 @@ impl Enforcer {
     /// Takes a policy away; what it has come to until then.
     pub fn remove(&self, number: u32) -> Result<Status, EnforceError> {
         let _lock = lock(&self.lock)?;
+        if self.is_over()? {
+            return Err(EnforceError::NoPolicy(number));
+        }
         let status = self.policy(number)?;
         self.guards.clear_policy(number)?;
         self.drop_unused_deeds()?;
@@ -158,6 +164,10 @@ impl Enforcer {
     /// Takes the guards away if no policy is left. Gives whether they are gone.
     pub fn end_if_unused(self) -> Result<bool, EnforceError> {
         let _lock = lock(&self.lock)?;
+        // What is pinned now is not ours.
+        if self.is_over()? {
+            return Ok(true);
+        }
         for number in 0..Guards::CANARY {
             if self.guards.policy(number)?.is_some() {
                 return Ok(false);
@@ -170,6 +180,9 @@ impl Enforcer {
     /// Takes everything away.
     pub fn end(self) -> Result<(), EnforceError> {
         let _lock = lock(&self.lock)?;
+        if self.is_over()? {
+            return Ok(());
+        }
         Ok(self.guards.remove()?)
     }
 }

@@ -13,6 +13,10 @@
 
 #define EPERM 1
 
+/* "rootfs" and its zero byte, as the first bytes of a number. */
+#define ROOTFS_NAME	  0x7366746f6f72ULL
+#define ROOTFS_NAME_BYTES 7
+
 enum guard_limit {
 	POLICIES = 64,
 	/* The policy that tries whether anything is denied at all. */
@@ -292,4 +296,19 @@ static __always_inline u64 number_of(const void *object)
 static __always_inline struct mount *mount_of(u64 vfsmount)
 {
 	return (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+}
+
+/*
+ * Whether a mount is one that every mount namespace begins with, below all roots: the topmost, or the file system
+ * "rootfs", which nobody can mount (init/do_mounts.c, 6.18). From 7.0 on that may lie on one more, in which nothing is.
+ */
+static __always_inline bool is_first_mount(struct mount *mount)
+{
+	const char *type = BPF_CORE_READ(mount, mnt.mnt_sb, s_type, name);
+	u64 name = 0;
+
+	if (BPF_CORE_READ(mount, mnt_parent) == mount)
+		return true;
+	bpf_probe_read_kernel(&name, ROOTFS_NAME_BYTES, type);
+	return name == ROOTFS_NAME;
 }

@@ -86,12 +86,6 @@ static __always_inline bool read_end(u64 text, u64 length, bool is_argument, u64
 	return true;
 }
 
-/* The same of a file's own name. */
-static __always_inline bool read_end_of_name(struct dentry *dentry, u64 *end)
-{
-	return read_end((u64)BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len), false, end);
-}
-
 /* Of the end of a text what is behind its last slash: the end of its last name. */
 static __always_inline u64 behind_slash(u64 end)
 {
@@ -179,7 +173,7 @@ static __always_inline void key_of(struct file *file, struct file_key *key)
 
 /*
  * The file system of the container's root, wherever the task's own root is: the mount below which all others are, but
- * for the one that every mount namespace begins with. As above.
+ * for those that every mount namespace begins with. As above.
  */
 __noinline u64 root_of_container(void)
 {
@@ -189,7 +183,7 @@ __noinline u64 root_of_container(void)
 	for (u32 i = 0; i < ROOT_STEPS; i++) {
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
-		if (above == mount || BPF_CORE_READ(above, mnt_parent) == above)
+		if (above == mount || is_first_mount(above))
 			return (u64)BPF_CORE_READ(mount, mnt.mnt_sb);
 		mount = above;
 	}
@@ -216,7 +210,7 @@ static __always_inline bool is_of_image(struct guard_facts *known, struct file *
 	if (BPF_CORE_READ(inode, i_sb) != root)
 		return false;
 	/* struct ovl_inode: behind the inode lies the dentry in the upper layer (fs/overlayfs/ovl_entry.h, 5.10
-	 * to 6.18). */
+	 * to 7.3). */
 	if (bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode)))
 		return false;
 	return !upper;

@@ -34,6 +34,15 @@ enum place_slots {
 };
 EXPORT(enum, place_slots);
 
+/* The end of a name (`read_end`), and its length. */
+struct end_key {
+	u64 end;
+	u32 length;
+	u32 pad;
+};
+
+/* The lengths of names, beside the numbers of inodes. */
+#define LENGTHS_FROM (1ULL << 63)
 /* The golden ratio of 2^64: numbers that are near each other fall on slots that are not. */
 #define PLACE_MULTIPLIER 0x9e3779b97f4a7c15
 /* Names from a file up to the root of its file system. */
@@ -51,13 +60,13 @@ GUARD_MAP(tainting_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(fixed_paths, HASH, 16384, u64, u64, BPF_F_NO_PREALLOC);
 GUARD_MAP(fixed_files, HASH, 65536, struct file_key, u64, BPF_F_NO_PREALLOC);
 /* The ends of the last names of these paths: of no other name is the path asked for. */
-GUARD_MAP(unreadable_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
-GUARD_MAP(unwritable_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
-GUARD_MAP(tainting_ends, HASH, 4096, u64, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(unreadable_ends, HASH, 4096, struct end_key, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(unwritable_ends, HASH, 4096, struct end_key, u64, BPF_F_NO_PREALLOC);
+GUARD_MAP(tainting_ends, HASH, 4096, struct end_key, u64, BPF_F_NO_PREALLOC);
 
 /*
- * How many of the files and ends above fall on this slot: by its inode, or as a number. Where none does there is
- * nothing to look up. One after the other for reading, writing, and what taints.
+ * How many of the files and ends above fall on this slot: a file by its inode, an end by how long the name is. Where
+ * none does there is nothing to look up. One after the other for reading, writing, and what taints.
  */
 GUARD_MAP(place_counts, ARRAY, 3 * PLACE_SLOTS, u32, u32, 0);
 
@@ -82,17 +91,25 @@ static __always_inline u64 ruled_by_path(u32 access, u64 number)
 	return found;
 }
 
-static __always_inline u64 ruled_by_end(u32 access, u64 end)
+static __always_inline u64 ruled_by_end(u32 access, const struct end_key *key)
 {
 	u64 found = 0;
 
 	if (access & ACCESS_READ)
-		found |= mask_in(&unreadable_ends, &end);
+		found |= mask_in(&unreadable_ends, key);
 	if (access & ACCESS_WRITE)
-		found |= mask_in(&unwritable_ends, &end);
+		found |= mask_in(&unwritable_ends, key);
 	if (access & ACCESS_TAINTS)
-		found |= mask_in(&tainting_ends, &end);
+		found |= mask_in(&tainting_ends, key);
 	return found;
+}
+
+/* Gives whether it can be read. */
+static __always_inline bool end_of_name(u64 name, u32 length, struct end_key *key)
+{
+	key->length = length;
+	key->pad = 0;
+	return read_end(name, length, false, &key->end);
 }
 
 static __always_inline bool is_of_overlay(u64 dentry)
@@ -118,7 +135,9 @@ static __always_inline void key_of_dentry(u64 dentry, struct file_key *key)
 __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 {
 	struct file_key key;
-	u64 end, found = 0;
+	const struct dentry *place = (const struct dentry *)dentry;
+	struct end_key end;
+	u64 found = 0;
 
 	if (access & TOLD_BY_FILE) {
 		key_of_dentry(dentry, &key);
@@ -132,8 +151,8 @@ __noinline u64 ruled_here(u64 mask, u32 access, u64 dentry, u64 mount)
 	}
 	if (!(access & TOLD_BY_PATH))
 		return found;
-	if (read_end_of_name((struct dentry *)dentry, &end))
-		mask &= ruled_by_end(access, end);
+	if (end_of_name((u64)BPF_CORE_READ(place, d_name.name), BPF_CORE_READ(place, d_name.len), &end))
+		mask &= ruled_by_end(access, &end);
 	if (!mask)
 		return found;
 	if (mount) {
@@ -216,17 +235,26 @@ __noinline u64 ruled_below(u64 mask, u32 access, u64 dentry, u64 mount)
 	return found & mask;
 }
 
-static __always_inline bool is_told(u32 kind, void *files, void *ends, const struct file_key *key, u64 end)
+static __always_inline bool is_told(u32 kind, void *files, void *ends, const struct file_key *file, u64 name,
+				    u32 length)
 {
-	return (is_counted(kind, key->inode) && mask_in(files, key)) || (is_counted(kind, end) && mask_in(ends, &end));
+	struct end_key end;
+
+	if (is_counted(kind, file->inode) && mask_in(files, file))
+		return true;
+	return is_counted(kind, LENGTHS_FROM | length) && (!end_of_name(name, length, &end) || mask_in(ends, &end));
 }
 
-/* Whether any policy may have a rule for this file, or one of a name with this end. */
-static __always_inline bool may_be_told(u32 access, const struct file_key *key, u64 end)
+/* Whether any policy may have a rule for a place with this file and name. As above. */
+__noinline int may_be_told(u32 access, u64 inode, u32 device, u64 name, u32 length)
 {
-	return (access & ACCESS_READ && is_told(SLOTS_READ, &unreadable_files, &unreadable_ends, key, end)) ||
-	       (access & ACCESS_WRITE && is_told(SLOTS_WRITE, &unwritable_files, &unwritable_ends, key, end)) ||
-	       (access & ACCESS_TAINTS && is_told(SLOTS_TAINT, &tainting_files, &tainting_ends, key, end));
+	struct file_key file = {inode, device, 0};
+
+	if (access & ACCESS_READ && is_told(SLOTS_READ, &unreadable_files, &unreadable_ends, &file, name, length))
+		return 1;
+	if (access & ACCESS_WRITE && is_told(SLOTS_WRITE, &unwritable_files, &unwritable_ends, &file, name, length))
+		return 1;
+	return access & ACCESS_TAINTS && is_told(SLOTS_TAINT, &tainting_files, &tainting_ends, &file, name, length);
 }
 
 /* On to the place where a mount lies; 0 at the top. */
@@ -244,14 +272,14 @@ __noinline int may_be_ruled_above(u32 access, u64 vfsmount)
 {
 	struct mount *mount = mount_of(vfsmount);
 	struct dentry *dentry = place_of_mount(&mount), *parent;
-	struct file_key key;
-	u64 end;
+	struct file_key file;
 
 	for (u32 i = 0; i < PLACE_STEPS; i++) {
 		if (!dentry)
 			return 0;
-		key_of_dentry((u64)dentry, &key);
-		if (!read_end_of_name(dentry, &end) || may_be_told(access, &key, end))
+		key_of_dentry((u64)dentry, &file);
+		if (may_be_told(access, file.inode, file.device, (u64)BPF_CORE_READ(dentry, d_name.name),
+				BPF_CORE_READ(dentry, d_name.len)))
 			return 1;
 		parent = BPF_CORE_READ(dentry, d_parent);
 		dentry = parent == dentry ? place_of_mount(&mount) : parent;
@@ -267,17 +295,12 @@ __noinline int may_be_ruled_above(u32 access, u64 vfsmount)
 static __always_inline bool may_be_ruled(u32 access, struct file *file)
 {
 	struct dentry *dentry = file->f_path.dentry, *parent;
-	struct file_key key;
-	u64 end;
 
 	for (u32 i = 0; i < GIVEN_STEPS; i++) {
 		struct inode *inode = dentry->d_inode;
 
-		key.inode = inode->i_ino;
-		key.device = inode->i_sb->s_dev;
-		key.pad = 0;
-		if (!read_end(number_of(dentry->d_name.name), dentry->d_name.len, false, &end) ||
-		    may_be_told(access, &key, end))
+		if (may_be_told(access, inode->i_ino, inode->i_sb->s_dev, number_of(dentry->d_name.name),
+				dentry->d_name.len))
 			return true;
 		parent = dentry->d_parent;
 		if (parent == dentry)

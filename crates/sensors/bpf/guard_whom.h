@@ -115,8 +115,11 @@ static __always_inline u64 policies_of_current(void)
 	return mask;
 }
 
-/* Whether the running task's root is that of the host: this folder, and no mount lies above but the one that every
- * mount namespace begins with. A container that has the host's root as a mount may change its root to that. */
+/*
+ * Whether the running task's root is that of the host: this folder, and no mount lies above but those that every mount
+ * namespace begins with. So a container that has the host's root as a mount does not come to be in it by chroot(2), but
+ * by pivot_root(2).
+ */
 static __always_inline bool is_in_root_of_host(u64 inode, u32 device)
 {
 	struct task_struct *task = current_task();
@@ -125,5 +128,5 @@ static __always_inline bool is_in_root_of_host(u64 inode, u32 device)
 		     *above = BPF_CORE_READ(mount, mnt_parent);
 
 	return BPF_CORE_READ(root, i_ino) == inode && BPF_CORE_READ(root, i_sb, s_dev) == device &&
-	       BPF_CORE_READ(above, mnt_parent) == above;
+	       is_first_mount(above);
 }

@@ -518,6 +518,37 @@ fn a_policy_that_only_counts_hides_none_that_denies() -> Result<()> {
 
 #[test]
 #[ignore = "needs root"]
+fn a_file_of_a_volume_stays_denied_in_one_container_when_another_ends() -> Result<()> {
+    need!("runc", "busybox", "whoami");
+    let _alone = alone()?;
+    let _clean = Clean::start()?;
+    let runtime = Runtime::new("runc")?;
+    let (root, volume) = (with_whoami()?, tempfile::tempdir()?);
+    std::fs::copy(find_program("whoami").context("whoami")?, volume.path().join("tool"))?;
+    std::fs::hard_link(volume.path().join("tool"), volume.path().join("linked"))?;
+    let bundle =
+        || Ok::<_, anyhow::Error>(Bundle::new(&root.root(), &["/bin/sleep", "1000"])?.bind(volume.path(), "/vol"));
+    let (first_bundle, second_bundle) = (bundle()?, bundle()?);
+    let (first, second) = (unique_name("rf-first"), unique_name("rf-second"));
+    let ends = bare(&runtime, &first_bundle, &first)?;
+    let stays = bare(&runtime, &second_bundle, &second)?;
+    works(&stays.exec(&["/vol/linked"])?, "the container, before")?;
+    let blocking = Blocking::start(None, &["--container", &first, "--container", &second, "--exec", "/vol/tool"])?;
+    let is_denied = || Ok(!stays.exec(&["/vol/linked"])?.status.success());
+    wait_until("the file is denied under its other name", STEP, is_denied)?;
+
+    ends.delete()?;
+
+    blocking.wait_for(&format!("{first} has ended"))?;
+    for _ in 0..3 {
+        fails(&stays.exec(&["/vol/linked"])?, "the container that is left")?;
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root"]
 fn who_takes_everything_away_ends_all_that_go_on() -> Result<()> {
     let _alone = alone()?;
     let _clean = Clean::start()?;

@@ -13,6 +13,7 @@ const COUNTED: [[&str; 2]; 3] = [
 ];
 const MAP: &str = "place_counts";
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+const LENGTHS_FROM: u64 = 1 << 63;
 
 /// A key of a map is counted before it is there and until it is gone.
 #[derive(Clone, Copy)]
@@ -37,10 +38,17 @@ impl Guards {
     }
 }
 
-/// Where a key is counted: an end by itself, a file by its inode, which comes first.
+/// Where a key is counted: a file by its inode, which comes first, an end by the length of the name, which comes second.
 fn slot(map: &str, key: &[u8]) -> Option<u32> {
-    let kind = COUNTED.iter().position(|maps| maps.contains(&map))?;
-    let number = u64::from_ne_bytes(*key.first_chunk()?);
+    let (kind, is_end) = COUNTED
+        .iter()
+        .enumerate()
+        .find_map(|(kind, maps)| maps.iter().position(|name| *name == map).map(|at| (kind, at == 1)))?;
+    let (first, rest) = key.split_first_chunk()?;
+    let number = match is_end {
+        false => u64::from_ne_bytes(*first),
+        true => LENGTHS_FROM | u64::from(u32::from_ne_bytes(*rest.first_chunk()?)),
+    };
     let within = number.wrapping_mul(MULTIPLIER) >> (64 - place_slots::PLACE_SLOT_BITS.0);
     Some(kind as u32 * place_slots::PLACE_SLOTS.0 + within as u32)
 }
@@ -49,7 +57,7 @@ fn slot(map: &str, key: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::guard::{Access, FileKey, Pins, PolicyRecord, PolicyState, Step};
-    use crate::guard_bpf::types::file_key;
+    use crate::guard_bpf::types::{end_key, file_key};
     use crate::record;
 
     #[test]
@@ -60,11 +68,13 @@ mod tests {
         assert_eq!(of_file("unreadable_files") / slots, place_slots::SLOTS_READ.0);
         assert_eq!(of_file("unwritable_files") / slots, place_slots::SLOTS_WRITE.0);
         assert_eq!(of_file("tainting_files") / slots, place_slots::SLOTS_TAINT.0);
-        assert_eq!(
-            slot("unreadable_ends", &12_u64.to_ne_bytes()),
-            Some(of_file("unreadable_files")),
-            "by the inode alone"
-        );
+        let of_end = |end, length| {
+            slot("unreadable_ends", record::bytes(&end_key { end, length, ..end_key::default() })).expect("counted")
+        };
+        assert_eq!(of_end(7, 12), of_end(8, 12), "by the length alone");
+        assert_ne!(of_end(7, 12), of_end(7, 13));
+        assert_ne!(of_end(7, 12), of_file("unreadable_files"), "not with the inodes");
+        assert_eq!(of_end(7, 12) / slots, place_slots::SLOTS_READ.0);
         assert_eq!(slot("unreadable_paths", &12_u64.to_ne_bytes()), None);
         assert_eq!(slot("fixed_files", &12_u64.to_ne_bytes()), None);
     }
@@ -72,7 +82,7 @@ mod tests {
     #[test]
     fn every_number_has_a_slot() {
         for number in [0, 1, u64::MAX, 1 << 63, MULTIPLIER] {
-            let slot = slot("tainting_ends", &number.to_ne_bytes()).expect("counted");
+            let slot = slot("tainting_files", &number.to_ne_bytes()).expect("counted");
             assert!(slot < 3 * place_slots::PLACE_SLOTS.0, "{number}: {slot}");
         }
     }
@@ -123,7 +133,7 @@ mod tests {
         assert_eq!(own.all(), 0);
 
         guards.deny_place(b"/etc/shadow", both, 0).expect("denied");
-        assert_eq!(own.all(), 2, "the end of a name, for reading and for writing");
+        assert_eq!(own.all(), 2, "the name, for reading and for writing");
         guards.deny_place(b"/srv/shadow", write, 1).expect("denied");
         assert_eq!(own.all(), 2, "it is there already");
         guards.deny_tree(file, both, 0).expect("denied");
@@ -134,7 +144,7 @@ mod tests {
         guards.allow_tree(file, both, 0).expect("allowed");
         assert_eq!(own.all(), 3, "the other policy has it yet, for writing");
         guards.clear_policy(0).expect("cleared");
-        assert_eq!(own.all(), 2, "what is left is what the other policy has: an end and a file");
+        assert_eq!(own.all(), 2, "what is left is what the other policy has: a name and a file");
         guards.clear_policy(1).expect("cleared");
         assert_eq!(own.all(), 0);
     }

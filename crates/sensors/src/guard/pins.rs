@@ -159,7 +159,11 @@ impl Pins {
         if !path.exists() {
             return Ok(Some(guard_facts::default()));
         }
-        let map = MapHandle::from_pinned_path(&path).map_err(|source| PinError::Read { path: path.clone(), source })?;
+        let map = match MapHandle::from_pinned_path(&path) {
+            // Somebody has just taken them away.
+            Err(_) if !path.exists() => return Ok(Some(guard_facts::default())),
+            map => map.map_err(|source| PinError::Read { path: path.clone(), source })?,
+        };
         maps::read(&map, "guard_facts", 0)
             .map(Some)
             .map_err(|error| PinError::Read { path, source: libbpf_rs::Error::from(io::Error::other(error)) })

@@ -3,8 +3,9 @@
 use super::hash::end_of;
 use super::maps::FileKey;
 use super::{GuardError, Guards};
-use crate::guard_bpf::types::{file_act, file_key};
+use crate::guard_bpf::types::{end_key, file_act, file_key};
 use crate::record;
+use crate::record::Plain;
 
 /// What a rule for files is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +80,9 @@ impl FileAct {
     }
 }
 
+// SAFETY: made of fixed-width integers (`bpf/guard_where.h`).
+unsafe impl Plain for end_key {}
+
 impl Guards {
     /// From now on the policy has rules for files. Who has `host_root` as its root is a runtime, and no container.
     pub fn watch_files(&self, host_root: FileKey, number: u32) -> Result<(), GuardError> {
@@ -96,9 +100,9 @@ impl Guards {
         for map in maps_of(access, ["unreadable_paths", "unwritable_paths", "tainting_paths"]) {
             self.mark(map, &key, number)?;
         }
-        let end = end_of(name).to_ne_bytes();
+        let end = end_key { end: end_of(name), length: name.len() as u32, ..end_key::default() };
         maps_of(access, ["unreadable_ends", "unwritable_ends", "tainting_ends"])
-            .try_for_each(|map| self.mark(map, &end, number))
+            .try_for_each(|map| self.mark(map, record::bytes(&end), number))
     }
 
     /// The same of this file under whatever name, and of all below if it is a folder.
