@@ -245,6 +245,17 @@ static __always_inline bool is_told(u32 kind, void *files, void *ends, const str
 	return is_counted(kind, LENGTHS_FROM | length) && (!end_of_name(name, length, &end) || mask_in(ends, &end));
 }
 
+/* Whether any rule may be about a file with this inode, or a name of this length. */
+static __always_inline bool is_any_counted(u32 access, u64 inode, u32 length)
+{
+	if (access & ACCESS_READ && (is_counted(SLOTS_READ, inode) || is_counted(SLOTS_READ, LENGTHS_FROM | length)))
+		return true;
+	if (access & ACCESS_WRITE && (is_counted(SLOTS_WRITE, inode) || is_counted(SLOTS_WRITE, LENGTHS_FROM | length)))
+		return true;
+	return access & ACCESS_TAINTS &&
+	       (is_counted(SLOTS_TAINT, inode) || is_counted(SLOTS_TAINT, LENGTHS_FROM | length));
+}
+
 /* Whether any policy may have a rule for a place with this file and name. As above. */
 __noinline int may_be_told(u32 access, u64 inode, u32 device, u64 name, u32 length)
 {
@@ -272,14 +283,19 @@ __noinline int may_be_ruled_above(u32 access, u64 vfsmount)
 {
 	struct mount *mount = mount_of(vfsmount);
 	struct dentry *dentry = place_of_mount(&mount), *parent;
-	struct file_key file;
+	struct inode *inode;
+	u32 length;
+	u64 number;
 
 	for (u32 i = 0; i < PLACE_STEPS; i++) {
 		if (!dentry)
 			return 0;
-		key_of_dentry((u64)dentry, &file);
-		if (may_be_told(access, file.inode, file.device, (u64)BPF_CORE_READ(dentry, d_name.name),
-				BPF_CORE_READ(dentry, d_name.len)))
+		inode = BPF_CORE_READ(dentry, d_inode);
+		number = BPF_CORE_READ(inode, i_ino);
+		length = BPF_CORE_READ(dentry, d_name.len);
+		if (is_any_counted(access, number, length) &&
+		    may_be_told(access, number, BPF_CORE_READ(inode, i_sb, s_dev),
+				(u64)BPF_CORE_READ(dentry, d_name.name), length))
 			return 1;
 		parent = BPF_CORE_READ(dentry, d_parent);
 		dentry = parent == dentry ? place_of_mount(&mount) : parent;
@@ -299,7 +315,8 @@ static __always_inline bool may_be_ruled(u32 access, struct file *file)
 	for (u32 i = 0; i < GIVEN_STEPS; i++) {
 		struct inode *inode = dentry->d_inode;
 
-		if (may_be_told(access, inode->i_ino, inode->i_sb->s_dev, number_of(dentry->d_name.name),
+		if (is_any_counted(access, inode->i_ino, dentry->d_name.len) &&
+		    may_be_told(access, inode->i_ino, inode->i_sb->s_dev, number_of(dentry->d_name.name),
 				dentry->d_name.len))
 			return true;
 		parent = dentry->d_parent;
