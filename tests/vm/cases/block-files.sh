@@ -10,7 +10,7 @@ set -eu
 work=$(mktemp -d)
 root=$work/root
 case ${VM_LABEL:-} in
-    6.12) needed=${NEEDED:-lsm fmod_ret} ;;
+    5.10 | 6.1 | 6.12 | 6.18 | new) needed=${NEEDED:-lsm fmod_ret} ;;
     *) needed=${NEEDED:-lsm} ;;
 esac
 
@@ -215,7 +215,7 @@ ways() {
     [ "$(tail -n 1 "$work/said")" = end ] || fault "the ways came to no end: $(cat "$work/said")"
     # Before 6.1 no program can be had where the owner is changed. Older overlays have no files without a name.
     [ "${VM_LABEL:-}" != 5.10 ] || sed -i '/^way chown: /d' "$work/said"
-    grep '^way ' "$work/said" | grep -v ": $2\$" | grep -v ': Operation not supported$' >"$work/wrong" && fault "in $1: $(cat "$work/wrong")"
+    grep '^way ' "$work/said" | grep -v ": $2\$" | grep -v '^way a file without a name: fails: Operation not supported$' >"$work/wrong" && fault "in $1: $(cat "$work/wrong")"
     grep '^free ' "$work/said" | grep -v ": works\$" >"$work/wrong" && fault "in $1: $(cat "$work/wrong")"
     [ "$(grep -c "^way .*: $2\$" "$work/said")" -ge 55 ] || fault "in $1 only $(grep -c '^way' "$work/said") ways: $(grep '(' "$work/said")"
 }
