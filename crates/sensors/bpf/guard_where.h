@@ -278,7 +278,7 @@ static __always_inline struct dentry *place_of_mount(struct mount **mount)
 	return place;
 }
 
-/* The same of all that is above a mount. Not static, so that the verifier looks at it once. */
+/* Whether any policy may have a rule for a place above a mount. Not static, so that the verifier looks at it once. */
 __noinline int may_be_ruled_above(u32 access, u64 vfsmount)
 {
 	struct mount *mount = mount_of(vfsmount);
